@@ -1,0 +1,133 @@
+//! From a frame to its ports: every frame becomes an [`Observation`], none is lost.
+//!
+//! Decoding is total. What has no ports gets the reason why, and the reason is counted like a service.
+
+use crate::units::{AddressBytes, Endpoint, IpVersion, Timestamp, Transport};
+
+/// What the engine needs to know of a packet; small enough to travel in batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// When the packet was captured.
+    pub ts: Timestamp,
+    /// Bytes on the wire, link header included.
+    pub wire_len: u32,
+    /// Its ports, or why it has none.
+    pub outcome: Result<Segment, Portless>,
+}
+
+/// The ports and addresses of a packet, and the few header fields that labels and statistics need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Source address.
+    pub src_addr: AddressBytes,
+    /// Destination address.
+    pub dst_addr: AddressBytes,
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// IP version of both addresses.
+    pub ip_version: IpVersion,
+    /// The protocol that the ports belong to.
+    pub transport: Transport,
+    /// What the packet says about who serves.
+    pub handshake: Handshake,
+    /// TCP flags as in the header (RFC 9293, section 3.1): FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE 64, CWR 128.
+    /// Zero for other transports and where the capture cuts them off.
+    pub tcp_flags: u8,
+    /// The destination is a multicast or broadcast address.
+    pub to_group: bool,
+    /// A fragment after the first: the ports are those of its first one.
+    pub later_fragment: bool,
+    /// Tunnel headers that were taken off to get here.
+    pub tunnels: u8,
+}
+
+/// The step of a connection's opening that a packet is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Handshake {
+    /// No step of an opening, or a transport without one.
+    #[default]
+    None,
+    /// TCP SYN without ACK (RFC 9293), SCTP INIT (RFC 9260), DCCP-Request (RFC 4340): goes to the server.
+    Open,
+    /// TCP SYN with ACK, SCTP INIT ACK, DCCP-Response: comes from the server.
+    Accept,
+}
+
+impl Segment {
+    /// The sending end.
+    #[must_use]
+    pub const fn src(&self) -> Endpoint {
+        Endpoint { addr: self.src_addr.to_ip(self.ip_version), port: self.src_port }
+    }
+
+    /// The receiving end.
+    #[must_use]
+    pub const fn dst(&self) -> Endpoint {
+        Endpoint { addr: self.dst_addr.to_ip(self.ip_version), port: self.dst_port }
+    }
+}
+
+/// Why a packet has no ports. Each is a row of the report, documented in the README.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Portless {
+    /// ARP or RARP (RFC 826, RFC 903).
+    Arp,
+    /// A link-layer payload that is not IP: spanning tree, LLDP, LLC, …
+    NotIp,
+    /// ICMP or `ICMPv6` (RFC 792, RFC 4443), with whatever packet it quotes.
+    Icmp,
+    /// IGMP (RFC 9776).
+    Igmp,
+    /// Encrypted by IPsec (RFC 4303): the ports cannot be seen.
+    Esp,
+    /// IP, but a protocol without ports: OSPF, VRRP, GRE, …
+    OtherProtocol,
+    /// A fragment whose first one, with the ports, was not seen before it.
+    FragmentOrphan,
+    /// The capture ends before the ports.
+    Truncated,
+    /// A header contradicts itself before the ports: an impossible version or length.
+    Malformed,
+    /// More nested headers than are followed.
+    TooDeep,
+    /// A link type that is not known.
+    UnknownLink,
+}
+
+impl Portless {
+    /// Every reason, in the order of declaration; `Portless as usize` is the place in it.
+    pub const ALL: [Self; 11] = [
+        Self::Arp,
+        Self::NotIp,
+        Self::Icmp,
+        Self::Igmp,
+        Self::Esp,
+        Self::OtherProtocol,
+        Self::FragmentOrphan,
+        Self::Truncated,
+        Self::Malformed,
+        Self::TooDeep,
+        Self::UnknownLink,
+    ];
+
+    /// The name in outputs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Arp => "arp",
+            Self::NotIp => "not_ip",
+            Self::Icmp => "icmp",
+            Self::Igmp => "igmp",
+            Self::Esp => "esp",
+            Self::OtherProtocol => "other_protocol",
+            Self::FragmentOrphan => "fragment_orphan",
+            Self::Truncated => "truncated",
+            Self::Malformed => "malformed",
+            Self::TooDeep => "too_deep",
+            Self::UnknownLink => "unknown_link",
+        }
+    }
+}

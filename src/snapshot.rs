@@ -1,0 +1,333 @@
+//! The one schema: what every output reads, at an instant of packet time.
+//!
+//! A [`Snapshot`] is cumulative: whoever skips one loses nothing, and rates are differences. Its JSON form is
+//! `portlabel.snapshot/1`, a [`FlowRecord`]'s is `portlabel.flow/1`; field order here is key order there.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::units::{Endpoint, Timestamp, Transport};
+
+/// Schema name of a [`Snapshot`] in JSON.
+pub const SNAPSHOT_SCHEMA: &str = "portlabel.snapshot/1";
+/// Schema name of a [`FlowRecord`] in JSON.
+pub const FLOW_SCHEMA: &str = "portlabel.flow/1";
+
+/// Everything that was counted up to an instant.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// [`SNAPSHOT_SCHEMA`].
+    pub schema: &'static str,
+    /// Version of the program.
+    pub version: &'static str,
+    /// 1 for the first snapshot of a run, and one more for each after it.
+    pub sequence: u64,
+    /// The last snapshot of the run: every flow has ended.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// What was read.
+    pub source: Arc<SourceInfo>,
+    /// The instant: the end of the interval, or the time of the last packet in a final snapshot; `None` without packets.
+    pub ts: Option<Timestamp>,
+    /// The smallest packet time.
+    pub first_ts: Option<Timestamp>,
+    /// The largest packet time.
+    pub last_ts: Option<Timestamp>,
+    /// Packets read, after the filter.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub wire_bytes: u64,
+    /// How often packet time jumped by more than an hour, either way.
+    pub time_jumps: u64,
+    /// Packets that were lost before they could be read.
+    pub drops: Drops,
+    /// Flows of all services.
+    pub flows: FlowCounts,
+    /// How often a row's summary had to do without quantiles because the memory set aside for histograms was used up.
+    pub histograms_refused: u64,
+    /// The interval that ends here; `None` without `--interval`.
+    pub interval: Option<Interval>,
+    /// One row a service and transport, ordered by wire bytes (largest first), then name (unlabelled last), then transport.
+    pub services: Vec<ServiceRow>,
+    /// Packets without ports by reason, ordered by wire bytes (largest first), then name. Only reasons that occurred.
+    pub portless: Vec<PortlessRow>,
+}
+
+/// What a run reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceInfo {
+    /// File or live.
+    pub kind: SourceKind,
+    /// The inputs as the user named them; a folder's captures one by one.
+    pub names: Vec<String>,
+    /// Host name of a live capture.
+    pub host: Option<String>,
+    /// The BPF expression, where there is one.
+    pub filter: Option<String>,
+}
+
+/// The kind of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// Capture files, pipes, standard input.
+    File,
+    /// Network interfaces.
+    Live,
+}
+
+/// Packets lost before they could be read; `None` where nobody counts them (files).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Drops {
+    /// Dropped by the kernel because the buffer was full.
+    pub kernel: Option<u64>,
+    /// Dropped by the interface or its driver.
+    pub interface: Option<u64>,
+}
+
+/// An interval of packet time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Interval {
+    /// Its start, a multiple of its length since the Unix epoch.
+    pub start: Timestamp,
+    /// Its end, which is the start of the next.
+    pub end: Timestamp,
+    /// Packets lost during it.
+    pub drops: Drops,
+    /// Nothing of it is known to be missing: no drops, and the run was not stopped within it.
+    pub complete: bool,
+    /// Packets older than its start that were read during it, and count in it.
+    pub late_packets: u64,
+    /// Snapshots that were skipped before this one because nobody fetched them in time (live only).
+    pub skipped_snapshots: u64,
+}
+
+/// Packets, and their bytes on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Number of packets.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub wire_bytes: u64,
+}
+
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.wire_bytes += other.wire_bytes;
+    }
+}
+
+/// Flows by what became of them. `started` = `active` + `ended`; evicted and unanswered ones are among those that ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FlowCounts {
+    /// Flows seen so far.
+    pub started: u64,
+    /// Those still open; 0 in a final snapshot.
+    pub active: u64,
+    /// Those that ended: closed, reset, idle, evicted, or at the end of the run.
+    pub ended: u64,
+    /// Ended early because the table of flows was full.
+    pub evicted: u64,
+    /// Ended without a packet from the server.
+    pub unanswered: u64,
+}
+
+impl std::ops::AddAssign for FlowCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.started += other.started;
+        self.active += other.active;
+        self.ended += other.ended;
+        self.evicted += other.evicted;
+        self.unanswered += other.unanswered;
+    }
+}
+
+/// What was counted for one service on one transport.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServiceRow {
+    /// Name; `None` is the unlabelled traffic of the transport.
+    pub service: Option<Arc<str>>,
+    /// Transport protocol.
+    pub transport: Transport,
+    /// Packets in both directions.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub wire_bytes: u64,
+    /// The part that went to the server.
+    pub to_server: Traffic,
+    /// The part that came from the server.
+    pub from_server: Traffic,
+    /// Fragments after the first, inside the totals above.
+    pub later_fragments: Traffic,
+    /// The largest server ports by wire bytes, then by number.
+    pub ports: Vec<PortTraffic>,
+    /// The server ports that are not in `ports`.
+    pub other_ports: OtherPorts,
+    /// Flows of the service.
+    pub flows: FlowCounts,
+    /// Which rule named how much: keys are the names of [`Evidence`](crate::services::Evidence), only those that occurred,
+    /// in the order in which the rules are tried.
+    #[serde(serialize_with = "evidence_map")]
+    pub evidence: Vec<(&'static str, EvidenceCounts)>,
+    /// Bytes on the wire, packet by packet.
+    pub packet_size_bytes: Option<Summary>,
+    /// Microseconds between one packet of a flow and the next.
+    pub gap_us: Option<Summary>,
+    /// Microseconds from the first packet of a flow to its last, for flows that ended.
+    pub flow_duration_us: Option<Summary>,
+    /// Microseconds from a TCP SYN to the client's first ACK.
+    pub handshake_rtt_us: Option<Summary>,
+    /// The same for the interval alone; `None` without `--interval`.
+    pub interval: Option<RowInterval>,
+}
+
+/// A service row's part of one interval.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RowInterval {
+    /// Packets in both directions.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub wire_bytes: u64,
+    /// Flows that started.
+    pub flows_started: u64,
+    /// See [`ServiceRow::packet_size_bytes`].
+    pub packet_size_bytes: Option<Summary>,
+    /// See [`ServiceRow::gap_us`].
+    pub gap_us: Option<Summary>,
+    /// See [`ServiceRow::flow_duration_us`].
+    pub flow_duration_us: Option<Summary>,
+    /// See [`ServiceRow::handshake_rtt_us`].
+    pub handshake_rtt_us: Option<Summary>,
+}
+
+/// Traffic of one server port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PortTraffic {
+    /// Port number of the server.
+    pub port: u16,
+    /// Packets in both directions.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub wire_bytes: u64,
+}
+
+/// Traffic of the server ports that are not listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OtherPorts {
+    /// How many ports.
+    pub ports: u64,
+    /// Packets in both directions.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub wire_bytes: u64,
+}
+
+/// What one rule named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct EvidenceCounts {
+    /// Flows that started.
+    pub flows: u64,
+    /// Their packets.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub wire_bytes: u64,
+}
+
+/// A distribution. Count, sum, minimum and maximum are exact; quantiles are within 1 %, never outside minimum and
+/// maximum, and `None` when the memory set aside for histograms was used up.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Number of values.
+    pub count: u64,
+    /// Their sum.
+    pub sum: u64,
+    /// The smallest.
+    pub min: u64,
+    /// `sum` divided by `count`.
+    pub mean: f64,
+    /// Median.
+    pub p50: Option<u64>,
+    /// 90th percentile.
+    pub p90: Option<u64>,
+    /// 99th percentile.
+    pub p99: Option<u64>,
+    /// The largest.
+    pub max: u64,
+}
+
+/// Packets that have no ports, by reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PortlessRow {
+    /// Name of the reason, see [`Portless`](crate::decode::Portless).
+    pub reason: &'static str,
+    /// Number of packets.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub wire_bytes: u64,
+}
+
+/// One flow, when it ends (or, with `--active-timeout`, as far as it has come).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FlowRecord {
+    /// [`FLOW_SCHEMA`].
+    pub schema: &'static str,
+    /// Transport protocol.
+    pub transport: Transport,
+    /// The end that asks.
+    pub client: Endpoint,
+    /// The end that serves.
+    pub server: Endpoint,
+    /// Name; `None` when unlabelled.
+    pub service: Option<Arc<str>>,
+    /// The server's port.
+    pub port: u16,
+    /// Name of the rule that decided.
+    pub evidence: &'static str,
+    /// Time of the record's first packet.
+    pub first_ts: Timestamp,
+    /// Time of its last packet.
+    pub last_ts: Timestamp,
+    /// Traffic to the server.
+    pub to_server: Traffic,
+    /// Traffic from the server.
+    pub from_server: Traffic,
+    /// Fragments after the first, inside the two above.
+    pub later_fragments: Traffic,
+    /// Tunnel headers around the flow's first packet.
+    pub tunnels: u8,
+    /// TCP flags that occurred, as letters of `SAPFRUEW` in this order; `None` for other transports.
+    pub tcp_flags: Option<String>,
+    /// Microseconds from the SYN to the client's first ACK.
+    pub handshake_rtt_us: Option<u64>,
+    /// Why the record ends here.
+    pub end: FlowEnd,
+}
+
+/// Why a flow record ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FlowEnd {
+    /// Both sides sent FIN.
+    Closed,
+    /// One side sent RST.
+    Reset,
+    /// Silent for longer than the idle timeout.
+    Idle,
+    /// Reported by the active timeout; the flow goes on.
+    Active,
+    /// Closed or reset, and a SYN opened the next one between the same ends.
+    Reopened,
+    /// The table of flows was full and this was the one not seen for longest.
+    Evicted,
+    /// Still open at the end of the run.
+    Final,
+}
+
+fn evidence_map<S: serde::Serializer>(
+    evidence: &[(&'static str, EvidenceCounts)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(evidence.iter().map(|(name, counts)| (name, counts)))
+}

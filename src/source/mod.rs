@@ -1,0 +1,82 @@
+//! Where frames come from: capture files of every container and compression, in time order.
+//!
+//! Everything here ends in a [`Frame`]: what was on the wire, when, and of which link type. Container records are read
+//! by our own readers, because they are the packet path; `pcap`, the crate, is used for nothing but compiling filters.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::units::{LinkType, Timestamp};
+
+/// One captured packet, borrowed from the reader's buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// When the packet was captured.
+    pub ts: Timestamp,
+    /// Bytes on the wire, link header included, as the capture says; `data` may be shorter (snap length).
+    pub wire_len: u32,
+    /// What the first byte of `data` is. It may differ from frame to frame: pcapng mixes interfaces.
+    pub link: LinkType,
+    /// Which interface saw it: an index into [`Source::interfaces`].
+    pub interface: u32,
+    /// The bytes that were captured.
+    pub data: &'a [u8],
+}
+
+/// What a source has to say next.
+#[derive(Debug)]
+pub enum Next<'a> {
+    /// A packet.
+    Frame(Frame<'a>),
+    /// Nothing to read just now, but more may come (a pipe that stalls): what was read so far can be passed on.
+    Idle,
+    /// Everything was read.
+    End,
+}
+
+/// Something that packets come from.
+pub trait Source {
+    /// The next packet.
+    ///
+    /// # Errors
+    /// Something is wrong with one input. It is closed by that, and the next call goes on with the others; whoever
+    /// calls reports the error and remembers it for the exit code.
+    fn next(&mut self) -> Result<Next<'_>, SourceError>;
+
+    /// The interfaces that frames refer to. It only grows.
+    fn interfaces(&self) -> &[Interface];
+}
+
+/// A capturing interface, as the container describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The input that it belongs to, as the user named it, and the interface's own name where the capture has one:
+    /// `day.pcapng` or `day.pcapng: eth0`.
+    pub name: String,
+    /// Link type of its packets.
+    pub link: LinkType,
+    /// The longest capture of a packet, in bytes; 0 when there is no limit.
+    pub snap_len: u32,
+}
+
+/// What can go wrong with an input. Every message says where, and what there is instead.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The file cannot be opened.
+    #[error("{}: cannot open: {source}", .path.display())]
+    Open {
+        /// The input.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The layers of decoding below see only [`Frame`]s; this is how bad an error is for the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing of the input could be read: missing, forbidden, no capture.
+    Unreadable,
+    /// It was read up to the damage.
+    Damaged,
+}

@@ -1,0 +1,257 @@
+//! Quantities and identifiers that every layer speaks in: a number never travels without its unit.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+/// Capture time: nanoseconds since 1970-01-01T00:00:00Z, always the packet's own.
+///
+/// Range: the years 1677 to 2262; a capture that claims a time beyond it gets the nearest end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The time `nanos` nanoseconds after the Unix epoch (before it when negative).
+    #[must_use]
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// As [`Timestamp::from_nanos`], from a wider number: clamped to the range of the type.
+    #[must_use]
+    pub fn from_wide_nanos(nanos: i128) -> Self {
+        Self(i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX }))
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Nanoseconds since `earlier`; zero when the capture steps backwards.
+    #[must_use]
+    pub const fn nanos_since(self, earlier: Self) -> u64 {
+        if self.0 <= earlier.0 { 0 } else { self.0.abs_diff(earlier.0) }
+    }
+
+    /// This time plus `duration`, clamped to the range of the type.
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        let nanos = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+
+    /// The largest multiple of `step` since the Unix epoch that is not after this time.
+    ///
+    /// `step` must not be zero; the command line refuses that.
+    #[must_use]
+    pub fn floor_to(self, step: Duration) -> Self {
+        let step = i64::try_from(step.as_nanos()).unwrap_or(i64::MAX).max(1);
+        Self(self.0.checked_sub(self.0.rem_euclid(step)).unwrap_or(i64::MIN))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with nine fractional digits, the form of every output.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.9}", jiff::Timestamp::from_nanosecond(self.0.into()).unwrap_or_default())
+    }
+}
+
+impl serde::Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A transport protocol that carries port numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Transport {
+    /// RFC 9293, IP protocol 6.
+    Tcp,
+    /// RFC 768, IP protocol 17.
+    Udp,
+    /// RFC 3828, IP protocol 136; shares the port names of UDP.
+    UdpLite,
+    /// RFC 9260, IP protocol 132.
+    Sctp,
+    /// RFC 4340, IP protocol 33.
+    Dccp,
+}
+
+impl Transport {
+    /// Every transport, in the order in which outputs list them.
+    pub const ALL: [Self; 5] = [Self::Tcp, Self::Udp, Self::UdpLite, Self::Sctp, Self::Dccp];
+
+    /// The name in outputs and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::UdpLite => "udplite",
+            Self::Sctp => "sctp",
+            Self::Dccp => "dccp",
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl serde::Serialize for Transport {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// IP version of a packet; both ends of a packet share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum IpVersion {
+    /// RFC 791.
+    V4,
+    /// RFC 8200.
+    V6,
+}
+
+/// An IP address as 16 bytes, so that both versions compare and hash alike: an IPv4 address is in the first four,
+/// the rest zero. It means something only beside its [`IpVersion`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AddressBytes(pub [u8; 16]);
+
+impl AddressBytes {
+    /// The bytes of an IPv4 address.
+    #[must_use]
+    pub const fn v4(a: [u8; 4]) -> Self {
+        Self([a[0], a[1], a[2], a[3], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    }
+
+    /// The address, read as one of `version`.
+    #[must_use]
+    pub const fn to_ip(self, version: IpVersion) -> IpAddr {
+        let b = self.0;
+        match version {
+            IpVersion::V4 => IpAddr::V4(Ipv4Addr::new(b[0], b[1], b[2], b[3])),
+            IpVersion::V6 => IpAddr::V6(Ipv6Addr::from_octets(b)),
+        }
+    }
+}
+
+/// One end of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// IP address.
+    pub addr: IpAddr,
+    /// Port number, 0 to 65535.
+    pub port: u16,
+}
+
+impl serde::Serialize for Endpoint {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut end = serializer.serialize_struct("Endpoint", 2)?;
+        end.serialize_field("addr", &self.addr)?;
+        end.serialize_field("port", &self.port)?;
+        end.end()
+    }
+}
+
+/// What the first byte of a frame is: the `LINKTYPE_` number of a capture file
+/// (the registry of link-layer header types that libpcap keeps), 16 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkType(pub u16);
+
+impl LinkType {
+    /// BSD loopback: a 4-byte address family in the byte order of the capturing host.
+    pub const NULL: Self = Self(0);
+    /// Ethernet II or IEEE 802.3.
+    pub const ETHERNET: Self = Self(1);
+    /// IP without a link header; the version is in the first nibble.
+    pub const RAW: Self = Self(101);
+    /// `OpenBSD` loopback: as [`LinkType::NULL`], in network byte order.
+    pub const LOOP: Self = Self(108);
+    /// Linux cooked capture, version 1.
+    pub const LINUX_SLL: Self = Self(113);
+    /// IPv4 without a link header.
+    pub const IPV4: Self = Self(228);
+    /// IPv6 without a link header.
+    pub const IPV6: Self = Self(229);
+    /// Linux cooked capture, version 2.
+    pub const LINUX_SLL2: Self = Self(276);
+}
+
+impl fmt::Display for LinkType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A service name of the registry: an index, meaningful only beside the registry that gave it.
+/// `Option<ServiceId>` takes two bytes, the entry of a port table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceId(NonZeroU16);
+
+impl ServiceId {
+    /// The id of the name at `index` of the registry, counted from 0; `None` past 65,534.
+    #[must_use]
+    pub const fn from_index(index: usize) -> Option<Self> {
+        if index >= u16::MAX as usize {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "bounded just above")]
+        match NonZeroU16::new(index as u16 + 1) {
+            Some(id) => Some(Self(id)),
+            None => None,
+        }
+    }
+
+    /// Where the name stands in the registry, counted from 0.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
+const _: () = assert!(size_of::<Option<ServiceId>>() == 2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_print_as_rfc_3339_with_nanoseconds() {
+        let cases = [
+            (0, "1970-01-01T00:00:00.000000000Z"),
+            (1_769_853_605_000_000_001, "2026-01-31T10:00:05.000000001Z"),
+            (-1, "1969-12-31T23:59:59.999999999Z"),
+            (i64::MAX, "2262-04-11T23:47:16.854775807Z"),
+            (i64::MIN, "1677-09-21T00:12:43.145224192Z"),
+        ];
+        for (nanos, want) in cases {
+            assert_eq!(Timestamp::from_nanos(nanos).to_string(), want, "{nanos}");
+        }
+    }
+
+    #[test]
+    fn floor_is_a_multiple_not_after() {
+        let second = Duration::from_secs(1);
+        for (nanos, want) in [(0, 0), (999_999_999, 0), (1_000_000_000, 1_000_000_000), (-1, -1_000_000_000)] {
+            assert_eq!(Timestamp::from_nanos(nanos).floor_to(second).as_nanos(), want, "{nanos}");
+        }
+        assert_eq!(Timestamp::from_nanos(i64::MIN).floor_to(second).as_nanos(), i64::MIN);
+    }
+
+    #[test]
+    fn service_ids_are_indices() {
+        assert_eq!(ServiceId::from_index(0).map(ServiceId::index), Some(0));
+        assert_eq!(ServiceId::from_index(65_534).map(ServiceId::index), Some(65_534));
+        assert_eq!(ServiceId::from_index(65_535), None);
+    }
+}
