@@ -13,8 +13,11 @@
 //! packet is counted, and nothing returns early between the two.
 
 pub mod decode;
+pub mod engine;
+pub mod flow;
 pub mod output;
 pub mod services;
 pub mod snapshot;
 pub mod source;
+pub mod stats;
 pub mod units;

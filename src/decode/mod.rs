@@ -2,7 +2,27 @@
 //!
 //! Decoding is total. What has no ports gets the reason why, and the reason is counted like a service.
 
-use crate::units::{AddressBytes, Endpoint, IpVersion, Timestamp, Transport};
+mod link;
+mod network;
+mod transport;
+
+pub use transport::tcp_flag;
+
+use crate::source::Frame;
+use crate::units::{AddressBytes, Endpoint, IpVersion, LinkType, Timestamp, Transport};
+
+/// Decodes a frame. Total: it returns for any bytes under any link type.
+#[must_use]
+pub fn decode(frame: &Frame<'_>) -> Observation {
+    Observation { ts: frame.ts, wire_len: frame.wire_len, outcome: segment(frame.link, frame.data) }
+}
+
+/// The ports of a frame, header by header.
+fn segment(link: LinkType, data: &[u8]) -> Result<Segment, Portless> {
+    let packet = link::ip_packet(link, data)?;
+    let datagram = network::datagram(packet)?;
+    transport::segment(&datagram)
+}
 
 /// What the engine needs to know of a packet; small enough to travel in batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +34,8 @@ pub struct Observation {
     /// Its ports, or why it has none.
     pub outcome: Result<Segment, Portless>,
 }
+
+const _: () = assert!(size_of::<Observation>() <= 64, "an observation stays within a cache line");
 
 /// The ports and addresses of a packet, and the few header fields that labels and statistics need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,251 @@
+//! Network layer: IPv4 with options, IPv6 with extension headers, down to the transport header.
+
+use etherparse::{
+    IpAuthHeaderSlice, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, err,
+};
+
+use super::Portless;
+use super::link::IpPacket;
+use crate::units::{AddressBytes, IpVersion};
+
+/// IP protocol numbers (IANA "Assigned Internet Protocol Numbers") that are looked at here or in the transport layer.
+pub(super) mod protocol {
+    pub const HOP_BY_HOP: u8 = 0;
+    pub const ICMP: u8 = 1;
+    pub const IGMP: u8 = 2;
+    pub const TCP: u8 = 6;
+    pub const UDP: u8 = 17;
+    pub const DCCP: u8 = 33;
+    pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
+    pub const ESP: u8 = 50;
+    pub const AUTHENTICATION: u8 = 51;
+    pub const ICMP_V6: u8 = 58;
+    pub const DESTINATION_OPTIONS: u8 = 60;
+    pub const SCTP: u8 = 132;
+    pub const MOBILITY: u8 = 135;
+    pub const UDP_LITE: u8 = 136;
+    pub const HOST_IDENTITY: u8 = 139;
+    pub const SHIM6: u8 = 140;
+}
+
+/// An IP packet without its headers.
+#[derive(Debug)]
+pub(super) struct Datagram<'a> {
+    pub version: IpVersion,
+    pub src: AddressBytes,
+    pub dst: AddressBytes,
+    /// The destination is a multicast or broadcast address.
+    pub to_group: bool,
+    /// Number of the protocol that `payload` starts with.
+    pub protocol: u8,
+    /// What was captured of the payload, without link-layer padding.
+    pub payload: &'a [u8],
+    /// The capture ends before the payload does.
+    pub cut: bool,
+}
+
+/// Takes the IP headers off. The version is the header's own word: link types and Ethernet types are sometimes wrong.
+///
+/// # Errors
+/// [`Portless::Truncated`] when the capture ends within the headers, [`Portless::Malformed`] when they contradict
+/// themselves, [`Portless::FragmentOrphan`] for a fragment after the first.
+pub(super) fn datagram(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
+    match packet.bytes.first().map(|first| first >> 4) {
+        Some(4) => ipv4(packet),
+        Some(6) => ipv6(packet),
+        Some(_) => Err(Portless::Malformed),
+        None => Err(Portless::Truncated),
+    }
+}
+
+/// IPv4 (RFC 791, section 3.1). A total length of 0 is a packet that the sender's network card was to cut up
+/// (segmentation offload): it reaches to the end of the frame.
+fn ipv4(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
+    let header = Ipv4HeaderSlice::from_slice(packet.bytes).map_err(|error| match error {
+        err::ipv4::HeaderSliceError::Len(_) => Portless::Truncated,
+        err::ipv4::HeaderSliceError::Content(_) => Portless::Malformed,
+    })?;
+    let (header_len, total_len) = (header.slice().len(), usize::from(header.total_len()));
+    let captured = &packet.bytes[header_len..];
+    let (payload, cut) = match total_len.checked_sub(header_len) {
+        Some(payload_len) => (captured.get(..payload_len).unwrap_or(captured), payload_len > captured.len()),
+        None if total_len == 0 => (captured, false),
+        None => return Err(Portless::Malformed),
+    };
+    if header.fragments_offset().value() != 0 {
+        return Err(Portless::FragmentOrphan);
+    }
+    let dst = header.destination();
+    let datagram = Datagram {
+        version: IpVersion::V4,
+        src: AddressBytes::v4(header.source()),
+        dst: AddressBytes::v4(dst),
+        // 224.0.0.0/4 is multicast (RFC 5771), 255.255.255.255 the limited broadcast (RFC 919, section 7)
+        to_group: packet.link_broadcast || dst[0] >> 4 == 0xe || dst == [0xff; 4],
+        protocol: header.protocol().0,
+        payload,
+        cut,
+    };
+    if datagram.protocol == protocol::AUTHENTICATION { extensions(datagram) } else { Ok(datagram) }
+}
+
+/// IPv6 (RFC 8200, section 3). A payload length of 0 is a jumbogram (RFC 2675) or segmentation offload: it reaches to
+/// the end of the frame.
+fn ipv6(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
+    let header = Ipv6HeaderSlice::from_slice(packet.bytes).map_err(|_| Portless::Truncated)?;
+    let captured = &packet.bytes[header.slice().len()..];
+    let payload_len = usize::from(header.payload_length());
+    let (payload, cut) = match payload_len {
+        0 => (captured, false),
+        _ => (captured.get(..payload_len).unwrap_or(captured), payload_len > captured.len()),
+    };
+    let dst = header.destination();
+    extensions(Datagram {
+        version: IpVersion::V6,
+        src: AddressBytes(header.source()),
+        dst: AddressBytes(dst),
+        // ff00::/8 is multicast (RFC 4291, section 2.7)
+        to_group: packet.link_broadcast || dst[0] == 0xff,
+        protocol: header.next_header().0,
+        payload,
+        cut,
+    })
+}
+
+/// Walks the extension headers of IPv6 (RFC 8200, section 4), in any order and number; the authentication header
+/// (RFC 4302) occurs in IPv4 too. Each takes at least eight bytes off the payload, so the walk ends.
+fn extensions(mut datagram: Datagram<'_>) -> Result<Datagram<'_>, Portless> {
+    use protocol::{
+        AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, HOST_IDENTITY, MOBILITY, ROUTING, SHIM6,
+    };
+    loop {
+        let payload = datagram.payload;
+        let ended = if datagram.cut { Portless::Truncated } else { Portless::Malformed };
+        let (next, len) = match datagram.protocol {
+            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | MOBILITY | HOST_IDENTITY | SHIM6
+                if datagram.version == IpVersion::V6 =>
+            {
+                let header = Ipv6RawExtHeaderSlice::from_slice(payload).map_err(|_| ended)?;
+                (header.next_header().0, header.slice().len())
+            }
+            FRAGMENT if datagram.version == IpVersion::V6 => {
+                let header = Ipv6FragmentHeaderSlice::from_slice(payload).map_err(|_| ended)?;
+                if header.fragment_offset().value() != 0 {
+                    return Err(Portless::FragmentOrphan);
+                }
+                (header.next_header().0, header.slice().len())
+            }
+            AUTHENTICATION => {
+                let header = IpAuthHeaderSlice::from_slice(payload).map_err(|error| match error {
+                    err::ip_auth::HeaderSliceError::Len(_) => ended,
+                    err::ip_auth::HeaderSliceError::Content(_) => Portless::Malformed,
+                })?;
+                (header.next_header().0, header.slice().len())
+            }
+            _ => return Ok(datagram),
+        };
+        datagram.protocol = next;
+        datagram.payload = &payload[len..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(bytes: &[u8]) -> IpPacket<'_> {
+        IpPacket { bytes, link_broadcast: false }
+    }
+
+    /// An IPv4 packet from 10.0.0.1 to 10.0.0.2 with `words` 32-bit words of options.
+    fn v4(total_len: u16, fragment: u16, protocol: u8, words: u8, payload: &[u8]) -> Vec<u8> {
+        let [len_hi, len_lo] = total_len.to_be_bytes();
+        let [fragment_hi, fragment_lo] = fragment.to_be_bytes();
+        let mut bytes = vec![0x45 + words, 0, len_hi, len_lo, 0, 1, fragment_hi, fragment_lo, 64, protocol, 0, 0];
+        bytes.extend([10, 0, 0, 1, 10, 0, 0, 2]);
+        bytes.extend([1, 1, 1, 0].repeat(usize::from(words)));
+        bytes.extend(payload);
+        bytes
+    }
+
+    /// An IPv6 packet from 2001:db8::1 to 2001:db8::2.
+    fn v6(payload_len: u16, next_header: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x60, 0, 0, 0];
+        bytes.extend(payload_len.to_be_bytes());
+        bytes.extend([next_header, 64]);
+        for last in [1, 2] {
+            bytes.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+        }
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn headers_lead_to_the_payload() {
+        let tcp = [0x04, 0xd2, 0, 80];
+        let hop_by_hop = [60, 0, 1, 4, 0, 0, 0, 0];
+        let options = [44, 1, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let atomic_fragment = [43, 0, 0, 0, 0, 0, 0, 9];
+        let routing = [51, 0, 0, 0, 0, 0, 0, 0];
+        let authentication = [6, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+        let chain = [&hop_by_hop[..], &options, &atomic_fragment, &routing, &authentication, &tcp].concat();
+        let chain_len = u16::try_from(chain.len()).unwrap_or(0);
+        // the last fields: protocol, payload length, whether the capture cut it
+        let cases = [
+            ("plain", v4(24, 0, 6, 0, &tcp), Ok((6, 4, false))),
+            ("options", v4(64, 0, 6, 10, &tcp), Ok((6, 4, false))),
+            ("padding", v4(24, 0, 6, 0, &[tcp, [0; 4]].concat()), Ok((6, 4, false))),
+            ("cut by the snap length", v4(1500, 0, 6, 0, &tcp), Ok((6, 4, true))),
+            ("total length 0", v4(0, 0, 6, 0, &tcp), Ok((6, 4, false))),
+            ("total length below the header", v4(19, 0, 6, 0, &tcp), Err(Portless::Malformed)),
+            ("first fragment", v4(24, 0x2000, 6, 0, &tcp), Ok((6, 4, false))),
+            ("later fragment", v4(24, 0x2001, 6, 0, &tcp), Err(Portless::FragmentOrphan)),
+            ("last fragment", v4(24, 0x0001, 6, 0, &tcp), Err(Portless::FragmentOrphan)),
+            ("AH in IPv4", v4(48, 0, 51, 0, &[&authentication[..], &tcp].concat()), Ok((6, 4, false))),
+            ("header length below 5", vec![0x44; 20], Err(Portless::Malformed)),
+            ("cut in the header", v4(24, 0, 6, 0, &tcp)[..19].to_vec(), Err(Portless::Truncated)),
+            ("cut in the options", v4(64, 0, 6, 10, &tcp)[..59].to_vec(), Err(Portless::Truncated)),
+            ("version 5", vec![0x55; 40], Err(Portless::Malformed)),
+            ("nothing", vec![], Err(Portless::Truncated)),
+            ("IPv6", v6(4, 6, &tcp), Ok((6, 4, false))),
+            ("IPv6 with padding", v6(4, 6, &[tcp, [0; 4]].concat()), Ok((6, 4, false))),
+            ("IPv6, payload length 0", v6(0, 6, &tcp), Ok((6, 4, false))),
+            ("IPv6, every extension", v6(chain_len, 0, &chain), Ok((6, 4, false))),
+            ("IPv6, cut in an extension", v6(chain_len, 0, &chain[..20]), Err(Portless::Truncated)),
+            ("IPv6, extension past the payload", v6(8, 0, &[6, 1, 0, 0, 0, 0, 0, 0, 1, 2]), Err(Portless::Malformed)),
+            ("IPv6, later fragment", v6(12, 44, &[6, 0, 0, 8, 0, 0, 0, 9, 1, 2, 3, 4]), Err(Portless::FragmentOrphan)),
+            ("IPv6, AH of impossible length", v6(8, 51, &[6, 0, 0, 0, 0, 0, 0, 0]), Err(Portless::Malformed)),
+            ("IPv6, cut in the header", v6(4, 6, &tcp)[..39].to_vec(), Err(Portless::Truncated)),
+            ("IPv4, protocol 0 is no extension", v4(28, 0, 0, 0, &[6, 0, 0, 0, 0, 0, 0, 0]), Ok((0, 8, false))),
+        ];
+        for (name, bytes, want) in cases {
+            let got = datagram(packet(&bytes)).map(|d| (d.protocol, d.payload.len(), d.cut));
+            assert_eq!(got, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn groups_are_recognised() {
+        let to = |dst: [u8; 4]| {
+            let mut bytes = v4(24, 0, 17, 0, &[0; 4]);
+            bytes[16..20].copy_from_slice(&dst);
+            bytes
+        };
+        let mut v6_group = v6(4, 17, &[0; 4]);
+        v6_group[24] = 0xff;
+        let cases = [
+            ("host", to([10, 0, 0, 2]), false, false),
+            ("multicast", to([224, 0, 0, 251]), false, true),
+            ("multicast, last", to([239, 255, 255, 255]), false, true),
+            ("reserved", to([240, 0, 0, 1]), false, false),
+            ("broadcast", to([255, 255, 255, 255]), false, true),
+            ("subnet broadcast", to([10, 0, 0, 255]), true, true),
+            ("IPv6 multicast", v6_group, false, true),
+        ];
+        for (name, bytes, link_broadcast, want) in cases {
+            let got = datagram(IpPacket { bytes: &bytes, link_broadcast }).map(|d| d.to_group);
+            assert_eq!(got, Ok(want), "{name}");
+        }
+    }
+}

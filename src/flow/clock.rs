@@ -1,0 +1,95 @@
+//! Packet time, the only clock: nothing here knows what time it is outside the capture.
+
+use std::time::Duration;
+
+use crate::units::Timestamp;
+
+/// A step of packet time by more than this, either way, is a jump and not the passing of time.
+const JUMP: Duration = Duration::from_hours(1);
+
+/// The time of a capture, which is the largest packet time seen, and the age of everything in it.
+///
+/// Age is what idle timeouts and eviction go by. It grows with the clock and never falls, and a jump leaves it alone:
+/// one packet with a bad timestamp would otherwise end every flow, or keep them all for ever.
+#[derive(Clone, Debug, Default)]
+pub struct PacketClock {
+    now: Option<Timestamp>,
+    age_nanos: u64,
+    jumps: u64,
+}
+
+/// What a packet's timestamp did to the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advance {
+    /// The clock stands, or has moved on.
+    Normal,
+    /// The first packet, or one more than an hour away: the clock was set to it.
+    Set,
+}
+
+impl PacketClock {
+    /// Moves the clock to a packet's time, unless it is a little late.
+    pub fn advance(&mut self, ts: Timestamp) -> Advance {
+        let Some(now) = self.now else {
+            self.now = Some(ts);
+            return Advance::Set;
+        };
+        let jump_nanos = JUMP.as_nanos();
+        let ahead_nanos = ts.nanos_since(now);
+        if u128::from(ahead_nanos) > jump_nanos || u128::from(now.nanos_since(ts)) > jump_nanos {
+            self.jumps += 1;
+            self.now = Some(ts);
+            return Advance::Set;
+        }
+        if ahead_nanos > 0 {
+            self.now = Some(ts);
+            self.age_nanos += ahead_nanos;
+        }
+        Advance::Normal
+    }
+
+    /// The clock; `None` before the first packet.
+    #[must_use]
+    pub fn now(&self) -> Option<Timestamp> {
+        self.now
+    }
+
+    /// Nanoseconds that have passed since the first packet, jumps left out.
+    #[must_use]
+    pub fn age_nanos(&self) -> u64 {
+        self.age_nanos
+    }
+
+    /// How often packet time jumped.
+    #[must_use]
+    pub fn jumps(&self) -> u64 {
+        self.jumps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn age_grows_with_time_and_not_with_jumps() {
+        let hour = 3_600_000_000_000;
+        let cases: [(&str, &[i64], u64, u64, i64); 7] = [
+            ("one packet", &[5], 0, 0, 5),
+            ("in order", &[5, 6, 9], 4, 0, 9),
+            ("a late packet", &[5, 9, 6, 10], 5, 0, 10),
+            ("exactly an hour", &[0, hour], 3_600_000_000_000, 0, hour),
+            ("a bad timestamp and back", &[0, 10, 900 * hour, 11, 12], 11, 2, 12),
+            ("a day of silence", &[0, 24 * hour, 24 * hour + 1], 1, 1, 24 * hour + 1),
+            ("the ends of time", &[i64::MIN, i64::MAX, i64::MIN], 0, 2, i64::MIN),
+        ];
+        for (name, packets, age, jumps, now) in cases {
+            let mut clock = PacketClock::default();
+            for nanos in packets {
+                clock.advance(Timestamp::from_nanos(*nanos));
+            }
+            let got = (clock.age_nanos(), clock.jumps(), clock.now().map(Timestamp::as_nanos));
+            assert_eq!(got, (age, jumps, Some(now)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What makes two packets part of one flow: transport and the unordered pair of endpoints.
+
+use crate::decode::Segment;
+use crate::units::{AddressBytes, Endpoint, IpVersion, Transport};
+
+/// A flow's identity, the same for both directions: the smaller endpoint first.
+///
+/// Packed into five words, so that comparing and hashing are a few instructions: two for each address, and one with
+/// both ports, the transport and the IP version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowKey([u64; 5]);
+
+/// Which of the key's two ends, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Side {
+    /// The end that sorts first.
+    Low,
+    /// The end that sorts last.
+    High,
+}
+
+impl Side {
+    /// The other end.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Low => Self::High,
+            Self::High => Self::Low,
+        }
+    }
+}
+
+impl FlowKey {
+    /// The key of a segment's flow, and the side that sent the segment.
+    #[must_use]
+    pub fn of(segment: &Segment) -> (Self, Side) {
+        let (src, dst) = ((segment.src_addr, segment.src_port), (segment.dst_addr, segment.dst_port));
+        let (low, high, sender) = if src <= dst { (src, dst, Side::Low) } else { (dst, src, Side::High) };
+        let [low_0, low_1] = words(low.0);
+        let [high_0, high_1] = words(high.0);
+        let rest = u64::from(low.1) << 48
+            | u64::from(high.1) << 32
+            | u64::from(segment.transport as u8) << 8
+            | u64::from(segment.ip_version as u8);
+        (Self([low_0, low_1, high_0, high_1, rest]), sender)
+    }
+
+    /// The transport of the flow.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        Transport::ALL[(self.0[4] >> 8 & 0xff) as usize % Transport::ALL.len()]
+    }
+
+    /// One of the two ends.
+    #[must_use]
+    pub fn endpoint(&self, side: Side) -> Endpoint {
+        let version = if self.0[4] & 0xff == u64::from(IpVersion::V4 as u8) { IpVersion::V4 } else { IpVersion::V6 };
+        let (words, shift) = match side {
+            Side::Low => ([self.0[0], self.0[1]], 48),
+            Side::High => ([self.0[2], self.0[3]], 32),
+        };
+        let port = (self.0[4] >> shift & 0xffff) as u16;
+        Endpoint { addr: address(words).to_ip(version), port }
+    }
+}
+
+/// An address as two words; any order does, as long as [`address`] undoes it.
+fn words(address: AddressBytes) -> [u64; 2] {
+    let value = u128::from_ne_bytes(address.0);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    [value as u64, (value >> 64) as u64]
+}
+
+fn address(words: [u64; 2]) -> AddressBytes {
+    AddressBytes((u128::from(words[0]) | u128::from(words[1]) << 64).to_ne_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Handshake;
+    use proptest::prelude::*;
+
+    prop_compose! {
+        fn any_segment()(
+            src in any::<[u8; 16]>(), dst in any::<[u8; 16]>(), src_port: u16, dst_port: u16, v4: bool, transport in 0..5usize,
+        ) -> Segment {
+            let cut = |a: [u8; 16]| if v4 { AddressBytes::v4([a[0], a[1], a[2], a[3]]) } else { AddressBytes(a) };
+            Segment {
+                src_addr: cut(src), dst_addr: cut(dst), src_port, dst_port,
+                ip_version: if v4 { IpVersion::V4 } else { IpVersion::V6 },
+                transport: Transport::ALL[transport],
+                handshake: Handshake::None, tcp_flags: 0, to_group: false, later_fragment: false, tunnels: 0,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn both_directions_have_one_key_that_keeps_its_endpoints(segment in any_segment()) {
+            let (key, sender) = FlowKey::of(&segment);
+            prop_assert_eq!(key.endpoint(sender), segment.src());
+            prop_assert_eq!(key.endpoint(sender.other()), segment.dst());
+            prop_assert_eq!(key.transport(), segment.transport);
+            let back = Segment {
+                src_addr: segment.dst_addr, dst_addr: segment.src_addr,
+                src_port: segment.dst_port, dst_port: segment.src_port, ..segment
+            };
+            prop_assert_eq!(FlowKey::of(&back).0, key);
+        }
+    }
+
+    #[test]
+    fn versions_and_transports_are_apart() {
+        let segment = |ip_version, transport| Segment {
+            src_addr: AddressBytes::v4([10, 0, 0, 1]),
+            dst_addr: AddressBytes::v4([10, 0, 0, 2]),
+            src_port: 1,
+            dst_port: 2,
+            ip_version,
+            transport,
+            handshake: Handshake::None,
+            tcp_flags: 0,
+            to_group: false,
+            later_fragment: false,
+            tunnels: 0,
+        };
+        let base = FlowKey::of(&segment(IpVersion::V4, Transport::Udp)).0;
+        assert_ne!(base, FlowKey::of(&segment(IpVersion::V6, Transport::Udp)).0);
+        assert_ne!(base, FlowKey::of(&segment(IpVersion::V4, Transport::UdpLite)).0);
+    }
+}

@@ -1,0 +1,317 @@
+//! Statistics per service: every packet is counted the moment it is seen.
+//!
+//! The smallest unit of account is the [`Cell`]: the traffic of one service on one server port, named by one rule.
+//! Totals, directions, ports and evidence of a row are sums over its cells, so they add up by construction.
+
+mod distribution;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use foldhash::quality::RandomState;
+
+pub use distribution::{Distribution, HistogramBudget};
+
+use crate::decode::Portless;
+use crate::flow::{Counted, Flow};
+use crate::services::Evidence;
+use crate::snapshot::{
+    EvidenceCounts, FlowCounts, FlowEnd, OtherPorts, PortTraffic, PortlessRow, RowInterval, ServiceRow, Traffic,
+};
+use crate::units::{ServiceId, Transport};
+
+/// How many server ports a row lists; the others are summed up.
+const LISTED_PORTS: usize = 8;
+
+/// What a flow is counted under, from its first packet to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CellKey {
+    /// Transport of the flow.
+    pub transport: Transport,
+    /// Its name.
+    pub service: Option<ServiceId>,
+    /// Port of the server.
+    pub port: u16,
+    /// The rule that decided.
+    pub evidence: Evidence,
+}
+
+/// The traffic of one [`CellKey`].
+#[derive(Debug)]
+struct Cell {
+    row: u32,
+    port: u16,
+    evidence: Evidence,
+    flows: u64,
+    to_server: Traffic,
+    from_server: Traffic,
+    later_fragments: Traffic,
+}
+
+const _: () = assert!(size_of::<Cell>() <= 64, "a cell stays within a cache line");
+
+/// One service on one transport.
+#[derive(Debug)]
+struct Row {
+    name: Option<Arc<str>>,
+    transport: Transport,
+    cells: Vec<u32>,
+    flows: FlowCounts,
+    /// Since the start of the interval, or of the run where there are no intervals.
+    current: Measures,
+    /// From the start of the run to the start of the interval.
+    before: Measures,
+    traffic_before: Traffic,
+    flows_started_before: u64,
+}
+
+/// The quantities whose distribution is kept.
+#[derive(Debug, Default)]
+struct Measures {
+    packet_size_bytes: Distribution,
+    gap_us: Distribution,
+    flow_duration_us: Distribution,
+    handshake_rtt_us: Distribution,
+}
+
+impl Measures {
+    fn all(&mut self) -> [&mut Distribution; 4] {
+        [&mut self.packet_size_bytes, &mut self.gap_us, &mut self.flow_duration_us, &mut self.handshake_rtt_us]
+    }
+
+    fn merge(&mut self, other: &mut Self, budget: &mut HistogramBudget) {
+        for (own, other) in self.all().into_iter().zip(other.all()) {
+            own.merge(other, budget);
+        }
+    }
+
+    fn clear(&mut self, budget: &mut HistogramBudget) {
+        for distribution in self.all() {
+            distribution.clear(budget);
+        }
+    }
+}
+
+/// Everything that was counted.
+#[derive(Debug, Default)]
+pub struct Stats {
+    rows: Vec<Row>,
+    row_of: HashMap<(Transport, Option<ServiceId>), u32, RandomState>,
+    cells: Vec<Cell>,
+    cell_of: HashMap<CellKey, u32, RandomState>,
+    portless: [Traffic; Portless::ALL.len()],
+    budget: HistogramBudget,
+}
+
+impl Stats {
+    /// Where flows of this kind are counted. `name` is asked for at the first one of a row.
+    pub fn cell(&mut self, key: CellKey, name: impl FnOnce(ServiceId) -> Arc<str>) -> u32 {
+        if let Some(cell) = self.cell_of.get(&key) {
+            return *cell;
+        }
+        let (rows, transport) = (&mut self.rows, key.transport);
+        let row = *self.row_of.entry((transport, key.service)).or_insert_with(|| {
+            rows.push(Row::new(transport, key.service.map(name)));
+            index(rows.len() - 1)
+        });
+        let cell = index(self.cells.len());
+        let traffic = Traffic::default();
+        self.cells.push(Cell {
+            row,
+            port: key.port,
+            evidence: key.evidence,
+            flows: 0,
+            to_server: traffic,
+            from_server: traffic,
+            later_fragments: traffic,
+        });
+        self.rows[row as usize].cells.push(cell);
+        self.cell_of.insert(key, cell);
+        cell
+    }
+
+    /// Counts a packet of a flow.
+    pub fn count(&mut self, counted: Counted, wire_len: u32, later_fragment: bool) {
+        let wire = Traffic { packets: 1, wire_bytes: wire_len.into() };
+        let cell = &mut self.cells[counted.cell as usize];
+        *(if counted.to_server { &mut cell.to_server } else { &mut cell.from_server }) += wire;
+        if later_fragment {
+            cell.later_fragments += wire;
+        }
+        let measures = &mut self.rows[cell.row as usize].current;
+        measures.packet_size_bytes.record(wire.wire_bytes, &mut self.budget);
+        if let Some(gap_us) = counted.gap_us {
+            measures.gap_us.record(gap_us, &mut self.budget);
+        }
+        if let Some(rtt_us) = counted.handshake_rtt_us {
+            measures.handshake_rtt_us.record(rtt_us, &mut self.budget);
+        }
+    }
+
+    /// Counts a packet that has no ports.
+    pub fn count_portless(&mut self, reason: Portless, wire_len: u32) {
+        self.portless[reason as usize] += Traffic { packets: 1, wire_bytes: wire_len.into() };
+    }
+
+    /// Counts the start of a flow.
+    pub fn flow_started(&mut self, cell: u32) {
+        let cell = &mut self.cells[cell as usize];
+        cell.flows += 1;
+        let flows = &mut self.rows[cell.row as usize].flows;
+        flows.started += 1;
+        flows.active += 1;
+    }
+
+    /// Counts the end of a flow.
+    pub fn flow_ended(&mut self, flow: &Flow, end: FlowEnd) {
+        let row = &mut self.rows[self.cells[flow.cell as usize].row as usize];
+        row.flows.active -= 1;
+        row.flows.ended += 1;
+        row.flows.evicted += u64::from(end == FlowEnd::Evicted);
+        row.flows.unanswered += u64::from(!flow.answered);
+        row.current.flow_duration_us.record(flow.duration_us(), &mut self.budget);
+    }
+
+    /// The name and the rule of a cell.
+    #[must_use]
+    pub fn label(&self, cell: u32) -> (Option<Arc<str>>, Evidence) {
+        let cell = &self.cells[cell as usize];
+        (self.rows[cell.row as usize].name.clone(), cell.evidence)
+    }
+
+    /// How often a distribution had to do without quantiles.
+    #[must_use]
+    pub fn histograms_refused(&self) -> u64 {
+        self.budget.refused()
+    }
+
+    /// The rows of a snapshot, in their order. With `interval`, each has its part of the interval that was open, and a new
+    /// one begins.
+    #[must_use]
+    pub fn service_rows(&mut self, interval: bool) -> Vec<ServiceRow> {
+        let (cells, budget) = (&self.cells, &mut self.budget);
+        let mut rows: Vec<_> = self.rows.iter_mut().map(|row| row.snapshot(cells, interval, budget)).collect();
+        rows.sort_by(|a, b| {
+            let unlabelled_last = |row: &ServiceRow| row.service.is_none();
+            (b.wire_bytes.cmp(&a.wire_bytes))
+                .then_with(|| unlabelled_last(a).cmp(&unlabelled_last(b)))
+                .then_with(|| a.service.cmp(&b.service))
+                .then_with(|| a.transport.cmp(&b.transport))
+        });
+        rows
+    }
+
+    /// The reasons that occurred, largest first.
+    #[must_use]
+    pub fn portless_rows(&self) -> Vec<PortlessRow> {
+        let counted = Portless::ALL.into_iter().zip(self.portless).filter(|(_, traffic)| traffic.packets > 0);
+        let row = |(reason, Traffic { packets, wire_bytes }): (Portless, Traffic)| PortlessRow {
+            reason: reason.name(),
+            packets,
+            wire_bytes,
+        };
+        let mut rows: Vec<_> = counted.map(row).collect();
+        rows.sort_by_key(|row| (std::cmp::Reverse(row.wire_bytes), row.reason));
+        rows
+    }
+}
+
+impl Cell {
+    fn traffic(&self) -> Traffic {
+        let mut traffic = self.to_server;
+        traffic += self.from_server;
+        traffic
+    }
+}
+
+impl Row {
+    fn new(transport: Transport, name: Option<Arc<str>>) -> Self {
+        Self {
+            name,
+            transport,
+            cells: Vec::new(),
+            flows: FlowCounts::default(),
+            current: Measures::default(),
+            before: Measures::default(),
+            traffic_before: Traffic::default(),
+            flows_started_before: 0,
+        }
+    }
+
+    fn snapshot(&mut self, cells: &[Cell], interval: bool, budget: &mut HistogramBudget) -> ServiceRow {
+        let [mut to_server, mut from_server, mut later_fragments] = [Traffic::default(); 3];
+        let mut by_port: BTreeMap<u16, Traffic> = BTreeMap::new();
+        let mut by_evidence: BTreeMap<Evidence, EvidenceCounts> = BTreeMap::new();
+        for cell in self.cells.iter().map(|cell| &cells[*cell as usize]) {
+            to_server += cell.to_server;
+            from_server += cell.from_server;
+            later_fragments += cell.later_fragments;
+            let traffic = cell.traffic();
+            *by_port.entry(cell.port).or_default() += traffic;
+            let evidence = by_evidence.entry(cell.evidence).or_default();
+            evidence.flows += cell.flows;
+            evidence.packets += traffic.packets;
+            evidence.wire_bytes += traffic.wire_bytes;
+        }
+        let mut total = to_server;
+        total += from_server;
+        let (ports, other_ports) = largest_ports(by_port);
+        let interval = interval.then(|| self.close_interval(total, budget));
+        let measures = if interval.is_some() { &self.before } else { &self.current };
+        ServiceRow {
+            service: self.name.clone(),
+            transport: self.transport,
+            packets: total.packets,
+            wire_bytes: total.wire_bytes,
+            to_server,
+            from_server,
+            later_fragments,
+            ports,
+            other_ports,
+            flows: self.flows,
+            evidence: by_evidence.into_iter().map(|(evidence, counts)| (evidence.name(), counts)).collect(),
+            packet_size_bytes: measures.packet_size_bytes.summary(),
+            gap_us: measures.gap_us.summary(),
+            flow_duration_us: measures.flow_duration_us.summary(),
+            handshake_rtt_us: measures.handshake_rtt_us.summary(),
+            interval,
+        }
+    }
+
+    /// Reports what came since the last interval was closed, and makes it part of the past.
+    fn close_interval(&mut self, total: Traffic, budget: &mut HistogramBudget) -> RowInterval {
+        let closed = RowInterval {
+            packets: total.packets - self.traffic_before.packets,
+            wire_bytes: total.wire_bytes - self.traffic_before.wire_bytes,
+            flows_started: self.flows.started - self.flows_started_before,
+            packet_size_bytes: self.current.packet_size_bytes.summary(),
+            gap_us: self.current.gap_us.summary(),
+            flow_duration_us: self.current.flow_duration_us.summary(),
+            handshake_rtt_us: self.current.handshake_rtt_us.summary(),
+        };
+        self.before.merge(&mut self.current, budget);
+        self.current.clear(budget);
+        self.traffic_before = total;
+        self.flows_started_before = self.flows.started;
+        closed
+    }
+}
+
+/// The largest ports, and the sum of the others.
+fn largest_ports(by_port: BTreeMap<u16, Traffic>) -> (Vec<PortTraffic>, OtherPorts) {
+    let port = |(port, Traffic { packets, wire_bytes })| PortTraffic { port, packets, wire_bytes };
+    let mut ports: Vec<_> = by_port.into_iter().map(port).collect();
+    ports.sort_by_key(|port| (std::cmp::Reverse(port.wire_bytes), port.port));
+    let mut other_ports = OtherPorts::default();
+    for other in ports.drain(LISTED_PORTS.min(ports.len())..) {
+        other_ports.ports += 1;
+        other_ports.packets += other.packets;
+        other_ports.wire_bytes += other.wire_bytes;
+    }
+    (ports, other_ports)
+}
+
+/// Rows and cells are few enough for 32 bits: cells are bounded by ports, transports and rules.
+fn index(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
