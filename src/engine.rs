@@ -275,3 +275,211 @@ fn flag_letters(flags: u8) -> String {
         [(0x02, 'S'), (0x10, 'A'), (0x08, 'P'), (0x01, 'F'), (0x04, 'R'), (0x20, 'U'), (0x40, 'E'), (0x80, 'W')];
     LETTERS.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, letter)| letter).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{Handshake, Portless};
+    use crate::snapshot::SourceKind;
+    use crate::units::{AddressBytes, IpVersion};
+
+    const SECOND: i64 = 1_000_000_000;
+    const SYN: u8 = 0x02;
+    const SYN_ACK: u8 = 0x12;
+    const ACK: u8 = 0x10;
+    const FIN_ACK: u8 = 0x11;
+    const RST: u8 = 0x04;
+
+    fn engine(limits: Limits, interval: Option<Duration>) -> Engine {
+        let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
+        Engine::new(EngineConfig { limits, interval, flow_records: true }, source.into(), Registry::builtin())
+    }
+
+    /// A packet between client 10.0.0.1 and server 10.0.0.2, port 80; `client` tells flows apart.
+    fn tcp(nanos: i64, client: u16, from_client: bool, flags: u8) -> Observation {
+        packet(nanos, Transport::Tcp, client, from_client, flags)
+    }
+
+    fn packet(nanos: i64, transport: Transport, client: u16, from_client: bool, tcp_flags: u8) -> Observation {
+        let client_port = 50_000 + client;
+        let (client, server) = (AddressBytes::v4([10, 0, 0, 1]), AddressBytes::v4([10, 0, 0, 2]));
+        let (src, dst) =
+            if from_client { ((client, client_port), (server, 80)) } else { ((server, 80), (client, client_port)) };
+        let handshake = match tcp_flags {
+            SYN => Handshake::Open,
+            SYN_ACK => Handshake::Accept,
+            _ => Handshake::None,
+        };
+        let segment = Segment {
+            src_addr: src.0,
+            dst_addr: dst.0,
+            src_port: src.1,
+            dst_port: dst.1,
+            ip_version: IpVersion::V4,
+            transport,
+            handshake,
+            tcp_flags,
+            to_group: false,
+            later_fragment: false,
+            tunnels: 0,
+        };
+        Observation { ts: Timestamp::from_nanos(nanos), wire_len: 100, outcome: Ok(segment) }
+    }
+
+    fn run(engine: &mut Engine, packets: &[Observation]) -> (Vec<FlowRecord>, Vec<Arc<Snapshot>>) {
+        for packet in packets {
+            engine.ingest(packet);
+        }
+        engine.finish(RunEnd::Complete);
+        let (mut flows, mut snapshots) = (Vec::new(), Vec::new());
+        for event in engine.drain_events() {
+            match event {
+                Event::Flow(record) => flows.push(*record),
+                Event::Snapshot(snapshot) => snapshots.push(snapshot),
+            }
+        }
+        (flows, snapshots)
+    }
+
+    #[test]
+    fn flows_end_for_a_reason() {
+        let minute = 60 * SECOND;
+        let close = [
+            tcp(0, 1, true, SYN),
+            tcp(1, 1, false, SYN_ACK),
+            tcp(2000, 1, true, ACK),
+            tcp(3000, 1, true, FIN_ACK),
+            tcp(4000, 1, false, FIN_ACK),
+        ];
+        let with = |more: &[Observation]| [&close[..], more].concat();
+        let udp = |nanos| packet(nanos, Transport::Udp, 1, true, 0);
+        let limits = Limits { max_flows: 2, active: Some(Duration::from_secs(10)), ..Limits::default() };
+        use FlowEnd::{Active, Closed, Evicted, Final, Idle, Reopened, Reset};
+        let cases = [
+            ("open at the end", close[..3].to_vec(), vec![(Final, 3)]),
+            ("closed", close.to_vec(), vec![(Closed, 5)]),
+            ("late packets of a closed flow", with(&[tcp(SECOND, 1, true, ACK)]), vec![(Closed, 6)]),
+            ("reopened", with(&[tcp(SECOND, 1, true, SYN)]), vec![(Reopened, 5), (Final, 1)]),
+            ("repeated SYN", vec![close[0], tcp(SECOND, 1, true, SYN)], vec![(Final, 2)]),
+            ("reset", vec![close[0], tcp(1, 1, false, RST)], vec![(Reset, 2)]),
+            ("idle", vec![close[0], tcp(5 * minute + 1, 1, true, ACK)], vec![(Idle, 1), (Final, 1)]),
+            ("idle, noticed by another flow", with(&[udp(5 * minute + 4001)]), vec![(Closed, 5), (Final, 1)]),
+            ("UDP idles sooner", vec![udp(0), udp(2 * minute + 1)], vec![(Idle, 1), (Final, 1)]),
+            ("not idle yet", vec![udp(0), udp(2 * minute)], vec![(Active, 1), (Final, 1)]),
+            (
+                "evicted: the least recently seen",
+                vec![tcp(0, 1, true, ACK), tcp(1, 2, true, ACK), tcp(2, 1, true, ACK), tcp(3, 3, true, ACK)],
+                vec![(Evicted, 1), (Final, 2), (Final, 1)],
+            ),
+            (
+                "cut by the active timeout",
+                vec![tcp(0, 1, true, ACK), tcp(9 * SECOND, 1, true, ACK), tcp(10 * SECOND, 1, true, ACK)],
+                vec![(Active, 2), (Final, 1)],
+            ),
+        ];
+        for (name, packets, want) in cases {
+            let (flows, snapshots) = run(&mut engine(limits, None), &packets);
+            let got: Vec<_> =
+                flows.iter().map(|flow| (flow.end, flow.to_server.packets + flow.from_server.packets)).collect();
+            assert_eq!(got, want, "{name}");
+            let [last] = &snapshots[..] else { panic!("{name}: one snapshot") };
+            let counts = last.flows;
+            assert_eq!((counts.active, counts.started), (0, counts.ended), "{name}");
+            assert_eq!(last.packets, packets.len() as u64, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_silent_flow_is_over_even_after_a_jump() {
+        let packets = [tcp(0, 1, true, ACK), tcp(48 * 3600 * SECOND, 1, true, ACK)];
+        let (flows, snapshots) = run(&mut engine(Limits::default(), None), &packets);
+        assert_eq!(flows.iter().map(|flow| flow.end).collect::<Vec<_>>(), [FlowEnd::Idle, FlowEnd::Final]);
+        assert_eq!(snapshots[0].time_jumps, 1);
+    }
+
+    #[test]
+    fn one_bad_timestamp_does_not_age_the_others() {
+        let day = 24 * 3600 * SECOND;
+        let packets = [
+            tcp(0, 1, true, ACK),
+            packet(400 * day, Transport::Udp, 9, true, 0),
+            tcp(SECOND, 1, true, ACK),
+            tcp(2 * SECOND, 1, true, ACK),
+        ];
+        let (flows, snapshots) = run(&mut engine(Limits::default(), None), &packets);
+        assert_eq!(flows.iter().map(|flow| flow.to_server.packets).collect::<Vec<_>>(), [3, 1]);
+        assert_eq!(snapshots[0].time_jumps, 2);
+    }
+
+    #[test]
+    fn the_round_trip_is_the_clients() {
+        let packets = [tcp(0, 1, true, SYN), tcp(30_000, 1, false, SYN_ACK), tcp(180_999, 1, true, ACK)];
+        let (flows, snapshots) = run(&mut engine(Limits::default(), None), &packets);
+        assert_eq!(flows[0].handshake_rtt_us, Some(180));
+        let row = &snapshots[0].services[0];
+        assert_eq!(row.handshake_rtt_us.as_ref().map(|rtt| (rtt.count, rtt.sum)), Some((1, 180)));
+        assert_eq!(row.gap_us.as_ref().map(|gap| (gap.count, gap.sum)), Some((2, 30 + 150)));
+        assert_eq!(flows[0].tcp_flags.as_deref(), Some("SA"));
+    }
+
+    #[test]
+    fn intervals_are_aligned_and_add_up() {
+        let step = Duration::from_secs(1);
+        let packets = [
+            tcp(5 * SECOND + 1, 1, true, ACK),
+            tcp(6 * SECOND - 1, 1, false, ACK),
+            // nothing in [6, 8): no snapshot for it
+            tcp(8 * SECOND, 1, true, ACK),
+            tcp(7 * SECOND, 2, true, ACK),
+            tcp(9 * SECOND, 1, true, ACK),
+        ];
+        let (_, snapshots) = run(&mut engine(Limits::default(), Some(step)), &packets);
+        let seen: Vec<_> = snapshots
+            .iter()
+            .map(|s| {
+                let interval = s.interval.as_ref().expect("asked for");
+                let row = s.services[0].interval.as_ref().expect("asked for");
+                (
+                    interval.start.as_nanos() / SECOND,
+                    interval.end.as_nanos() / SECOND,
+                    interval.late_packets,
+                    s.packets,
+                    row.packets,
+                    row.flows_started,
+                    s.is_final,
+                )
+            })
+            .collect();
+        assert_eq!(seen, [(5, 6, 0, 2, 2, 1, false), (8, 9, 1, 4, 2, 1, false), (9, 10, 0, 5, 1, 0, true)]);
+        let whole = run(&mut engine(Limits::default(), None), &packets).1;
+        let (mut with, without) = (snapshots[2].services.clone(), &whole[0].services);
+        with.iter_mut().for_each(|row| row.interval = None);
+        assert_eq!(&with, without, "totals are the same with intervals and without");
+    }
+
+    #[test]
+    fn a_flow_that_idles_within_an_interval_ends_in_it() {
+        let packets = [tcp(0, 1, true, ACK), tcp(290 * SECOND, 2, true, ACK), tcp(310 * SECOND, 3, true, ACK)];
+        let (_, snapshots) = run(&mut engine(Limits::default(), Some(Duration::from_secs(305))), &packets);
+        assert_eq!(snapshots.iter().map(|s| s.flows.ended).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn portless_packets_are_counted_too() {
+        let arp = |nanos| Observation { ts: Timestamp::from_nanos(nanos), wire_len: 42, outcome: Err(Portless::Arp) };
+        let (_, snapshots) = run(&mut engine(Limits::default(), None), &[arp(5), tcp(6, 1, true, SYN), arp(4)]);
+        let last = &snapshots[0];
+        assert_eq!((last.packets, last.wire_bytes), (3, 184));
+        assert_eq!((last.first_ts, last.last_ts), (Some(Timestamp::from_nanos(4)), Some(Timestamp::from_nanos(6))));
+        let rows: Vec<_> = last.portless.iter().map(|row| (row.reason, row.packets, row.wire_bytes)).collect();
+        assert_eq!(rows, [("arp", 2, 84)]);
+        assert_eq!(last.services[0].flows.unanswered, 1);
+    }
+
+    #[test]
+    fn nothing_read_is_still_a_report() {
+        let (flows, snapshots) = run(&mut engine(Limits::default(), Some(Duration::from_secs(1))), &[]);
+        assert!(flows.is_empty() && snapshots.len() == 1);
+        assert_eq!((snapshots[0].ts, snapshots[0].packets, snapshots[0].is_final), (None, 0, true));
+    }
+}
