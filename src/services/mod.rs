@@ -1,8 +1,15 @@
 //! Port → service name: flat tables of 65,536 entries, one a transport, and the ladder of rules that picks the port.
 
+mod decide;
 pub mod evidence;
+#[cfg(test)]
+mod parse; // the build script's only; here for its tests
+mod tables;
 
 pub use evidence::Evidence;
+pub use tables::Layer;
+
+use tables::PortTable;
 
 use crate::decode::Segment;
 use crate::units::{ServiceId, Transport};
@@ -27,33 +34,221 @@ pub struct Label {
     pub evidence: Evidence,
 }
 
-/// Names of ports.
+/// Names of ports. The tables are part of the program: a registry of them costs nothing to make.
 #[derive(Debug)]
-pub struct Registry {}
+pub struct Registry {
+    tcp: &'static PortTable,
+    udp: &'static PortTable,
+    sctp: &'static PortTable,
+    dccp: &'static PortTable,
+}
 
 impl Registry {
     /// The names that are built in.
     #[must_use]
-    pub fn builtin() -> Self {
-        Self {}
+    pub const fn builtin() -> Self {
+        Self { tcp: &tables::TCP, udp: &tables::UDP, sctp: &tables::SCTP, dccp: &tables::DCCP }
     }
 
-    /// The service registered for a port.
+    /// What a port is called: the name in use, else IANA's, else the one of the list that the project started from.
     #[must_use]
-    pub fn service(&self, _transport: Transport, _port: u16) -> Option<ServiceId> {
-        None
+    pub const fn service(&self, transport: Transport, port: u16) -> Option<ServiceId> {
+        self.table(transport).get(port)
     }
 
-    /// The name of a service.
+    /// The name of a service, 1 to 15 ASCII characters; empty for an id that another registry gave.
     #[must_use]
-    pub fn name(&self, _service: ServiceId) -> &str {
-        ""
+    pub fn name(&self, service: ServiceId) -> &str {
+        tables::name(service)
+    }
+
+    /// The layer that names a port; `None` without a name.
+    #[must_use]
+    pub fn layer(&self, transport: Transport, port: u16) -> Option<Layer> {
+        self.table(transport).layer(port)
+    }
+
+    /// What IANA calls a port; `None` where it has no name, whatever [`Registry::service`] says.
+    #[must_use]
+    pub fn iana(&self, transport: Transport, port: u16) -> Option<ServiceId> {
+        self.table(transport).iana(port)
     }
 
     /// The label of the flow that starts with `segment`.
     #[must_use]
     pub fn label(&self, segment: &Segment) -> Label {
-        let server = if segment.src_port < segment.dst_port { End::Src } else { End::Dst };
-        Label { service: None, server, evidence: Evidence::None }
+        decide::label(self, segment)
+    }
+
+    /// The table of a transport. The ports of UDP-Lite are defined as UDP's (RFC 3828, section 3.1).
+    const fn table(&self, transport: Transport) -> &PortTable {
+        match transport {
+            Transport::Tcp => self.tcp,
+            Transport::Udp | Transport::UdpLite => self.udp,
+            Transport::Sctp => self.sctp,
+            Transport::Dccp => self.dccp,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse::{self, Row};
+    use super::*;
+    use crate::decode::Handshake;
+    use crate::units::{AddressBytes, IpVersion};
+
+    const SERVICES: &str = include_str!("../../data/services.tsv");
+    const OVERLAY: &str = include_str!("../../data/overlay.tsv");
+    const SEED: &str = include_str!("../../data/seed.tsv");
+
+    /// A packet between two ports, without any hint about who serves.
+    pub(super) fn segment(transport: Transport, src_port: u16, dst_port: u16) -> Segment {
+        Segment {
+            src_addr: AddressBytes::v4([10, 0, 0, 5]),
+            dst_addr: AddressBytes::v4([10, 0, 0, 9]),
+            src_port,
+            dst_port,
+            ip_version: IpVersion::V4,
+            transport,
+            handshake: Handshake::None,
+            tcp_flags: 0,
+            to_group: false,
+            later_fragment: false,
+            tunnels: 0,
+        }
+    }
+
+    /// Every port of a row, on each of its transports.
+    fn keys<const N: usize>(row: &Row<'_, N>) -> impl Iterator<Item = (Transport, u16)> {
+        row.keys().map(|(word, port)| {
+            let transport = Transport::ALL.into_iter().find(|transport| transport.name() == word);
+            (transport.expect("a transport of the program"), port)
+        })
+    }
+
+    fn name(registry: &Registry, transport: Transport, port: u16) -> Option<&str> {
+        registry.service(transport, port).map(|id| registry.name(id))
+    }
+
+    #[test]
+    fn ports_have_the_names_in_use() {
+        use Transport::{Dccp, Sctp, Tcp, Udp, UdpLite};
+        let cases = [
+            (Tcp, 0, None, None),
+            (Tcp, 2, None, None),
+            (Tcp, 80, Some("http"), Some(Layer::Iana)),
+            (Tcp, 443, Some("https"), Some(Layer::Iana)),
+            (Udp, 443, Some("quic"), Some(Layer::Overlay)),
+            (UdpLite, 443, Some("quic"), Some(Layer::Overlay)),
+            (Sctp, 443, Some("https"), Some(Layer::Iana)),
+            (Dccp, 443, None, None),
+            (Sctp, 9, Some("discard"), Some(Layer::Iana)),
+            (Dccp, 9, Some("discard"), Some(Layer::Iana)),
+            (Tcp, 42, Some("nameserver"), Some(Layer::Iana)),
+            (Tcp, 512, Some("exec"), Some(Layer::Iana)),
+            (Udp, 512, Some("biff"), Some(Layer::Iana)),
+            (Tcp, 445, Some("smb"), Some(Layer::Overlay)),
+            (Udp, 445, Some("microsoft-ds"), Some(Layer::Iana)),
+            (Tcp, 831, Some("netconf-beep"), Some(Layer::List)),
+            (Tcp, 6667, Some("irc"), Some(Layer::Overlay)),
+            (Udp, 6667, None, None),
+            (Tcp, 5999, Some("cvsup"), Some(Layer::Iana)),
+            (Tcp, 6000, Some("x11"), Some(Layer::Iana)),
+            (Tcp, 6063, Some("x11"), Some(Layer::Iana)),
+            (Tcp, 4200, Some("vrml-multi-use"), Some(Layer::Iana)),
+            (Tcp, 4222, Some("nats"), Some(Layer::Overlay)),
+            (Tcp, 3000, Some("dev-http"), Some(Layer::Overlay)),
+            (Tcp, 8200, Some("trivnet1"), Some(Layer::Iana)),
+            (Tcp, 25_565, Some("minecraft"), Some(Layer::Overlay)),
+            (Udp, 60_001, None, None),
+            (Tcp, 49_151, None, None),
+            (Udp, 65_535, None, None),
+        ];
+        let registry = Registry::builtin();
+        for (transport, port, want, layer) in cases {
+            assert_eq!(name(&registry, transport, port), want, "{port}/{transport}");
+            assert_eq!(registry.layer(transport, port), layer, "{port}/{transport}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_iana_is_there_and_nothing_else() {
+        let registry = Registry::builtin();
+        let rows = parse::rows(SERVICES, &parse::SERVICES).unwrap();
+        let mut named = 0;
+        for row in &rows {
+            for (transport, port) in keys(row) {
+                let got = registry.iana(transport, port).map(|id| registry.name(id));
+                assert_eq!(got, Some(row.cells[2]), "line {}: {port}/{transport}", row.line);
+                named += 1;
+            }
+        }
+        let all = [Transport::Tcp, Transport::Udp, Transport::Sctp, Transport::Dccp].into_iter();
+        let found = all.flat_map(|transport| (0..=u16::MAX).map(move |port| (transport, port)));
+        assert_eq!(found.filter(|&(transport, port)| registry.iana(transport, port).is_some()).count(), named);
+    }
+
+    #[test]
+    fn an_overlay_row_shows_what_it_says() {
+        let registry = Registry::builtin();
+        for row in parse::rows(OVERLAY, &parse::OVERLAY).unwrap() {
+            let [_, _, registered, _, action, shown, _, _] = row.cells;
+            for (transport, port) in keys(&row) {
+                let place = format!("line {}: {port}/{transport}", row.line);
+                let (name, iana) = (name(&registry, transport, port), registry.iana(transport, port));
+                let layer = registry.layer(transport, port);
+                match action {
+                    "note" => assert_eq!(registry.service(transport, port), iana, "{place}"),
+                    "add" => assert_eq!((name, iana, layer), (Some(shown), None, Some(Layer::Overlay)), "{place}"),
+                    _ => {
+                        assert_eq!(name, Some(row.name_of(shown, port).unwrap()), "{place}");
+                        let iana = iana.map(|id| registry.name(id));
+                        assert_eq!(iana, Some(row.name_of(registered, port).unwrap()), "{place}");
+                        let own = if name == iana { Layer::Iana } else { Layer::Overlay };
+                        assert_eq!(layer, Some(own), "{place}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_list_names_a_packet() {
+        let registry = Registry::builtin();
+        let services = parse::rows(SERVICES, &parse::SERVICES).unwrap();
+        let overlay = parse::rows(OVERLAY, &parse::OVERLAY).unwrap();
+        let list = parse::rows(SEED, &parse::SEED).unwrap();
+        assert_eq!(list.len(), 210);
+        for row in &list {
+            for (transport, port) in keys(row) {
+                let place = format!("line {}: {port}/{transport}", row.line);
+                let label = registry.label(&segment(transport, 50_001, port));
+                let back = registry.label(&segment(transport, port, 50_001));
+                assert_eq!((label.server, back.server, label.service), (End::Dst, End::Src, back.service), "{place}");
+                let got = label.service.map(|id| registry.name(id)).unwrap_or_default();
+
+                // The list's own name, unless the overlay has another in use or IANA puts another first.
+                let listed = row.name_of(row.cells[2], port).unwrap();
+                let in_use = overlay.iter().find(|row| keys(row).any(|key| key == (transport, port)));
+                let registered = services.iter().find(|row| keys(row).any(|key| key == (transport, port)));
+                let aliases = registered.map_or("", |row| row.cells[3]);
+                let first = if aliases.split(',').any(|alias| alias == listed) {
+                    registered.map_or("", |row| row.cells[2])
+                } else {
+                    listed
+                };
+                let want = in_use.map_or(first, |row| row.name_of(row.cells[5], port).unwrap());
+                assert_eq!(got, want, "{place}");
+                let layer = registry.layer(transport, port);
+                assert_eq!(layer == Some(Layer::List), registered.is_none() && in_use.is_none(), "{place}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_foreign_id_has_no_name() {
+        let last = (0..).map_while(ServiceId::from_index).last().unwrap();
+        assert_eq!(Registry::builtin().name(last), "");
     }
 }

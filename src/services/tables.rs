@@ -1,0 +1,92 @@
+//! The built-in names: the tables of `data/`, which the build script turns into arrays.
+
+use crate::units::ServiceId;
+
+/// Ports of a transport.
+const PORTS: usize = 1 << 16;
+
+/// Where the name of a port comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The reviewed names in use, `data/overlay.tsv`.
+    Overlay,
+    /// The port registry of IANA, `data/services.tsv`.
+    Iana,
+    /// The list that the project started from, `data/seed.tsv`: only where IANA has no name.
+    List,
+}
+
+/// What each port of one transport is called.
+#[derive(Debug)]
+pub(super) struct PortTable {
+    ids: [Option<ServiceId>; PORTS],
+    /// Ports whose name is not IANA's, in ascending order.
+    exceptions: &'static [Exception],
+}
+
+/// A port whose name is not IANA's.
+#[derive(Debug)]
+struct Exception {
+    port: u16,
+    layer: Layer,
+    /// IANA's name, which the other one hides.
+    iana: Option<ServiceId>,
+}
+
+impl Exception {
+    const fn of(port: u16, layer: Layer, iana: Option<usize>) -> Self {
+        let iana = match iana {
+            Some(index) => ServiceId::from_index(index),
+            None => None,
+        };
+        Self { port, layer, iana }
+    }
+}
+
+impl PortTable {
+    /// A table from runs of ports (first, last, index of the name). Evaluated by the compiler.
+    const fn of(runs: &[(u16, u16, usize)], exceptions: &'static [Exception]) -> Self {
+        #[expect(clippy::large_stack_arrays, reason = "only the compiler evaluates it")]
+        let mut ids = [None; PORTS];
+        let mut run = 0;
+        while run < runs.len() {
+            let (first, last, index) = runs[run];
+            let mut port = first as usize;
+            while port <= last as usize {
+                ids[port] = ServiceId::from_index(index);
+                port += 1;
+            }
+            run += 1;
+        }
+        Self { ids, exceptions }
+    }
+
+    /// The name of a port: one load without a bounds check, as a `u16` cannot miss 65,536 entries.
+    pub(super) const fn get(&self, port: u16) -> Option<ServiceId> {
+        self.ids[port as usize]
+    }
+
+    /// The layer that names a port; `None` without a name.
+    pub(super) fn layer(&self, port: u16) -> Option<Layer> {
+        self.get(port).map(|_| self.exception(port).map_or(Layer::Iana, |exception| exception.layer))
+    }
+
+    /// The name of a port in IANA's own spelling.
+    pub(super) fn iana(&self, port: u16) -> Option<ServiceId> {
+        self.exception(port).map_or_else(|| self.get(port), |exception| exception.iana)
+    }
+
+    fn exception(&self, port: u16) -> Option<&Exception> {
+        let place = self.exceptions.binary_search_by_key(&port, |exception| exception.port).ok()?;
+        self.exceptions.get(place)
+    }
+}
+
+/// The name of a built-in service; empty for an id that no built-in table gave.
+pub(super) fn name(service: ServiceId) -> &'static str {
+    let start = |index: usize| STARTS.get(index).map(|&start| usize::from(start));
+    let Some(first) = start(service.index()) else { return "" };
+    NAMES.get(first..start(service.index() + 1).unwrap_or(NAMES.len())).unwrap_or_default()
+}
+
+include!(concat!(env!("OUT_DIR"), "/tables.rs"));
