@@ -325,9 +325,210 @@ pub enum FlowEnd {
     Final,
 }
 
+/// One number (or list) of a service row, as tabular outputs show it: CSV and the table read this list, and an output
+/// that is added reads it too, so that a new statistic is one row in [`COLUMNS`].
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// The path of its JSON key, joined by `_`.
+    pub name: &'static str,
+    /// What it counts.
+    pub unit: Unit,
+    /// How it moves over time.
+    pub kind: ColumnKind,
+    /// What it means, as one sentence.
+    pub help: &'static str,
+    /// Reads it from a row.
+    pub get: for<'a> fn(&'a ServiceRow) -> Value<'a>,
+}
+
+impl Column {
+    /// The column called `name`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        COLUMNS.iter().find(|column| column.name == name)
+    }
+}
+
+/// What a column counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Packets.
+    Packets,
+    /// Bytes.
+    Bytes,
+    /// Millionths of a second.
+    Microseconds,
+    /// Flows.
+    Flows,
+    /// Port numbers, or how many of them.
+    Ports,
+    /// Measured values of a distribution.
+    Values,
+}
+
+/// How a column moves from one snapshot of a run to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Never falls.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// A list and no number.
+    List,
+}
+
+/// What a row has in a column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A whole number.
+    Count(u64),
+    /// A mean.
+    Real(f64),
+    /// The listed server ports, largest first.
+    Ports(&'a [PortTraffic]),
+    /// No value: `null` in JSON.
+    Missing,
+}
+
+/// Builds [`COLUMNS`]: the plain ones, three for each kind of evidence, eight for each summary, and those of the interval.
+macro_rules! columns {
+    (
+        plain { $($name:literal, $unit:ident, $kind:ident, $help:literal, $get:expr;)* }
+        evidence { $($rule:literal)* }
+        summaries { $($field:ident, $of:ident, $what:literal;)* }
+        interval { $($last:literal, $last_unit:ident, $last_help:literal, $last_field:ident;)* }
+    ) => {
+        &[
+            $(Column { name: $name, unit: Unit::$unit, kind: ColumnKind::$kind, help: $help, get: $get },)*
+            $(
+                counter(concat!("evidence_", $rule, "_flows"), Unit::Flows, concat!("Flows named by the rule ", $rule, "."),
+                    |row| Value::Count(row.named_by($rule).flows)),
+                counter(concat!("evidence_", $rule, "_packets"), Unit::Packets, concat!("Packets of flows named by the rule ", $rule, "."),
+                    |row| Value::Count(row.named_by($rule).packets)),
+                counter(concat!("evidence_", $rule, "_wire_bytes"), Unit::Bytes, concat!("Bytes on the wire of flows named by the rule ", $rule, "."),
+                    |row| Value::Count(row.named_by($rule).wire_bytes)),
+            )*
+            $(
+                counter(concat!(stringify!($field), "_count"), Unit::Values, concat!($what, ": number of values."),
+                    |row| of(&row.$field, |s| Some(s.count))),
+                counter(concat!(stringify!($field), "_sum"), Unit::$of, concat!($what, ": sum."),
+                    |row| of(&row.$field, |s| Some(s.sum))),
+                gauge(concat!(stringify!($field), "_min"), Unit::$of, concat!($what, ": the smallest."),
+                    |row| of(&row.$field, |s| Some(s.min))),
+                gauge(concat!(stringify!($field), "_mean"), Unit::$of, concat!($what, ": mean."),
+                    |row| row.$field.as_ref().map_or(Value::Missing, |s| Value::Real(s.mean))),
+                gauge(concat!(stringify!($field), "_p50"), Unit::$of, concat!($what, ": median."),
+                    |row| of(&row.$field, |s| s.p50)),
+                gauge(concat!(stringify!($field), "_p90"), Unit::$of, concat!($what, ": 90th percentile."),
+                    |row| of(&row.$field, |s| s.p90)),
+                gauge(concat!(stringify!($field), "_p99"), Unit::$of, concat!($what, ": 99th percentile."),
+                    |row| of(&row.$field, |s| s.p99)),
+                gauge(concat!(stringify!($field), "_max"), Unit::$of, concat!($what, ": the largest."),
+                    |row| of(&row.$field, |s| Some(s.max))),
+            )*
+            $(gauge($last, Unit::$last_unit, $last_help,
+                |row| row.interval.as_ref().map_or(Value::Missing, |i| Value::Count(i.$last_field))),)*
+        ]
+    };
+}
+
+/// Every column of a service row, in the order of outputs.
+#[rustfmt::skip]
+pub static COLUMNS: &[Column] = columns! {
+    plain {
+        "packets", Packets, Counter, "Packets in both directions.", |row| Value::Count(row.packets);
+        "wire_bytes", Bytes, Counter, "Their bytes on the wire.", |row| Value::Count(row.wire_bytes);
+        "to_server_packets", Packets, Counter, "Packets to the server.", |row| Value::Count(row.to_server.packets);
+        "to_server_wire_bytes", Bytes, Counter, "Bytes on the wire to the server.", |row| Value::Count(row.to_server.wire_bytes);
+        "from_server_packets", Packets, Counter, "Packets from the server.", |row| Value::Count(row.from_server.packets);
+        "from_server_wire_bytes", Bytes, Counter, "Bytes on the wire from the server.", |row| Value::Count(row.from_server.wire_bytes);
+        "later_fragments_packets", Packets, Counter, "Fragments after the first, inside the totals.", |row| Value::Count(row.later_fragments.packets);
+        "later_fragments_wire_bytes", Bytes, Counter, "Their bytes on the wire.", |row| Value::Count(row.later_fragments.wire_bytes);
+        "ports", Ports, List, "The largest server ports, separated by blanks.", |row| Value::Ports(&row.ports);
+        "other_ports_ports", Ports, Gauge, "Server ports that are not listed.", |row| Value::Count(row.other_ports.ports);
+        "other_ports_packets", Packets, Gauge, "Packets of the server ports that are not listed.", |row| Value::Count(row.other_ports.packets);
+        "other_ports_wire_bytes", Bytes, Gauge, "Bytes on the wire of the server ports that are not listed.", |row| Value::Count(row.other_ports.wire_bytes);
+        "flows_started", Flows, Counter, "Flows seen so far.", |row| Value::Count(row.flows.started);
+        "flows_active", Flows, Gauge, "Flows that are still open.", |row| Value::Count(row.flows.active);
+        "flows_ended", Flows, Counter, "Flows that ended.", |row| Value::Count(row.flows.ended);
+        "flows_evicted", Flows, Counter, "Flows that ended early because the table of flows was full.", |row| Value::Count(row.flows.evicted);
+        "flows_unanswered", Flows, Counter, "Flows that ended without a packet from the server.", |row| Value::Count(row.flows.unanswered);
+    }
+    evidence {
+        "override" "handshake" "listener" "multicast" "learned" "same_port"
+        "pair" "strong" "system" "registered" "ephemeral" "none"
+    }
+    summaries {
+        packet_size_bytes, Bytes, "Bytes on the wire, packet by packet";
+        gap_us, Microseconds, "Time between one packet of a flow and the next";
+        flow_duration_us, Microseconds, "Time from the first packet of a flow to its last";
+        handshake_rtt_us, Microseconds, "Time from a TCP SYN to the client's first ACK";
+    }
+    interval {
+        "interval_packets", Packets, "Packets during the interval.", packets;
+        "interval_wire_bytes", Bytes, "Bytes on the wire during the interval.", wire_bytes;
+    }
+};
+
+const fn counter(
+    name: &'static str,
+    unit: Unit,
+    help: &'static str,
+    get: for<'a> fn(&'a ServiceRow) -> Value<'a>,
+) -> Column {
+    Column { name, unit, kind: ColumnKind::Counter, help, get }
+}
+
+const fn gauge(
+    name: &'static str,
+    unit: Unit,
+    help: &'static str,
+    get: for<'a> fn(&'a ServiceRow) -> Value<'a>,
+) -> Column {
+    Column { name, unit, kind: ColumnKind::Gauge, help, get }
+}
+
+/// A number of a summary; missing when the summary is.
+fn of(summary: &Option<Summary>, get: fn(&Summary) -> Option<u64>) -> Value<'static> {
+    summary.as_ref().and_then(get).map_or(Value::Missing, Value::Count)
+}
+
+impl ServiceRow {
+    /// What the rule called `rule` named; zero when it named nothing.
+    #[must_use]
+    pub fn named_by(&self, rule: &str) -> EvidenceCounts {
+        self.evidence.iter().find(|(name, _)| *name == rule).map(|(_, counts)| *counts).unwrap_or_default()
+    }
+}
+
 fn evidence_map<S: serde::Serializer>(
     evidence: &[(&'static str, EvidenceCounts)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_map(evidence.iter().map(|(name, counts)| (name, counts)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::Evidence;
+
+    #[test]
+    fn columns_have_distinct_names() {
+        let mut names: Vec<_> = COLUMNS.iter().map(|column| column.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn every_kind_of_evidence_has_its_columns_in_order() {
+        let want: Vec<_> = Evidence::ALL
+            .iter()
+            .flat_map(|rule| ["flows", "packets", "wire_bytes"].map(|what| format!("evidence_{}_{what}", rule.name())))
+            .collect();
+        let found: Vec<_> = COLUMNS.iter().map(|column| column.name).filter(|n| n.starts_with("evidence_")).collect();
+        assert_eq!(found, want);
+    }
 }

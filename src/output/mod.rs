@@ -1,1 +1,352 @@
 //! What readers see: one file a format, all from the same snapshot.
+//!
+//! An output is named on the command line as `FORMAT[=PATH]`, parsed into a [`Spec`] and opened by [`open`] before
+//! anything is read, so that a bad path is told at once. It then gets every snapshot and every flow record of the run;
+//! each format takes what is its own.
+
+mod csv;
+mod flows;
+mod human;
+mod json;
+#[cfg(test)]
+mod sample;
+mod sink;
+mod table;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::snapshot::{FlowRecord, Snapshot};
+use sink::Sink;
+
+pub use flows::FLOW_JSON_SCHEMA;
+pub use json::SNAPSHOT_JSON_SCHEMA;
+pub use table::{Options, SortKey, UnknownSortKey};
+
+/// Something that a run reports to.
+///
+/// Errors of writing name the destination and keep their [`io::ErrorKind`]: a reader that went away is
+/// [`io::ErrorKind::BrokenPipe`], which is a quiet end and no failure.
+pub trait Output {
+    /// Takes a snapshot: that of each interval, and in any case the final one.
+    ///
+    /// # Errors
+    /// The destination cannot be written.
+    fn snapshot(&mut self, snapshot: &Snapshot) -> io::Result<()>;
+
+    /// Takes the record of a flow that ended. Most formats have no use for it; see [`Format::wants_flows`].
+    ///
+    /// # Errors
+    /// The destination cannot be written.
+    fn flow(&mut self, _record: &FlowRecord) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Writes out whatever is still held back. Nothing comes after it.
+    ///
+    /// # Errors
+    /// The destination cannot be written.
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+/// A form of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned text for people: the final snapshot.
+    Table,
+    /// One JSON document: the final snapshot.
+    Json,
+    /// One JSON document a line: every snapshot.
+    Ndjson,
+    /// Comma-separated values, one line a service: every snapshot.
+    Csv,
+    /// One JSON document a line: every flow, when it ends.
+    Flows,
+}
+
+impl Format {
+    /// Every format, in the order in which help lists them.
+    pub const ALL: [Self; 5] = [Self::Table, Self::Json, Self::Ndjson, Self::Csv, Self::Flows];
+
+    /// The name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+            Self::Flows => "flows",
+        }
+    }
+
+    /// It takes flow records; a run without such an output need not make any.
+    #[must_use]
+    pub const fn wants_flows(self) -> bool {
+        matches!(self, Self::Flows)
+    }
+
+    /// It takes the snapshots of intervals, and not only the final one.
+    #[must_use]
+    pub const fn wants_intervals(self) -> bool {
+        matches!(self, Self::Ndjson | Self::Csv)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Where an output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Standard output.
+    Stdout,
+    /// A file, or whatever else the path leads to.
+    Path(PathBuf),
+}
+
+impl Destination {
+    /// The form in which two destinations that are the same compare equal, as far as their spelling shows.
+    fn normal(&self) -> Self {
+        match self {
+            Self::Stdout => Self::Stdout,
+            Self::Path(path) => Self::Path(
+                fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.clone()),
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("standard output"),
+            Self::Path(path) => f.write_str(&printable_path(path)),
+        }
+    }
+}
+
+/// An output as the command line names it: `FORMAT[=PATH]`, where the path `-` is standard output, and so is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// Its form.
+    pub format: Format,
+    /// Where it goes.
+    pub destination: Destination,
+}
+
+impl FromStr for Spec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let (name, path) = match text.split_once('=') {
+            Some((name, path)) => (name, Some(path)),
+            None => (text, None),
+        };
+        let format = Format::ALL
+            .into_iter()
+            .find(|format| format.name() == name)
+            .ok_or_else(|| SpecError::UnknownFormat { given: name.to_owned() })?;
+        let destination = match path {
+            None | Some("-" | "/dev/stdout") => Destination::Stdout,
+            Some("") => return Err(SpecError::NoPath { format }),
+            Some(path) => Destination::Path(PathBuf::from(path)),
+        };
+        Ok(Self { format, destination })
+    }
+}
+
+/// What can be wrong with a [`Spec`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// No format has this name.
+    #[error("'{given}' is no format; FORMAT[=PATH] with one of: {}", list(Format::ALL.map(Format::name)))]
+    UnknownFormat {
+        /// What was given.
+        given: String,
+    },
+    /// The equals sign is the last character.
+    #[error("'{format}=' lacks the path; '{format}=-' or '{format}' alone is standard output")]
+    NoPath {
+        /// The format that was given.
+        format: Format,
+    },
+}
+
+/// What can go wrong with opening an output.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The destination cannot be opened for writing.
+    #[error("{}: cannot open for writing: {source}", printable_path(.path))]
+    Open {
+        /// Where the output should go.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A CSV file is there, and its first line is not the header that this version writes.
+    #[error("{}: has other columns than this version writes; move it away to start a new file", printable_path(.path))]
+    OtherColumns {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Opens an output. `table` and `json` replace what is in a file, the others add to it; the table is coloured and
+/// fitted to a width only on standard output.
+///
+/// # Errors
+/// [`OutputError`]: the destination cannot be opened, or it is a CSV file of another version.
+pub fn open(spec: &Spec, options: &Options) -> Result<Box<dyn Output + Send>, OutputError> {
+    let destination = &spec.destination;
+    Ok(match spec.format {
+        Format::Table => {
+            let plain = Options { color: false, width: None, ..*options };
+            let options = if *destination == Destination::Stdout { *options } else { plain };
+            Box::new(table::Table::new(Sink::replace(destination)?, options))
+        }
+        Format::Json => Box::new(json::Json::new(Sink::replace(destination)?)),
+        Format::Ndjson => Box::new(json::Ndjson::new(Sink::append(destination)?)),
+        Format::Csv => csv::open(destination)?,
+        Format::Flows => Box::new(flows::Flows::new(Sink::append(destination)?)),
+    })
+}
+
+/// What is wrong when two outputs have the same destination, where one would write into the other.
+#[must_use]
+pub fn conflict(specs: &[Spec]) -> Option<String> {
+    let destinations: Vec<_> = specs.iter().map(|spec| spec.destination.normal()).collect();
+    specs.iter().enumerate().find_map(|(later, spec)| {
+        let earlier = destinations[..later].iter().position(|other| *other == destinations[later])?;
+        Some(format!(
+            "two outputs go to {}: {} and {}; give one of them another path, as in '{}=FILE'",
+            spec.destination, specs[earlier].format, spec.format, spec.format
+        ))
+    })
+}
+
+/// What is wrong when an output would overwrite a file that is to be read.
+#[must_use]
+pub fn overwrites_input(specs: &[Spec], inputs: &[PathBuf]) -> Option<String> {
+    let inputs: Vec<_> = inputs.iter().filter_map(|path| fs::canonicalize(path).ok()).filter(|p| p.is_file()).collect();
+    specs.iter().find_map(|spec| match spec.destination.normal() {
+        Destination::Path(path) if inputs.contains(&path) => {
+            Some(format!("{} is an input; the output {} would overwrite it", spec.destination, spec.format))
+        }
+        _ => None,
+    })
+}
+
+/// Names as a sentence lists them.
+fn list<const N: usize>(names: [&str; N]) -> String {
+    names.join(", ")
+}
+
+/// A path for a message, with whatever a terminal would obey made visible.
+fn printable_path(path: &Path) -> String {
+    human::printable(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn specs_are_a_format_and_a_path() {
+        let path = |path: &str| Destination::Path(PathBuf::from(path));
+        let cases = [
+            ("table", Ok((Format::Table, Destination::Stdout))),
+            ("json=-", Ok((Format::Json, Destination::Stdout))),
+            ("csv=/dev/stdout", Ok((Format::Csv, Destination::Stdout))),
+            ("ndjson=a=b.json", Ok((Format::Ndjson, path("a=b.json")))),
+            ("flows=/tmp/f", Ok((Format::Flows, path("/tmp/f")))),
+            ("json=", Err("'json=' lacks the path; 'json=-' or 'json' alone is standard output")),
+            ("xml=x", Err("'xml' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, flows")),
+            ("", Err("'' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, flows")),
+        ];
+        for (text, want) in cases {
+            let want = want.map(|(format, destination)| Spec { format, destination }).map_err(str::to_owned);
+            assert_eq!(text.parse::<Spec>().map_err(|e| e.to_string()), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn two_outputs_need_two_destinations() {
+        let cases: [(&[&str], Option<&str>); 5] = [
+            (&[], None),
+            (&["table", "json=x"], None),
+            (&["csv=y", "json=x", "flows=z"], None),
+            (
+                &["table", "json"],
+                Some(
+                    "two outputs go to standard output: table and json; give one of them another path, as in 'json=FILE'",
+                ),
+            ),
+            (
+                &["json=x", "csv=./x"],
+                Some("two outputs go to ./x: json and csv; give one of them another path, as in 'csv=FILE'"),
+            ),
+        ];
+        for (specs, want) in cases {
+            let specs: Vec<Spec> = specs.iter().map(|spec| spec.parse().expect("a spec")).collect();
+            assert_eq!(conflict(&specs).as_deref(), want, "{specs:?}");
+        }
+    }
+
+    #[test]
+    fn inputs_are_not_overwritten() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let input = dir.path().join("a.pcap");
+        fs::write(&input, "x").expect("a file");
+        let spec = |path: &Path| Spec { format: Format::Json, destination: Destination::Path(path.to_owned()) };
+        assert!(overwrites_input(&[spec(&dir.path().join("./a.pcap"))], std::slice::from_ref(&input)).is_some());
+        assert_eq!(overwrites_input(&[spec(&dir.path().join("b.json"))], &[input]), None);
+    }
+
+    #[test]
+    fn a_bad_path_is_told_at_once() {
+        for format in Format::ALL {
+            let spec = Spec { format, destination: Destination::Path("/nowhere/x".into()) };
+            let message = open(&spec, &Options::default()).err().map(|error| error.to_string());
+            let want = "/nowhere/x: cannot open for writing: No such file or directory (os error 2)";
+            assert_eq!(message.as_deref(), Some(want), "{format}");
+        }
+    }
+
+    #[test]
+    fn logs_grow_and_reports_are_replaced() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let sample = sample::snapshot();
+        let cases = [(Format::Table, 1), (Format::Json, 1), (Format::Ndjson, 2), (Format::Csv, 2), (Format::Flows, 2)];
+        for (format, times) in cases {
+            let path = dir.path().join(format.name());
+            let run = || {
+                let spec = Spec { format, destination: Destination::Path(path.clone()) };
+                let mut output = open(&spec, &Options::default()).expect("opens");
+                output.flow(&sample::flows()[0]).expect("takes a flow");
+                output.snapshot(&sample).expect("takes a snapshot");
+                output.finish().expect("finishes");
+                fs::read_to_string(&path).expect("was written")
+            };
+            let header = if format == Format::Csv { 1 } else { 0 };
+            let (once, twice) = (run().lines().count() - header, run().lines().count() - header);
+            assert_eq!(twice, once * times, "{format}");
+        }
+    }
+
+    #[test]
+    fn csv_of_other_columns_is_left_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("old.csv");
+        fs::write(&path, "ts,service\n").expect("a file");
+        let spec = Spec { format: Format::Csv, destination: Destination::Path(path.clone()) };
+        assert!(matches!(open(&spec, &Options::default()), Err(OutputError::OtherColumns { .. })));
+        assert_eq!(fs::read_to_string(&path).expect("is there"), "ts,service\n");
+    }
+}

@@ -1,0 +1,102 @@
+//! Snapshots as comma-separated values in the long form: one line for each snapshot, service and transport.
+//!
+//! After `ts`, `service` and `transport` come the [`COLUMNS`]. A value that JSON has as `null` is an empty field, and so
+//! is the service of unlabelled traffic. Packets without ports have no line: they are in the other outputs.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
+
+use super::sink::Sink;
+use super::{Destination, Output, OutputError};
+use crate::snapshot::{COLUMNS, ServiceRow, Snapshot, Value};
+
+/// `-o csv`.
+#[derive(Debug)]
+pub(super) struct Csv<W: Write> {
+    out: csv::Writer<W>,
+    /// The header is yet to be written.
+    wants_header: bool,
+}
+
+/// Opens `-o csv`. The header goes to standard output and to a file that is empty; one that is not must have it.
+///
+/// # Errors
+/// [`OutputError::Open`], and [`OutputError::OtherColumns`] when the file starts with another header.
+pub(super) fn open(destination: &Destination) -> Result<Box<dyn Output + Send>, OutputError> {
+    let first_line = match destination {
+        Destination::Stdout => None,
+        Destination::Path(path) => {
+            first_line(path).map_err(|source| OutputError::Open { path: path.clone(), source })?
+        }
+    };
+    if let (Destination::Path(path), Some(line)) = (destination, &first_line)
+        && *line != header_line()
+    {
+        return Err(OutputError::OtherColumns { path: path.clone() });
+    }
+    Ok(Box::new(Csv::new(Sink::append(destination)?, first_line.is_none())))
+}
+
+/// The first line of a file, without its end; `None` when it is empty, new, or no regular file.
+fn first_line(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    if !path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
+        return Ok(None);
+    }
+    let mut line = Vec::new();
+    BufReader::new(File::open(path)?).take(64 * 1024).read_until(b'\n', &mut line)?;
+    Ok(Some(line.trim_ascii_end().to_vec()))
+}
+
+/// Names of all columns.
+fn header() -> impl Iterator<Item = &'static str> {
+    ["ts", "service", "transport"].into_iter().chain(COLUMNS.iter().map(|column| column.name))
+}
+
+fn header_line() -> Vec<u8> {
+    header().collect::<Vec<_>>().join(",").into_bytes()
+}
+
+impl<W: Write> Csv<W> {
+    pub(super) fn new(out: W, wants_header: bool) -> Self {
+        Self { out: csv::Writer::from_writer(out), wants_header }
+    }
+
+    fn row(&mut self, ts: &str, row: &ServiceRow) -> Result<(), csv::Error> {
+        self.out.write_field(ts)?;
+        self.out.write_field(row.service.as_deref().unwrap_or_default())?;
+        self.out.write_field(row.transport.name())?;
+        for column in COLUMNS {
+            self.out.write_field(match (column.get)(row) {
+                Value::Count(count) => count.to_string(),
+                Value::Real(mean) => mean.to_string(),
+                Value::Ports(ports) => ports.iter().map(|port| port.port.to_string()).collect::<Vec<_>>().join(" "),
+                Value::Missing => String::new(),
+            })?;
+        }
+        self.out.write_record(None::<&[u8]>)
+    }
+
+    fn rows(&mut self, snapshot: &Snapshot) -> Result<(), csv::Error> {
+        if std::mem::take(&mut self.wants_header) {
+            self.out.write_record(header())?;
+        }
+        let ts = snapshot.ts.map(|ts| ts.to_string()).unwrap_or_default();
+        snapshot.services.iter().try_for_each(|row| self.row(&ts, row))
+    }
+}
+
+impl<W: Write> Output for Csv<W> {
+    /// Flushes, so that whoever follows the output has every snapshot whole.
+    fn snapshot(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+        self.rows(snapshot).map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Io(error) => error,
+            other => io::Error::other(format!("{other:?}")),
+        })?;
+        self.out.flush()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

@@ -1,0 +1,92 @@
+//! Where the bytes of an output go: buffered, and with errors that say where.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+
+use super::{Destination, OutputError};
+
+/// A buffered destination.
+#[derive(Debug)]
+pub(super) struct Sink {
+    destination: Destination,
+    writer: BufWriter<Target>,
+}
+
+#[derive(Debug)]
+enum Target {
+    Stdout(io::Stdout),
+    File(File),
+}
+
+impl Sink {
+    /// Opens a destination and replaces what is there.
+    ///
+    /// # Errors
+    /// [`OutputError::Open`].
+    pub(super) fn replace(destination: &Destination) -> Result<Self, OutputError> {
+        Self::open(destination, OpenOptions::new().write(true).create(true).truncate(true))
+    }
+
+    /// Opens a destination and adds to what is there.
+    ///
+    /// # Errors
+    /// [`OutputError::Open`].
+    pub(super) fn append(destination: &Destination) -> Result<Self, OutputError> {
+        Self::open(destination, OpenOptions::new().append(true).create(true))
+    }
+
+    fn open(destination: &Destination, how: &OpenOptions) -> Result<Self, OutputError> {
+        let target = match destination {
+            Destination::Stdout => Target::Stdout(io::stdout()),
+            Destination::Path(path) => {
+                Target::File(how.open(path).map_err(|source| OutputError::Open { path: path.clone(), source })?)
+            }
+        };
+        Ok(Self { destination: destination.clone(), writer: BufWriter::with_capacity(64 * 1024, target) })
+    }
+
+    /// The error with the destination before it, and of the same kind.
+    fn named(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.destination))
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes).map_err(|error| self.named(&error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush().map_err(|error| self.named(&error))
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout(stdout) => stdout.write(bytes),
+            Self::File(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(stdout) => stdout.flush(),
+            Self::File(file) => file.flush(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named() {
+        let destination = Destination::Path("/dev/full".into());
+        let mut sink = Sink::append(&destination).expect("opens");
+        let error = sink.write_all(b"x").and_then(|()| sink.flush()).expect_err("is full");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(error.to_string(), "/dev/full: No space left on device (os error 28)");
+    }
+}

@@ -1,0 +1,551 @@
+//! The final snapshot as aligned text: what most people see of the program.
+//!
+//! A header says what was read, a line for each service how it behaves, and the last line that it all adds up. Where
+//! the terminal is narrow, the columns that matter least are left out; names and numbers are never cut.
+
+use std::cmp::{Ordering, Reverse};
+use std::fmt;
+use std::io::{self, Write};
+use std::str::FromStr;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{Output, human};
+use crate::snapshot::{Column, PortTraffic, ServiceRow, Snapshot, SourceKind, Traffic, Unit, Value};
+use crate::units::Timestamp;
+
+/// How the table looks; other outputs always have every row and every number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// With colours.
+    pub color: bool,
+    /// Columns of the terminal; `None` is as wide as it takes.
+    pub width: Option<usize>,
+    /// At most this many services, the first by `sort`.
+    pub top: Option<usize>,
+    /// The order of the services.
+    pub sort: SortKey,
+    /// Transport and port instead of names.
+    pub numeric: bool,
+}
+
+/// What the services are ordered by. Numbers go from the largest to the smallest, names and ports the other way; rows
+/// without a value come last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortKey {
+    /// Bytes on the wire.
+    #[default]
+    Bytes,
+    /// Packets.
+    Packets,
+    /// Flows that started.
+    Flows,
+    /// Flows without a packet from the server.
+    Unanswered,
+    /// Median packet size.
+    Size,
+    /// Median round trip of the handshake.
+    Rtt,
+    /// Name.
+    Name,
+    /// The largest server port.
+    Port,
+}
+
+impl SortKey {
+    /// Every key, in the order in which help lists them.
+    pub const ALL: [Self; 8] =
+        [Self::Bytes, Self::Packets, Self::Flows, Self::Unanswered, Self::Size, Self::Rtt, Self::Name, Self::Port];
+
+    /// The name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Packets => "packets",
+            Self::Flows => "flows",
+            Self::Unanswered => "unanswered",
+            Self::Size => "size",
+            Self::Rtt => "rtt",
+            Self::Name => "name",
+            Self::Port => "port",
+        }
+    }
+
+    /// Which of two rows comes first. Equal ones keep the order of the snapshot.
+    fn compare(self, a: &ServiceRow, b: &ServiceRow) -> Ordering {
+        match self {
+            Self::Bytes => descending(a, b, |row| Some(row.wire_bytes)),
+            Self::Packets => descending(a, b, |row| Some(row.packets)),
+            Self::Flows => descending(a, b, |row| Some(row.flows.started)),
+            Self::Unanswered => descending(a, b, |row| Some(row.flows.unanswered)),
+            Self::Size => descending(a, b, |row| row.packet_size_bytes.as_ref().and_then(|size| size.p50)),
+            Self::Rtt => descending(a, b, |row| row.handshake_rtt_us.as_ref().and_then(|rtt| rtt.p50)),
+            Self::Name => ascending(a, b, |row| row.service.as_deref()),
+            Self::Port => ascending(a, b, |row| row.ports.first().map(|port| port.port)),
+        }
+    }
+}
+
+fn descending<K: Ord>(a: &ServiceRow, b: &ServiceRow, key: impl Fn(&ServiceRow) -> Option<K>) -> Ordering {
+    Reverse(key(a)).cmp(&Reverse(key(b)))
+}
+
+fn ascending<'a, K: Ord>(a: &'a ServiceRow, b: &'a ServiceRow, key: impl Fn(&'a ServiceRow) -> Option<K>) -> Ordering {
+    let (a, b) = (key(a), key(b));
+    a.is_none().cmp(&b.is_none()).then_with(|| a.cmp(&b))
+}
+
+impl FromStr for SortKey {
+    type Err = UnknownSortKey;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSortKey> {
+        let known = Self::ALL.into_iter().find(|key| key.name() == text);
+        known.ok_or_else(|| UnknownSortKey { given: text.to_owned() })
+    }
+}
+
+impl fmt::Display for SortKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// No sort key has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{given}' is nothing to sort by; one of: {}", super::list(SortKey::ALL.map(SortKey::name)))]
+pub struct UnknownSortKey {
+    /// What was given.
+    pub given: String,
+}
+
+/// `-o table`.
+#[derive(Debug)]
+pub(super) struct Table<W> {
+    out: W,
+    options: Options,
+}
+
+impl<W: Write> Table<W> {
+    pub(super) fn new(out: W, options: Options) -> Self {
+        Self { out, options }
+    }
+}
+
+impl<W: Write> Output for Table<W> {
+    fn snapshot(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+        if snapshot.is_final {
+            self.out.write_all(render(snapshot, &self.options).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const NAME: Style = AnsiColor::Cyan.on_default();
+const WARNING: Style = AnsiColor::Yellow.on_default();
+
+/// A column of the table.
+struct View {
+    title: &'static str,
+    /// Columns of a rank are shown together or not at all, those of a low one first; 0 is always shown.
+    rank: u8,
+    show: Show,
+}
+
+/// What a column of the table shows of a row.
+enum Show {
+    /// Name and ports.
+    Service,
+    /// Transport protocol.
+    Transport,
+    /// Share of all bytes that were read.
+    Share,
+    /// The rule that named most of its bytes.
+    Evidence,
+    /// A column of the snapshot in the form that suits its unit.
+    Plain(&'static str),
+}
+
+/// The columns from left to right.
+const VIEWS: [View; 14] = [
+    View { title: "SERVICE", rank: 0, show: Show::Service },
+    View { title: "PROTO", rank: 0, show: Show::Transport },
+    View { title: "PACKETS", rank: 1, show: Show::Plain("packets") },
+    View { title: "BYTES", rank: 0, show: Show::Plain("wire_bytes") },
+    View { title: "SHARE", rank: 2, show: Show::Share },
+    View { title: "TO SERVER", rank: 8, show: Show::Plain("to_server_wire_bytes") },
+    View { title: "FROM SERVER", rank: 8, show: Show::Plain("from_server_wire_bytes") },
+    View { title: "FLOWS", rank: 3, show: Show::Plain("flows_started") },
+    View { title: "NO REPLY", rank: 6, show: Show::Plain("flows_unanswered") },
+    View { title: "SIZE p50", rank: 9, show: Show::Plain("packet_size_bytes_p50") },
+    View { title: "SIZE p99", rank: 9, show: Show::Plain("packet_size_bytes_p99") },
+    View { title: "RTT p50", rank: 4, show: Show::Plain("handshake_rtt_us_p50") },
+    View { title: "RTT p99", rank: 7, show: Show::Plain("handshake_rtt_us_p99") },
+    View { title: "EVIDENCE", rank: 5, show: Show::Evidence },
+];
+
+/// What stands where there is no value.
+const NOTHING: &str = "–";
+
+impl View {
+    fn cell(&self, row: &ServiceRow, whole: Traffic, options: &Options) -> String {
+        match self.show {
+            Show::Service => service(row, options.numeric),
+            Show::Transport => row.transport.name().to_owned(),
+            Show::Share => human::share(row.wire_bytes, whole.wire_bytes),
+            Show::Evidence => evidence(row),
+            Show::Plain(name) => plain(name, row),
+        }
+    }
+
+    /// The cell of a line that sums up several rows, or none.
+    fn sum_cell(&self, name: &str, sum: Traffic, whole: Traffic) -> String {
+        match self.show {
+            Show::Service => name.to_owned(),
+            Show::Share => human::share(sum.wire_bytes, whole.wire_bytes),
+            Show::Plain("packets") => human::count(sum.packets),
+            Show::Plain("wire_bytes") => human::bytes(sum.wire_bytes),
+            _ => String::new(),
+        }
+    }
+
+    const fn alignment(&self) -> CellAlignment {
+        match self.show {
+            Show::Service | Show::Transport | Show::Evidence => CellAlignment::Left,
+            Show::Share | Show::Plain(_) => CellAlignment::Right,
+        }
+    }
+}
+
+/// The name with the port that has most of its bytes, and how many ports there are beside it: `http-alt :8080 +2`.
+fn service(row: &ServiceRow, numeric: bool) -> String {
+    let others = row.ports.len().saturating_sub(1) as u64 + row.other_ports.ports;
+    let others = if others > 0 { format!(" +{}", human::count(others)) } else { String::new() };
+    match (row.ports.first(), numeric) {
+        (Some(PortTraffic { port, .. }), true) => format!("{}/{port}{others}", row.transport),
+        (Some(PortTraffic { port, .. }), false) => format!("{} :{port}{others}", name(row)),
+        (None, true) => format!("{}{others}", row.transport),
+        (None, false) => format!("{}{others}", name(row)),
+    }
+}
+
+fn name(row: &ServiceRow) -> String {
+    row.service.as_deref().map_or_else(|| "(unlabelled)".to_owned(), human::printable)
+}
+
+/// The rule that named most of the row's bytes, with its share unless that is all: `handshake`, `system? 97%`.
+/// The question mark is a guess, see [`guesses`].
+fn evidence(row: &ServiceRow) -> String {
+    // `rev`, because the last of equal ones is the maximum, and the first rule should be
+    let Some((rule, counts)) = row.evidence.iter().rev().max_by_key(|(_, counts)| counts.wire_bytes) else {
+        return NOTHING.to_owned();
+    };
+    let doubt = if guesses(rule) { "?" } else { "" };
+    match (*rule, counts.wire_bytes) {
+        ("none", _) => NOTHING.to_owned(),
+        (rule, bytes) if bytes >= row.wire_bytes => format!("{rule}{doubt}"),
+        (rule, bytes) => {
+            let percent = u128::from(bytes) * 100 / u128::from(row.wire_bytes);
+            format!("{rule}{doubt} {percent}%")
+        }
+    }
+}
+
+/// The rule knows no more of a flow than its port numbers.
+fn guesses(rule: &str) -> bool {
+    matches!(rule, "same_port" | "system" | "registered" | "ephemeral")
+}
+
+/// A column of the snapshot in the form that suits its unit.
+fn plain(name: &str, row: &ServiceRow) -> String {
+    let Some(column) = Column::named(name) else { return NOTHING.to_owned() };
+    match ((column.get)(row), column.unit) {
+        (Value::Count(bytes), Unit::Bytes) => human::bytes(bytes),
+        (Value::Count(micros), Unit::Microseconds) => human::micros(micros),
+        (Value::Count(count), _) => human::count(count),
+        (Value::Real(_) | Value::Ports(_) | Value::Missing, _) => NOTHING.to_owned(),
+    }
+}
+
+/// One line of the table, with all columns.
+struct Line {
+    cells: Vec<String>,
+    kind: LineKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LineKind {
+    Title,
+    /// Its name is `name` bytes long.
+    Service {
+        name: usize,
+    },
+    /// Unlabelled traffic, and lines that sum up.
+    Aside,
+}
+
+/// The whole text.
+fn render(snapshot: &Snapshot, options: &Options) -> String {
+    let mut page = Page { text: String::new(), color: options.color, width: options.width };
+    header(&mut page, snapshot);
+    if snapshot.packets > 0 {
+        page.line(Style::new(), "");
+        let (lines, doubtful) = lines(snapshot, options);
+        grid(&mut page, &lines);
+        page.line(Style::new(), "");
+        page.line(Style::new(), &sum(snapshot));
+        if doubtful {
+            page.line(DIM, "? guessed from the port numbers alone");
+        }
+    }
+    for note in notes(snapshot) {
+        page.wrapped(WARNING, note.split(' '), " ");
+    }
+    page.text
+}
+
+/// Text in the making.
+struct Page {
+    text: String,
+    color: bool,
+    width: Option<usize>,
+}
+
+impl Page {
+    fn painted(&mut self, style: Style, text: &str) {
+        if self.color && !text.is_empty() {
+            self.text += &format!("{style}{text}{style:#}");
+        } else {
+            self.text += text;
+        }
+    }
+
+    fn line(&mut self, style: Style, text: &str) {
+        self.painted(style, text);
+        self.text.push('\n');
+    }
+
+    /// As many parts a line as fit, at least one.
+    fn wrapped<'a>(&mut self, style: Style, parts: impl IntoIterator<Item = &'a str>, separator: &str) {
+        let mut line = String::new();
+        for part in parts {
+            if !line.is_empty() {
+                if self.fits(line.width() + separator.width() + part.width()) {
+                    line += separator;
+                } else {
+                    self.line(style, &std::mem::take(&mut line));
+                }
+            }
+            line += part;
+        }
+        self.line(style, &line);
+    }
+
+    fn fits(&self, columns: usize) -> bool {
+        self.width.is_none_or(|width| columns <= width)
+    }
+}
+
+/// What was read: where, when, how much.
+fn header(page: &mut Page, snapshot: &Snapshot) {
+    let source = &*snapshot.source;
+    let mut inputs = inputs(&source.names);
+    if source.kind == SourceKind::Live
+        && let Some(host) = &source.host
+    {
+        inputs = format!("{inputs} on {}", human::printable(host));
+    }
+    page.line(BOLD, &inputs);
+    let filter = source.filter.as_deref().map(|filter| format!("filter: {}", human::printable(filter)));
+
+    let (Some(first), Some(last)) = (snapshot.first_ts, snapshot.last_ts) else {
+        page.wrapped(Style::new(), filter.as_deref().into_iter().chain(["no packets"]), " · ");
+        return;
+    };
+    let nanos = last.nanos_since(first);
+    let mut when = vec![span(first, last)];
+    if nanos > 0 {
+        when.push(human::micros(nanos.div_ceil(1_000)));
+    }
+    when.extend(filter);
+    page.wrapped(Style::new(), when.iter().map(String::as_str), " · ");
+
+    let mut what = vec![human::counted(snapshot.packets, "packet"), human::bytes(snapshot.wire_bytes)];
+    what.extend(human::bit_rate(snapshot.wire_bytes, nanos));
+    what.extend(human::packet_rate(snapshot.packets, nanos));
+    what.push(human::counted(snapshot.flows.started, "flow"));
+    if snapshot.drops.kernel == Some(0) && snapshot.drops.interface.is_none_or(|drops| drops == 0) {
+        what.push("none dropped".to_owned());
+    }
+    page.wrapped(Style::new(), what.iter().map(String::as_str), " · ");
+}
+
+/// The first inputs by name, and how many there are beside them.
+fn inputs(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = names.iter().take(SHOWN).map(|name| match name.as_str() {
+        "-" => "standard input".to_owned(),
+        name => human::printable(name),
+    });
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// From the first packet to the last, to the second, or to the millisecond within a minute; the date once where it is
+/// the same.
+fn span(first: Timestamp, last: Timestamp) -> String {
+    let fine = last.nanos_since(first) < 60_000_000_000;
+    let parts = |ts: Timestamp| {
+        let text = ts.to_string();
+        let (date, time) = text.split_once('T').unwrap_or((&text, ""));
+        // the fraction has nine digits and a Z
+        let time = time.get(..time.len().saturating_sub(if fine { 7 } else { 11 })).unwrap_or(time);
+        (date.to_owned(), time.to_owned())
+    };
+    let ((date, from), (last_date, to)) = (parts(first), parts(last));
+    if (&date, &from) == (&last_date, &to) {
+        format!("{date} {from} UTC")
+    } else if date == last_date {
+        format!("{date} {from} to {to} UTC")
+    } else {
+        format!("{date} {from} to {last_date} {to} UTC")
+    }
+}
+
+/// The lines of the table, and whether one of them has a guess.
+fn lines(snapshot: &Snapshot, options: &Options) -> (Vec<Line>, bool) {
+    let whole = Traffic { packets: snapshot.packets, wire_bytes: snapshot.wire_bytes };
+    let line = |kind, cell: &dyn Fn(&View) -> String| Line { cells: VIEWS.iter().map(cell).collect(), kind };
+
+    let mut rows: Vec<_> = snapshot.services.iter().collect();
+    rows.sort_by(|a, b| options.sort.compare(a, b));
+    let (shown, hidden) = rows.split_at(options.top.unwrap_or(rows.len()).min(rows.len()));
+
+    let mut lines = vec![line(LineKind::Title, &|view| view.title.to_owned())];
+    lines.extend(shown.iter().map(|row| {
+        let kind = match &row.service {
+            Some(_) => LineKind::Service { name: if options.numeric { 0 } else { name(row).len() } },
+            None => LineKind::Aside,
+        };
+        line(kind, &|view| view.cell(row, whole, options))
+    }));
+    if !hidden.is_empty() {
+        let title = format!("… and {} more", human::count(hidden.len() as u64));
+        let sum = traffic(hidden.iter().map(|row| (row.packets, row.wire_bytes)));
+        lines.push(line(LineKind::Aside, &|view| view.sum_cell(&title, sum, whole)));
+    }
+    if !snapshot.portless.is_empty() {
+        lines.push(line(LineKind::Aside, &|_| String::new()));
+        lines.push(line(LineKind::Title, &|view| match view.show {
+            Show::Service => "WITHOUT PORTS".to_owned(),
+            _ => String::new(),
+        }));
+        lines.extend(snapshot.portless.iter().map(|row| {
+            let sum = Traffic { packets: row.packets, wire_bytes: row.wire_bytes };
+            line(LineKind::Service { name: row.reason.len() }, &|view| view.sum_cell(row.reason, sum, whole))
+        }));
+    }
+    (lines, shown.iter().any(|row| evidence(row).contains('?')))
+}
+
+/// Lays the lines out, with as many columns as fit.
+fn grid(page: &mut Page, lines: &[Line]) {
+    const GAP: u16 = 2;
+    let widths: Vec<_> = (0..VIEWS.len())
+        .map(|at| lines.iter().map(|line| line.cells[at].width()).max().unwrap_or_default() + usize::from(GAP))
+        .collect();
+    let mut columns: Vec<usize> = Vec::new();
+    for rank in 0..=VIEWS.iter().map(|view| view.rank).max().unwrap_or_default() {
+        let group: Vec<_> =
+            (0..VIEWS.len()).filter(|&at| VIEWS[at].rank == rank && says_something(lines, at)).collect();
+        let total: usize = columns.iter().chain(&group).map(|&at| widths[at]).sum();
+        if rank == 0 || page.fits(total - usize::from(GAP)) {
+            columns.extend(group);
+        }
+    }
+    columns.sort_unstable();
+
+    let mut grid = Grid::new();
+    grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    grid.add_rows(lines.iter().map(|line| columns.iter().map(|&at| line.cells[at].clone()).collect::<Vec<_>>()));
+    for (&at, column) in columns.iter().zip(grid.column_iter_mut()) {
+        column.set_padding((0, GAP)).set_cell_alignment(VIEWS[at].alignment());
+    }
+    for (line, text) in lines.iter().zip(grid.lines()) {
+        let text = text.trim_end();
+        match line.kind {
+            LineKind::Title => page.line(BOLD, text),
+            LineKind::Aside => page.line(DIM, text),
+            LineKind::Service { name } => {
+                let (name, rest) = text.split_at_checked(name).unwrap_or((text, ""));
+                page.painted(NAME, name);
+                page.line(Style::new(), rest);
+            }
+        }
+    }
+}
+
+/// A column in which some row has more than nothing.
+fn says_something(lines: &[Line], at: usize) -> bool {
+    let rows = lines.iter().filter(|line| line.kind != LineKind::Title);
+    rows.map(|line| line.cells[at].as_str()).any(|cell| !["", "0", NOTHING].contains(&cell))
+}
+
+/// That it all adds up.
+fn sum(snapshot: &Snapshot) -> String {
+    let services = traffic(snapshot.services.iter().map(|row| (row.packets, row.wire_bytes)));
+    let portless = traffic(snapshot.portless.iter().map(|row| (row.packets, row.wire_bytes)));
+    let equal = services.packets + portless.packets == snapshot.packets
+        && services.wire_bytes + portless.wire_bytes == snapshot.wire_bytes;
+    format!(
+        "{} of services + {} without ports {} {}",
+        human::count(services.packets),
+        human::count(portless.packets),
+        if equal { "=" } else { "≠" },
+        human::counted(snapshot.packets, "packet"),
+    )
+}
+
+fn traffic(rows: impl Iterator<Item = (u64, u64)>) -> Traffic {
+    rows.fold(Traffic::default(), |mut sum, (packets, wire_bytes)| {
+        sum += Traffic { packets, wire_bytes };
+        sum
+    })
+}
+
+/// What a reader should know before trusting the numbers.
+fn notes(snapshot: &Snapshot) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (drops, by) in [(snapshot.drops.kernel, "kernel"), (snapshot.drops.interface, "interface")] {
+        if let Some(drops @ 1..) = drops {
+            notes.push(format!(
+                "! {} dropped by the {by} ({} of all)",
+                human::counted(drops, "packet"),
+                human::share(drops, snapshot.packets.saturating_add(drops)),
+            ));
+        }
+    }
+    if snapshot.time_jumps > 0 {
+        let times = human::counted(snapshot.time_jumps, "time");
+        notes.push(format!("! time jumped {times} by more than an hour: mind durations and rates"));
+    }
+    if snapshot.flows.evicted > 0 {
+        let flows = human::counted(snapshot.flows.evicted, "flow");
+        notes.push(format!("! {flows} ended early because the table of flows was full (--max-flows)"));
+    }
+    if snapshot.histograms_refused > 0 {
+        notes.push("! the memory for histograms was used up: some medians and percentiles are missing".to_owned());
+    }
+    notes
+}
