@@ -410,21 +410,21 @@ macro_rules! columns {
             )*
             $(
                 counter(concat!(stringify!($field), "_count"), Unit::Values, concat!($what, ": number of values."),
-                    |row| of(&row.$field, |s| Some(s.count))),
+                    |row| of(row.$field.as_ref(), |s| Some(s.count))),
                 counter(concat!(stringify!($field), "_sum"), Unit::$of, concat!($what, ": sum."),
-                    |row| of(&row.$field, |s| Some(s.sum))),
+                    |row| of(row.$field.as_ref(), |s| Some(s.sum))),
                 gauge(concat!(stringify!($field), "_min"), Unit::$of, concat!($what, ": the smallest."),
-                    |row| of(&row.$field, |s| Some(s.min))),
+                    |row| of(row.$field.as_ref(), |s| Some(s.min))),
                 gauge(concat!(stringify!($field), "_mean"), Unit::$of, concat!($what, ": mean."),
                     |row| row.$field.as_ref().map_or(Value::Missing, |s| Value::Real(s.mean))),
                 gauge(concat!(stringify!($field), "_p50"), Unit::$of, concat!($what, ": median."),
-                    |row| of(&row.$field, |s| s.p50)),
+                    |row| of(row.$field.as_ref(), |s| s.p50)),
                 gauge(concat!(stringify!($field), "_p90"), Unit::$of, concat!($what, ": 90th percentile."),
-                    |row| of(&row.$field, |s| s.p90)),
+                    |row| of(row.$field.as_ref(), |s| s.p90)),
                 gauge(concat!(stringify!($field), "_p99"), Unit::$of, concat!($what, ": 99th percentile."),
-                    |row| of(&row.$field, |s| s.p99)),
+                    |row| of(row.$field.as_ref(), |s| s.p99)),
                 gauge(concat!(stringify!($field), "_max"), Unit::$of, concat!($what, ": the largest."),
-                    |row| of(&row.$field, |s| Some(s.max))),
+                    |row| of(row.$field.as_ref(), |s| Some(s.max))),
             )*
             $(gauge($last, Unit::$last_unit, $last_help,
                 |row| row.interval.as_ref().map_or(Value::Missing, |i| Value::Count(i.$last_field))),)*
@@ -489,8 +489,8 @@ const fn gauge(
 }
 
 /// A number of a summary; missing when the summary is.
-fn of(summary: &Option<Summary>, get: fn(&Summary) -> Option<u64>) -> Value<'static> {
-    summary.as_ref().and_then(get).map_or(Value::Missing, Value::Count)
+fn of(summary: Option<&Summary>, get: fn(&Summary) -> Option<u64>) -> Value<'static> {
+    summary.and_then(get).map_or(Value::Missing, Value::Count)
 }
 
 impl ServiceRow {

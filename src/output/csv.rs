@@ -100,3 +100,59 @@ impl<W: Write> Output for Csv<W> {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn text(snapshots: &[Snapshot], wants_header: bool) -> String {
+        let mut text = Vec::new();
+        let mut output = Csv::new(&mut text, wants_header);
+        for snapshot in snapshots {
+            output.snapshot(snapshot).expect("memory takes everything");
+        }
+        output.finish().expect("memory takes everything");
+        drop(output);
+        String::from_utf8(text).expect("CSV is UTF-8 here")
+    }
+
+    #[test]
+    fn each_row_is_a_line() {
+        sample::assert_golden("snapshot.csv", &text(&[sample::snapshot()], true));
+    }
+
+    #[test]
+    fn the_header_comes_once_and_every_snapshot_adds_its_rows() {
+        let two = text(&[sample::snapshot(), sample::snapshot()], true);
+        let bare = text(&[sample::snapshot()], false);
+        assert_eq!(two, format!("{}\n{bare}{bare}", String::from_utf8_lossy(&header_line())));
+        assert_eq!(text(&[sample::empty()], true).lines().count(), 1);
+    }
+
+    #[test]
+    fn columns_are_the_keys_of_json() {
+        let row = serde_json::to_value(&sample::snapshot().services[0]).expect("JSON");
+        for column in COLUMNS.iter().filter(|column| !column.name.starts_with("evidence_")) {
+            let found = flattened(&row, "", column.name);
+            assert!(found, "{} is no key of a row", column.name);
+        }
+    }
+
+    /// Whether the keys of `value` lead to `name`, joined by `_`. What is null here has the keys of the other summaries.
+    fn flattened(value: &serde_json::Value, path: &str, name: &str) -> bool {
+        let Some(object) = value.as_object() else { return path == name || value.is_null() };
+        object.iter().any(|(key, inner)| {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}_{key}") };
+            (name == path || name.starts_with(&format!("{path}_"))) && flattened(inner, &path, name)
+        })
+    }
+
+    #[test]
+    fn names_are_quoted_where_they_must_be() {
+        let mut snapshot = sample::snapshot();
+        snapshot.services.truncate(1);
+        snapshot.services[0].service = Some("a,\"b\"".into());
+        assert!(text(&[snapshot], false).starts_with("2026-01-31T10:00:04.999999000Z,\"a,\"\"b\"\"\",tcp,12000,"));
+    }
+}

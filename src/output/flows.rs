@@ -35,3 +35,50 @@ impl<W: Write> Output for Flows<W> {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn text() -> String {
+        let mut text = Vec::new();
+        let mut output = Flows::new(&mut text);
+        for record in &sample::flows() {
+            output.flow(record).expect("memory takes everything");
+        }
+        output.snapshot(&sample::snapshot()).expect("memory takes everything");
+        output.finish().expect("memory takes everything");
+        String::from_utf8(text).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn each_flow_is_a_line() {
+        let want = concat!(
+            r#"{"schema":"portlabel.flow/1","transport":"tcp","client":{"addr":"10.0.0.5","port":51812},"server":{"addr":"10.0.0.9","port":443},"#,
+            r#""service":"https","port":443,"evidence":"handshake","first_ts":"2026-01-31T10:00:00.000000001Z","last_ts":"2026-01-31T10:00:05.000000000Z","#,
+            r#""to_server":{"packets":5,"wire_bytes":900},"from_server":{"packets":5,"wire_bytes":2400},"later_fragments":{"packets":0,"wire_bytes":0},"#,
+            r#""tunnels":0,"tcp_flags":"SAPF","handshake_rtt_us":180,"end":"closed"}"#,
+            "\n",
+            r#"{"schema":"portlabel.flow/1","transport":"udp","client":{"addr":"2001:db8::5","port":60001},"server":{"addr":"2001:db8::9","port":50123},"#,
+            r#""service":null,"port":50123,"evidence":"none","first_ts":"2026-01-31T10:00:00.000000000Z","last_ts":"2026-01-31T10:00:00.000000000Z","#,
+            r#""to_server":{"packets":1,"wire_bytes":1300},"from_server":{"packets":0,"wire_bytes":0},"later_fragments":{"packets":1,"wire_bytes":300},"#,
+            r#""tunnels":1,"tcp_flags":null,"handshake_rtt_us":null,"end":"final"}"#,
+            "\n",
+        );
+        assert_eq!(text(), want);
+    }
+
+    #[test]
+    fn flows_follow_the_schema() {
+        let schema = serde_json::from_str(FLOW_JSON_SCHEMA).expect("the schema is JSON");
+        let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
+        for line in text().lines() {
+            let mut record: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let faults: Vec<_> = validator.iter_errors(&record).map(|error| error.to_string()).collect();
+            assert_eq!(faults, [""; 0], "{line}");
+            record["tcp_flags"] = "AS".into();
+            assert!(!validator.is_valid(&record), "flags have an order");
+        }
+    }
+}

@@ -29,9 +29,13 @@ pub(super) fn bit_rate(bytes: u64, nanos: u64) -> Option<String> {
     Some(scaled(rounded(bits, nanos)?, &["b/s", "kb/s", "Mb/s", "Gb/s", "Tb/s", "Pb/s"]))
 }
 
-/// The average rate of packets over nanoseconds: `12.3 k packets/s`. `None` over no time.
+/// The average rate of packets over nanoseconds: `0.5 packets/s`, `12.3 k packets/s`. `None` over no time.
 pub(super) fn packet_rate(packets: u64, nanos: u64) -> Option<String> {
     let packets = u128::from(packets) * 1_000_000_000;
+    let tenths = rounded(packets * 10, nanos)?;
+    if tenths < 100 {
+        return Some(format!("{}.{} packets/s", tenths / 10, tenths % 10));
+    }
     Some(scaled(rounded(packets, nanos)?, &["packets/s", "k packets/s", "M packets/s", "G packets/s"]))
 }
 
@@ -141,7 +145,8 @@ mod tests {
             assert_eq!(bit_rate(value, nanos).as_deref(), want, "{value} in {nanos}");
         }
         assert!(bit_rate(u64::MAX, 1).is_some(), "nothing overflows");
-        assert_eq!(packet_rate(5, 2_000_000_000).as_deref(), Some("3 packets/s"));
+        assert_eq!(packet_rate(5, 2_000_000_000).as_deref(), Some("2.5 packets/s"));
+        assert_eq!(packet_rate(20, 2_000_000_000).as_deref(), Some("10 packets/s"));
         assert_eq!(packet_rate(24_680, 1_000_000_000).as_deref(), Some("24.7 k packets/s"));
     }
 

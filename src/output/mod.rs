@@ -320,6 +320,21 @@ mod tests {
     }
 
     #[test]
+    fn errors_of_writing_keep_their_kind_and_say_where() {
+        for format in Format::ALL {
+            let spec = Spec { format, destination: Destination::Path("/dev/full".into()) };
+            let mut output = open(&spec, &Options::default()).expect("opens");
+            let written = output
+                .flow(&sample::flows()[0])
+                .and_then(|()| output.snapshot(&sample::snapshot()))
+                .and_then(|()| output.finish());
+            let error = written.expect_err("is full");
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{format}");
+            assert_eq!(error.to_string(), "/dev/full: No space left on device (os error 28)", "{format}");
+        }
+    }
+
+    #[test]
     fn logs_grow_and_reports_are_replaced() {
         let dir = tempfile::tempdir().expect("a directory");
         let sample = sample::snapshot();
@@ -334,7 +349,7 @@ mod tests {
                 output.finish().expect("finishes");
                 fs::read_to_string(&path).expect("was written")
             };
-            let header = if format == Format::Csv { 1 } else { 0 };
+            let header = usize::from(format == Format::Csv);
             let (once, twice) = (run().lines().count() - header, run().lines().count() - header);
             assert_eq!(twice, once * times, "{format}");
         }

@@ -1,5 +1,8 @@
-//! One literal snapshot and a few literal flows, which the tests of all formats read.
+//! One literal snapshot and a few literal flows, which the tests of all formats read, and the texts in `golden/` that
+//! come of them.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::snapshot::{
@@ -10,8 +13,19 @@ use crate::units::{Endpoint, Timestamp, Transport};
 
 const START: i64 = 1_769_853_600_000_000_000; // 2026-01-31T10:00:00Z
 
+/// Compares a whole text with `golden/NAME`. `UPDATE_GOLDEN=1` writes it instead, for review.
+pub(super) fn assert_golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/output/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, text).expect("golden/ can be written");
+    }
+    let want = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, want, "{} differs; UPDATE_GOLDEN=1 rewrites it", path.display());
+}
+
 /// A final snapshot with an interval: named, unlabelled and portless traffic, one port and many, summaries with all
 /// values, without quantiles, and none. It adds up.
+#[expect(clippy::too_many_lines, reason = "a literal")]
 pub(super) fn snapshot() -> Snapshot {
     let rtt = Summary {
         count: 90,

@@ -76,17 +76,3 @@ impl Write for Target {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_disk_is_named() {
-        let destination = Destination::Path("/dev/full".into());
-        let mut sink = Sink::append(&destination).expect("opens");
-        let error = sink.write_all(b"x").and_then(|()| sink.flush()).expect_err("is full");
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        assert_eq!(error.to_string(), "/dev/full: No space left on device (os error 28)");
-    }
-}

@@ -172,6 +172,8 @@ enum Show {
     Evidence,
     /// A column of the snapshot in the form that suits its unit.
     Plain(&'static str),
+    /// The same for the size of a packet, to the byte: 1,514 and 1,518 differ.
+    Size(&'static str),
 }
 
 /// The columns from left to right.
@@ -180,16 +182,16 @@ const VIEWS: [View; 14] = [
     View { title: "PROTO", rank: 0, show: Show::Transport },
     View { title: "PACKETS", rank: 1, show: Show::Plain("packets") },
     View { title: "BYTES", rank: 0, show: Show::Plain("wire_bytes") },
-    View { title: "SHARE", rank: 2, show: Show::Share },
+    View { title: "SHARE", rank: 5, show: Show::Share },
     View { title: "TO SERVER", rank: 8, show: Show::Plain("to_server_wire_bytes") },
     View { title: "FROM SERVER", rank: 8, show: Show::Plain("from_server_wire_bytes") },
-    View { title: "FLOWS", rank: 3, show: Show::Plain("flows_started") },
+    View { title: "FLOWS", rank: 4, show: Show::Plain("flows_started") },
     View { title: "NO REPLY", rank: 6, show: Show::Plain("flows_unanswered") },
-    View { title: "SIZE p50", rank: 9, show: Show::Plain("packet_size_bytes_p50") },
-    View { title: "SIZE p99", rank: 9, show: Show::Plain("packet_size_bytes_p99") },
-    View { title: "RTT p50", rank: 4, show: Show::Plain("handshake_rtt_us_p50") },
+    View { title: "SIZE p50", rank: 9, show: Show::Size("packet_size_bytes_p50") },
+    View { title: "SIZE p99", rank: 9, show: Show::Size("packet_size_bytes_p99") },
+    View { title: "RTT p50", rank: 2, show: Show::Plain("handshake_rtt_us_p50") },
     View { title: "RTT p99", rank: 7, show: Show::Plain("handshake_rtt_us_p99") },
-    View { title: "EVIDENCE", rank: 5, show: Show::Evidence },
+    View { title: "EVIDENCE", rank: 3, show: Show::Evidence },
 ];
 
 /// What stands where there is no value.
@@ -199,10 +201,12 @@ impl View {
     fn cell(&self, row: &ServiceRow, whole: Traffic, options: &Options) -> String {
         match self.show {
             Show::Service => service(row, options.numeric),
+            Show::Transport if options.numeric => String::new(), // it is beside the port
             Show::Transport => row.transport.name().to_owned(),
             Show::Share => human::share(row.wire_bytes, whole.wire_bytes),
             Show::Evidence => evidence(row),
-            Show::Plain(name) => plain(name, row),
+            Show::Plain(name) => plain(name, row, human::bytes),
+            Show::Size(name) => plain(name, row, |bytes| format!("{} B", human::count(bytes))),
         }
     }
 
@@ -220,7 +224,7 @@ impl View {
     const fn alignment(&self) -> CellAlignment {
         match self.show {
             Show::Service | Show::Transport | Show::Evidence => CellAlignment::Left,
-            Show::Share | Show::Plain(_) => CellAlignment::Right,
+            Show::Share | Show::Plain(_) | Show::Size(_) => CellAlignment::Right,
         }
     }
 }
@@ -238,7 +242,7 @@ fn service(row: &ServiceRow, numeric: bool) -> String {
 }
 
 fn name(row: &ServiceRow) -> String {
-    row.service.as_deref().map_or_else(|| "(unlabelled)".to_owned(), human::printable)
+    row.service.as_deref().map_or_else(|| "unlabelled".to_owned(), human::printable)
 }
 
 /// The rule that named most of the row's bytes, with its share unless that is all: `handshake`, `system? 97%`.
@@ -265,17 +269,17 @@ fn guesses(rule: &str) -> bool {
 }
 
 /// A column of the snapshot in the form that suits its unit.
-fn plain(name: &str, row: &ServiceRow) -> String {
+fn plain(name: &str, row: &ServiceRow, as_bytes: fn(u64) -> String) -> String {
     let Some(column) = Column::named(name) else { return NOTHING.to_owned() };
     match ((column.get)(row), column.unit) {
-        (Value::Count(bytes), Unit::Bytes) => human::bytes(bytes),
+        (Value::Count(bytes), Unit::Bytes) => as_bytes(bytes),
         (Value::Count(micros), Unit::Microseconds) => human::micros(micros),
         (Value::Count(count), _) => human::count(count),
         (Value::Real(_) | Value::Ports(_) | Value::Missing, _) => NOTHING.to_owned(),
     }
 }
 
-/// One line of the table, with all columns.
+/// One line of the table: a cell for each of [`VIEWS`].
 struct Line {
     cells: Vec<String>,
     kind: LineKind,
@@ -298,12 +302,15 @@ fn render(snapshot: &Snapshot, options: &Options) -> String {
     header(&mut page, snapshot);
     if snapshot.packets > 0 {
         page.line(Style::new(), "");
-        let (lines, doubtful) = lines(snapshot, options);
-        grid(&mut page, &lines);
+        let lines = lines(snapshot, options);
+        let shown = grid(&mut page, &lines);
         page.line(Style::new(), "");
         page.line(Style::new(), &sum(snapshot));
-        if doubtful {
+        if shown.iter().any(|&at| marks_guesses(&lines, at)) {
             page.line(DIM, "? guessed from the port numbers alone");
+        }
+        if options.top.is_some_and(|top| top < snapshot.services.len()) {
+            page.line(DIM, "… every service is in -o json and -o csv");
         }
     }
     for note in notes(snapshot) {
@@ -322,7 +329,9 @@ struct Page {
 impl Page {
     fn painted(&mut self, style: Style, text: &str) {
         if self.color && !text.is_empty() {
-            self.text += &format!("{style}{text}{style:#}");
+            self.text += &style.render().to_string();
+            self.text += text;
+            self.text += &style.render_reset().to_string();
         } else {
             self.text += text;
         }
@@ -423,8 +432,8 @@ fn span(first: Timestamp, last: Timestamp) -> String {
     }
 }
 
-/// The lines of the table, and whether one of them has a guess.
-fn lines(snapshot: &Snapshot, options: &Options) -> (Vec<Line>, bool) {
+/// The lines of the table, with all columns.
+fn lines(snapshot: &Snapshot, options: &Options) -> Vec<Line> {
     let whole = Traffic { packets: snapshot.packets, wire_bytes: snapshot.wire_bytes };
     let line = |kind, cell: &dyn Fn(&View) -> String| Line { cells: VIEWS.iter().map(cell).collect(), kind };
 
@@ -432,7 +441,10 @@ fn lines(snapshot: &Snapshot, options: &Options) -> (Vec<Line>, bool) {
     rows.sort_by(|a, b| options.sort.compare(a, b));
     let (shown, hidden) = rows.split_at(options.top.unwrap_or(rows.len()).min(rows.len()));
 
-    let mut lines = vec![line(LineKind::Title, &|view| view.title.to_owned())];
+    let mut lines = Vec::new();
+    if !rows.is_empty() {
+        lines.push(line(LineKind::Title, &|view| view.title.to_owned()));
+    }
     lines.extend(shown.iter().map(|row| {
         let kind = match &row.service {
             Some(_) => LineKind::Service { name: if options.numeric { 0 } else { name(row).len() } },
@@ -446,21 +458,25 @@ fn lines(snapshot: &Snapshot, options: &Options) -> (Vec<Line>, bool) {
         lines.push(line(LineKind::Aside, &|view| view.sum_cell(&title, sum, whole)));
     }
     if !snapshot.portless.is_empty() {
-        lines.push(line(LineKind::Aside, &|_| String::new()));
+        let first = lines.is_empty();
+        if !first {
+            lines.push(line(LineKind::Aside, &|_| String::new()));
+        }
         lines.push(line(LineKind::Title, &|view| match view.show {
             Show::Service => "WITHOUT PORTS".to_owned(),
+            _ if first => view.title.to_owned(),
             _ => String::new(),
         }));
         lines.extend(snapshot.portless.iter().map(|row| {
             let sum = Traffic { packets: row.packets, wire_bytes: row.wire_bytes };
-            line(LineKind::Service { name: row.reason.len() }, &|view| view.sum_cell(row.reason, sum, whole))
+            line(LineKind::Service { name: 0 }, &|view| view.sum_cell(row.reason, sum, whole))
         }));
     }
-    (lines, shown.iter().any(|row| evidence(row).contains('?')))
+    lines
 }
 
-/// Lays the lines out, with as many columns as fit.
-fn grid(page: &mut Page, lines: &[Line]) {
+/// Lays the lines out with as many columns as fit, and says which they are.
+fn grid(page: &mut Page, lines: &[Line]) -> Vec<usize> {
     const GAP: u16 = 2;
     let widths: Vec<_> = (0..VIEWS.len())
         .map(|at| lines.iter().map(|line| line.cells[at].width()).max().unwrap_or_default() + usize::from(GAP))
@@ -470,7 +486,7 @@ fn grid(page: &mut Page, lines: &[Line]) {
         let group: Vec<_> =
             (0..VIEWS.len()).filter(|&at| VIEWS[at].rank == rank && says_something(lines, at)).collect();
         let total: usize = columns.iter().chain(&group).map(|&at| widths[at]).sum();
-        if rank == 0 || page.fits(total - usize::from(GAP)) {
+        if rank == 0 || page.fits(total.saturating_sub(usize::from(GAP))) {
             columns.extend(group);
         }
     }
@@ -494,6 +510,12 @@ fn grid(page: &mut Page, lines: &[Line]) {
             }
         }
     }
+    columns
+}
+
+/// The column has a label that is a guess.
+fn marks_guesses(lines: &[Line], at: usize) -> bool {
+    matches!(VIEWS[at].show, Show::Evidence) && lines.iter().any(|line| line.cells[at].contains('?'))
 }
 
 /// A column in which some row has more than nothing.
@@ -537,15 +559,122 @@ fn notes(snapshot: &Snapshot) -> Vec<String> {
         }
     }
     if snapshot.time_jumps > 0 {
-        let times = human::counted(snapshot.time_jumps, "time");
-        notes.push(format!("! time jumped {times} by more than an hour: mind durations and rates"));
+        let jumps = human::counted(snapshot.time_jumps, "jump");
+        notes.push(format!("! {jumps} of packet time by more than an hour: mind durations and rates"));
     }
     if snapshot.flows.evicted > 0 {
         let flows = human::counted(snapshot.flows.evicted, "flow");
         notes.push(format!("! {flows} ended early because the table of flows was full (--max-flows)"));
     }
     if snapshot.histograms_refused > 0 {
-        notes.push("! the memory for histograms was used up: some medians and percentiles are missing".to_owned());
+        notes.push("! histogram memory was used up: some medians and percentiles are missing".to_owned());
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::sample;
+    use super::*;
+    use crate::snapshot::{Drops, SourceInfo};
+
+    #[test]
+    fn it_fits_the_width() {
+        for width in [Some(60), Some(80), Some(120), None] {
+            let text = render(&sample::snapshot(), &Options { width, ..Options::default() });
+            let name = width.map_or_else(|| "full".to_owned(), |width| width.to_string());
+            sample::assert_golden(&format!("table-{name}.txt"), &text);
+            assert!(text.lines().all(|line| width.is_none_or(|width| line.width() <= width)), "{width:?}\n{text}");
+        }
+    }
+
+    #[test]
+    fn rows_beyond_the_top_are_summed_up() {
+        let options =
+            Options { width: Some(80), top: Some(2), sort: SortKey::Flows, numeric: true, ..Options::default() };
+        let text = render(&sample::snapshot(), &options);
+        sample::assert_golden("table-top-2-flows-numeric.txt", &text);
+    }
+
+    #[test]
+    fn colour_is_only_paint() {
+        let plain = Options { width: Some(60), ..Options::default() };
+        let text = render(&sample::snapshot(), &Options { color: true, ..plain });
+        let mut bare = text.clone();
+        for code in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[36m"] {
+            bare = bare.replace(code, "");
+        }
+        assert_eq!(bare, render(&sample::snapshot(), &plain));
+        assert!(text.contains("\n\x1b[36mhttps\x1b[0m :443 +1 "), "{text}");
+        assert!(text.contains("\n\x1b[2munlabelled :50123 +1 "), "{text}");
+    }
+
+    #[test]
+    fn nothing_read_is_said_in_a_line() {
+        let text = render(&sample::empty(), &Options::default());
+        assert_eq!(text, "standard input\nfilter: tcp port 1 · no packets\n");
+    }
+
+    #[test]
+    fn losses_and_sums_that_do_not_add_up_are_shown() {
+        let mut snapshot = sample::snapshot();
+        snapshot.source = Arc::new(SourceInfo {
+            kind: SourceKind::Live,
+            names: ["eth0", "eth1", "eth2", "eth3"].map(str::to_owned).into(),
+            host: Some("fw".to_owned()),
+            filter: Some("ip".to_owned()),
+        });
+        snapshot.drops = Drops { kernel: Some(1_246), interface: Some(0) };
+        snapshot.time_jumps = 1;
+        snapshot.packets += 1;
+        snapshot.portless.clear();
+        snapshot.first_ts = snapshot.last_ts.map(|ts| Timestamp::from_nanos(ts.as_nanos() - 90_000_000_000_000));
+        let text = render(&snapshot, &Options { top: Some(1), ..Options::default() });
+        sample::assert_golden("table-live-losses.txt", &text);
+    }
+
+    #[test]
+    fn packets_without_ports_may_be_all_there_is() {
+        let portless = Snapshot { services: Vec::new(), packets: 12, wire_bytes: 800, ..sample::snapshot() };
+        let text = render(&portless, &Options { width: Some(80), ..Options::default() });
+        sample::assert_golden("table-portless.txt", &text);
+    }
+
+    #[test]
+    fn rows_are_sorted_by_any_key() {
+        let cases = [
+            (SortKey::Bytes, "https/tcp http-alt/tcp domain/udp unlabelled/udp domain/tcp"),
+            (SortKey::Packets, "https/tcp domain/udp http-alt/tcp unlabelled/udp domain/tcp"),
+            (SortKey::Flows, "domain/udp https/tcp unlabelled/udp http-alt/tcp domain/tcp"),
+            (SortKey::Unanswered, "unlabelled/udp https/tcp domain/tcp http-alt/tcp domain/udp"),
+            (SortKey::Size, "https/tcp http-alt/tcp domain/udp unlabelled/udp domain/tcp"),
+            (SortKey::Rtt, "https/tcp http-alt/tcp domain/udp unlabelled/udp domain/tcp"),
+            (SortKey::Name, "domain/udp domain/tcp http-alt/tcp https/tcp unlabelled/udp"),
+            (SortKey::Port, "domain/udp domain/tcp https/tcp http-alt/tcp unlabelled/udp"),
+        ];
+        let snapshot = sample::snapshot();
+        for (key, want) in cases {
+            let mut rows: Vec<_> = snapshot.services.iter().collect();
+            rows.sort_by(|a, b| key.compare(a, b));
+            let found: Vec<_> = rows.iter().map(|row| format!("{}/{}", name(row), row.transport)).collect();
+            assert_eq!(found.join(" "), want, "{key}");
+            assert_eq!(key.name().parse(), Ok(key));
+        }
+        assert_eq!(
+            "colour".parse::<SortKey>().map_err(|error| error.to_string()),
+            Err("'colour' is nothing to sort by; one of: bytes, packets, flows, unanswered, size, rtt, name, port"
+                .into()),
+        );
+    }
+
+    #[test]
+    fn every_column_is_one_of_the_snapshot() {
+        for view in &VIEWS {
+            if let Show::Plain(name) | Show::Size(name) = view.show {
+                assert!(Column::named(name).is_some(), "{name}");
+            }
+        }
+    }
 }
