@@ -119,13 +119,13 @@ fn write(pool: &Pool<'_>, tables: &HashMap<&str, Table>) -> Result<String, std::
     let nothing = Table::default();
     for (transport, name) in TABLES {
         let table = tables.get(transport).unwrap_or(&nothing);
-        writeln!(out, "pub(super) static {name}: PortTable = PortTable::of(")?;
-        writeln!(out, "    &{:?},", table.spans)?;
-        writeln!(out, "    &[")?;
+        writeln!(out, "static {name}_IDS: Ids = ids(&{:?});", table.spans)?;
+        writeln!(out, "pub(super) const {name}: PortTable = PortTable {{")?;
+        writeln!(out, "    ids: &{name}_IDS,\n    exceptions: &[")?;
         for (port, layer, iana) in &table.exceptions {
             writeln!(out, "        Exception::of({port}, Layer::{layer}, {iana:?}),")?;
         }
-        writeln!(out, "    ],\n);")?;
+        writeln!(out, "    ],\n}};")?;
     }
     Ok(out)
 }
