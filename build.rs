@@ -17,7 +17,6 @@ const TABLES: [(&str, &str); 4] = [("tcp", "TCP"), ("udp", "UDP"), ("sctp", "SCT
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/services/parse.rs");
-    println!("cargo::rerun-if-changed=data");
     match generate() {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
@@ -40,6 +39,7 @@ fn generate() -> Result<(), String> {
 
 fn read(table: &str) -> Result<String, String> {
     let path = format!("data/{table}.tsv");
+    println!("cargo::rerun-if-changed={path}");
     fs::read_to_string(&path).map_err(|fault| format!("{path}: {fault}"))
 }
 

@@ -48,7 +48,8 @@ def member(package, path, name):
 
 def clean(text):
     """A description on one line, without the sentence that only repeats the older spelling."""
-    return re.sub(r' ?IANA assigned this well-formed service name as a replacement for ".*?"\.?', "", " ".join(text.split()))
+    sentence = r' ?IANA assigned this well-formed service name as a replacement for ".*?"\.?'
+    return re.sub(sentence, "", " ".join(text.split()))
 
 
 def ground(text):
