@@ -17,7 +17,6 @@ const TABLES: [(&str, &str); 4] = [("tcp", "TCP"), ("udp", "UDP"), ("sctp", "SCT
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/services/parse.rs");
-    println!("cargo::rerun-if-changed=data");
     match generate() {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
@@ -40,6 +39,7 @@ fn generate() -> Result<(), String> {
 
 fn read(table: &str) -> Result<String, String> {
     let path = format!("data/{table}.tsv");
+    println!("cargo::rerun-if-changed={path}");
     fs::read_to_string(&path).map_err(|fault| format!("{path}: {fault}"))
 }
 
@@ -119,13 +119,13 @@ fn write(pool: &Pool<'_>, tables: &HashMap<&str, Table>) -> Result<String, std::
     let nothing = Table::default();
     for (transport, name) in TABLES {
         let table = tables.get(transport).unwrap_or(&nothing);
-        writeln!(out, "pub(super) static {name}: PortTable = PortTable::of(")?;
-        writeln!(out, "    &{:?},", table.spans)?;
-        writeln!(out, "    &[")?;
+        writeln!(out, "static {name}_IDS: Ids = ids(&{:?});", table.spans)?;
+        writeln!(out, "pub(super) const {name}: PortTable = PortTable {{")?;
+        writeln!(out, "    ids: &{name}_IDS,\n    exceptions: &[")?;
         for (port, layer, iana) in &table.exceptions {
             writeln!(out, "        Exception::of({port}, Layer::{layer}, {iana:?}),")?;
         }
-        writeln!(out, "    ],\n);")?;
+        writeln!(out, "    ],\n}};")?;
     }
     Ok(out)
 }

@@ -60,7 +60,7 @@ const LADDER: [(Evidence, Rule); 6] = [
 pub(super) fn label(registry: &Registry, segment: &Segment) -> Label {
     let name = |port| registry.service(segment.transport, port);
     let flow = Flow { segment, src: name(segment.src_port), dst: name(segment.dst_port) };
-    for (evidence, rule) in LADDER {
+    for &(evidence, rule) in &LADDER {
         if let Some(server) = rule(&flow) {
             let service = match server {
                 End::Src => flow.src,

@@ -37,17 +37,17 @@ pub struct Label {
 /// Names of ports. The tables are part of the program: a registry of them costs nothing to make.
 #[derive(Debug)]
 pub struct Registry {
-    tcp: &'static PortTable,
-    udp: &'static PortTable,
-    sctp: &'static PortTable,
-    dccp: &'static PortTable,
+    tcp: PortTable,
+    udp: PortTable,
+    sctp: PortTable,
+    dccp: PortTable,
 }
 
 impl Registry {
     /// The names that are built in.
     #[must_use]
     pub const fn builtin() -> Self {
-        Self { tcp: &tables::TCP, udp: &tables::UDP, sctp: &tables::SCTP, dccp: &tables::DCCP }
+        Self { tcp: tables::TCP, udp: tables::UDP, sctp: tables::SCTP, dccp: tables::DCCP }
     }
 
     /// What a port is called: the name in use, else IANA's, else the one of the list that the project started from.
@@ -81,7 +81,7 @@ impl Registry {
     }
 
     /// The table of a transport. The ports of UDP-Lite are defined as UDP's (RFC 3828, section 3.1).
-    const fn table(&self, transport: Transport) -> &PortTable {
+    const fn table(&self, transport: Transport) -> PortTable {
         match transport {
             Transport::Tcp => self.tcp,
             Transport::Udp | Transport::UdpLite => self.udp,

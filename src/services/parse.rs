@@ -88,14 +88,19 @@ pub type Key = (&'static str, u16);
 /// The rows of a table whose first line names the given columns.
 ///
 /// # Errors
-/// The first line that is malformed: other columns, a range that is none, a transport that is unknown.
+/// The first line that is malformed (other columns, a range that is none, a transport that is unknown), else the first
+/// that is out of order.
 pub fn rows<'t, const N: usize>(table: &'t str, columns: &[&str; N]) -> Result<Vec<Row<'t, N>>, Fault> {
     let mut lines = (1..).zip(table.lines());
     let header = lines.next().map_or("", |(_, header)| header);
     if !header.split('\t').eq(columns.iter().copied()) {
         return Err(Fault::new(1, format!("the columns are not {}", columns.join(", "))));
     }
-    lines.map(|(line, text)| row(line, text)).collect()
+    let rows = lines.map(|(line, text)| row(line, text)).collect::<Result<Vec<Row<'t, N>>, Fault>>()?;
+    match rows.windows(2).find(|pair| pair[0].ports.start() > pair[1].ports.start()) {
+        Some(pair) => Err(pair[1].fault(format!("port {} is out of order", pair[1].ports.start()))),
+        None => Ok(rows),
+    }
 }
 
 fn row<const N: usize>(line: usize, text: &str) -> Result<Row<'_, N>, Fault> {
@@ -328,7 +333,8 @@ mod tests {
             ("80\ttcp\thttp \t\tWeb\t", "3: space around \"http \""),
             ("80\ttcp\t\t\tWeb\t", "3: the name is missing"),
             ("80\ttcp\ta-very-long-name\t\tWeb\t", "3: the name \"a-very-long-name\" is longer than 15 characters"),
-            ("6-7\ttcp\thttp\t\tWeb\t", "3: 7/tcp is on line 2 already"),
+            ("7-8\ttcp\thttp\t\tWeb\t", "3: 7/tcp is on line 2 already"),
+            ("6\ttcp\thttp\t\tWeb\t", "3: port 6 is out of order"),
         ];
         for (case, (text, want)) in cases.into_iter().enumerate() {
             let header = SERVICES.join("\t");
@@ -340,7 +346,7 @@ mod tests {
 
     #[test]
     fn an_overlay_row_is_held_to_its_action() {
-        let services = format!("{}\n80\ttcp\thttp\t\t\t\n1-2\tudp\tpair\t\t\t\n", SERVICES.join("\t"));
+        let services = format!("{}\n1-2\tudp\tpair\t\t\t\n80\ttcp\thttp\t\t\t\n", SERVICES.join("\t"));
         let iana = iana(&rows(&services, &SERVICES).unwrap()).unwrap();
         let cases = [
             ("80\ttcp\thttp\tweb\trename\tweb\t\tpage", Ok(Some("web"))),

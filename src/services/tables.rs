@@ -16,10 +16,14 @@ pub enum Layer {
     List,
 }
 
-/// What each port of one transport is called.
-#[derive(Debug)]
+/// What each port is called, by its number.
+type Ids = [Option<ServiceId>; PORTS];
+
+/// The names of one transport's ports. The array stands apart from the rest, which holds an address: so it is a
+/// read-only part of the file that nothing has to touch at start.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct PortTable {
-    ids: [Option<ServiceId>; PORTS],
+    ids: &'static Ids,
     /// Ports whose name is not IANA's, in ascending order.
     exceptions: &'static [Exception],
 }
@@ -43,24 +47,24 @@ impl Exception {
     }
 }
 
-impl PortTable {
-    /// A table from runs of ports (first, last, index of the name). Evaluated by the compiler.
-    const fn of(runs: &[(u16, u16, usize)], exceptions: &'static [Exception]) -> Self {
-        #[expect(clippy::large_stack_arrays, reason = "only the compiler evaluates it")]
-        let mut ids = [None; PORTS];
-        let mut run = 0;
-        while run < runs.len() {
-            let (first, last, index) = runs[run];
-            let mut port = first as usize;
-            while port <= last as usize {
-                ids[port] = ServiceId::from_index(index);
-                port += 1;
-            }
-            run += 1;
+/// The array of runs of ports (first, last, index of the name).
+const fn ids(runs: &[(u16, u16, usize)]) -> Ids {
+    #[expect(clippy::large_stack_arrays, reason = "only the compiler evaluates it")]
+    let mut ids = [None; PORTS];
+    let mut run = 0;
+    while run < runs.len() {
+        let (first, last, index) = runs[run];
+        let mut port = first as usize;
+        while port <= last as usize {
+            ids[port] = ServiceId::from_index(index);
+            port += 1;
         }
-        Self { ids, exceptions }
+        run += 1;
     }
+    ids
+}
 
+impl PortTable {
     /// The name of a port: one load without a bounds check, as a `u16` cannot miss 65,536 entries.
     pub(super) const fn get(&self, port: u16) -> Option<ServiceId> {
         self.ids[port as usize]
