@@ -3,8 +3,22 @@
 //! Everything here ends in a [`Frame`]: what was on the wire, when, and of which link type. Container records are read
 //! by our own readers, because they are the packet path; `pcap`, the crate, is used for nothing but compiling filters.
 
-use std::io;
-use std::path::PathBuf;
+mod compressed;
+mod description;
+mod error;
+mod foreign;
+mod input;
+mod order;
+mod pcap;
+mod pcapng;
+mod reader;
+mod record;
+mod resolve;
+mod stream;
+
+pub use error::{Codec, Damage, Fault, Position, Severity, SourceError};
+pub use foreign::Foreign;
+pub use order::Files;
 
 use crate::units::{LinkType, Timestamp};
 
@@ -57,26 +71,4 @@ pub struct Interface {
     pub link: LinkType,
     /// The longest capture of a packet, in bytes; 0 when there is no limit.
     pub snap_len: u32,
-}
-
-/// What can go wrong with an input. Every message says where, and what there is instead.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// The file cannot be opened.
-    #[error("{}: cannot open: {source}", .path.display())]
-    Open {
-        /// The input.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// The layers of decoding below see only [`Frame`]s; this is how bad an error is for the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// Nothing of the input could be read: missing, forbidden, no capture.
-    Unreadable,
-    /// It was read up to the damage.
-    Damaged,
 }

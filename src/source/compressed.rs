@@ -1,0 +1,326 @@
+//! Decompression by what the first bytes say, never by the name of a file.
+//!
+//! Every decompressor here is fed in pieces that let it hand out all that comes before a damage.
+
+use std::io::{self, Read};
+
+use flate2::{Decompress, FlushDecompress, Status};
+use lz4_flex::frame::FrameDecoder;
+use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
+
+use super::error::Codec;
+use super::input::{Input, ReadError};
+
+/// Compressed bytes read at once.
+const BLOCK_LEN: usize = 128 << 10;
+
+/// Bytes from which [`recognise`] tells a codec.
+pub(super) const MAGIC_LEN: usize = 4;
+
+/// How an input is compressed whose first bytes are `magic`; `None`: not at all, or in no way that is read here.
+pub(super) const fn recognise(magic: [u8; MAGIC_LEN]) -> Option<Codec> {
+    match magic {
+        [0x1f, 0x8b, 0x08, _] => Some(Codec::Gzip),
+        // pzstd begins with a skippable frame (RFC 8878, section 3.1.2)
+        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Some(Codec::Zstd),
+        [0x04, 0x22, 0x4d, 0x18] => Some(Codec::Lz4),
+        _ => None,
+    }
+}
+
+/// The bytes of an input, decompressed where they are compressed.
+pub(super) enum Bytes {
+    /// As they are.
+    Plain(Input),
+    /// RFC 1952, any number of members.
+    Gzip(Box<Gzip>),
+    /// RFC 8878, any number of frames.
+    Zstd(Box<Zstd>),
+    /// LZ4 frame format, any number of frames.
+    Lz4(Box<Lz4>),
+}
+
+impl Bytes {
+    /// Decompresses `input`, of which `first` was read already.
+    ///
+    /// # Errors
+    /// There is no memory for a decompressor.
+    pub fn decompress(codec: Codec, first: Vec<u8>, input: Input) -> io::Result<Self> {
+        let packed = Packed::new(first, input);
+        Ok(match codec {
+            Codec::Gzip => Self::Gzip(Box::new(Gzip::new(packed))),
+            Codec::Zstd => Self::Zstd(Box::new(Zstd::new(packed)?)),
+            Codec::Lz4 => Self::Lz4(Box::new(Lz4::new(packed))),
+        })
+    }
+
+    /// How they were compressed.
+    pub const fn codec(&self) -> Option<Codec> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Gzip(_) => Some(Codec::Gzip),
+            Self::Zstd(_) => Some(Codec::Zstd),
+            Self::Lz4(_) => Some(Codec::Lz4),
+        }
+    }
+
+    /// Reads a block into `buffer`, which is not empty; no bytes is the end.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        match self {
+            Self::Plain(input) => input.read(buffer),
+            Self::Gzip(gzip) => gzip.read(buffer),
+            Self::Zstd(zstd) => zstd.read(buffer),
+            Self::Lz4(lz4) => lz4.read(buffer),
+        }
+    }
+}
+
+/// Compressed bytes and how far they are used.
+struct Packed {
+    input: Input,
+    block: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Bytes of the compressed file before the block.
+    offset: u64,
+}
+
+impl Packed {
+    fn new(first: Vec<u8>, input: Input) -> Self {
+        let end = first.len();
+        let mut block = first;
+        block.resize(end.max(BLOCK_LEN), 0);
+        Self { input, block, start: 0, end, offset: 0 }
+    }
+
+    /// What is there to decompress. Reads on when everything was used; empty is the end.
+    fn unused(&mut self) -> Result<&[u8], ReadError> {
+        if self.start == self.end {
+            let read_len = self.input.read(&mut self.block)?;
+            self.offset += self.end as u64;
+            (self.start, self.end) = (0, read_len);
+        }
+        Ok(&self.block[self.start..self.end])
+    }
+
+    fn use_up(&mut self, used_len: usize) {
+        self.start = (self.start + used_len).min(self.end);
+    }
+
+    fn damage(&self, codec: Codec, problem: impl Into<String>) -> ReadError {
+        ReadError::Decompress { codec, offset: self.offset + self.start as u64, problem: problem.into() }
+    }
+}
+
+const CUT: &str = "the file ends within it";
+
+/// A gzip file: members one after the other, zeros as padding after the last.
+pub(super) struct Gzip {
+    packed: Packed,
+    inflate: Decompress,
+    in_member: bool,
+    members: u64,
+    /// Found while bytes before it were still to be handed out.
+    failure: Option<ReadError>,
+}
+
+impl Gzip {
+    fn new(packed: Packed) -> Self {
+        Self { packed, inflate: Decompress::new_gzip(15), in_member: false, members: 0, failure: None }
+    }
+
+    fn read(&mut self, out: &mut [u8]) -> Result<usize, ReadError> {
+        loop {
+            if let Some(failure) = self.failure.take() {
+                return Err(failure);
+            }
+            let unused = self.packed.unused()?;
+            if unused.is_empty() {
+                return if self.in_member { Err(self.packed.damage(Codec::Gzip, CUT)) } else { Ok(0) };
+            }
+            if !self.in_member {
+                if self.members > 0 && unused[0] == 0 {
+                    self.packed.use_up(1);
+                    continue;
+                }
+                self.in_member = true;
+                self.members += 1;
+                if self.members > 1 {
+                    self.inflate = Decompress::new_gzip(15);
+                }
+            }
+            let (in_before, out_before) = (self.inflate.total_in(), self.inflate.total_out());
+            let status = self.inflate.decompress(unused, out, FlushDecompress::None);
+            let used_len = len_of(self.inflate.total_in() - in_before);
+            let made_len = len_of(self.inflate.total_out() - out_before);
+            self.packed.use_up(used_len);
+            match status {
+                Ok(Status::StreamEnd) => self.in_member = false,
+                Ok(_) if used_len == 0 && made_len == 0 => {
+                    self.failure = Some(self.packed.damage(Codec::Gzip, "it makes no progress"));
+                }
+                Ok(_) => {}
+                Err(error) => self.failure = Some(self.packed.damage(Codec::Gzip, error.to_string())),
+            }
+            if made_len > 0 {
+                return Ok(made_len.min(out.len()));
+            }
+        }
+    }
+}
+
+/// A difference of two counters of bytes in memory.
+fn len_of(difference: u64) -> usize {
+    usize::try_from(difference).unwrap_or(usize::MAX)
+}
+
+/// A zstd file: frames one after the other, skippable ones among them.
+pub(super) struct Zstd {
+    packed: Packed,
+    decoder: Decoder<'static>,
+    /// What the decoder wants next, in bytes; 0 between frames.
+    wanted_len: usize,
+    /// The decoder may hold bytes that found no room.
+    holds_output: bool,
+}
+
+impl Zstd {
+    /// The header of a block (RFC 8878, section 3.1.1.2), which the decoder wants along with the block before.
+    const BLOCK_HEADER_LEN: usize = 3;
+    /// What a frame begins with, at the least.
+    const FRAME_START_LEN: usize = 5;
+
+    fn new(packed: Packed) -> io::Result<Self> {
+        Ok(Self { packed, decoder: Decoder::new()?, wanted_len: 0, holds_output: false })
+    }
+
+    fn read(&mut self, out: &mut [u8]) -> Result<usize, ReadError> {
+        loop {
+            // One block a call, and its successor's header in the next: what a call made is lost when it fails.
+            let piece_len = match self.wanted_len {
+                0 => Self::FRAME_START_LEN,
+                wanted_len if wanted_len > Self::BLOCK_HEADER_LEN => wanted_len - Self::BLOCK_HEADER_LEN,
+                wanted_len => wanted_len,
+            };
+            let piece = if self.holds_output { &[] } else { self.packed.unused()? };
+            if piece.is_empty() && !self.holds_output {
+                return if self.wanted_len > 0 { Err(self.packed.damage(Codec::Zstd, CUT)) } else { Ok(0) };
+            }
+            let mut input = InBuffer::around(&piece[..piece.len().min(piece_len)]);
+            let mut output = OutBuffer::around(&mut *out);
+            let result = self.decoder.run(&mut input, &mut output);
+            let (used_len, made_len) = (input.pos(), output.pos());
+            match result {
+                Ok(wanted_len) => self.wanted_len = wanted_len,
+                Err(error) => return Err(self.packed.damage(Codec::Zstd, error.to_string())),
+            }
+            self.packed.use_up(used_len);
+            self.holds_output = made_len == out.len();
+            if made_len > 0 {
+                return Ok(made_len);
+            }
+        }
+    }
+}
+
+/// An lz4 file: frames one after the other, skippable ones among them.
+pub(super) struct Lz4 {
+    decoder: FrameDecoder<Lz4Input>,
+    in_frame: bool,
+}
+
+impl Lz4 {
+    fn new(packed: Packed) -> Self {
+        Self { decoder: FrameDecoder::new(Lz4Input { packed, ended: false, failure: None }), in_frame: false }
+    }
+
+    fn read(&mut self, out: &mut [u8]) -> Result<usize, ReadError> {
+        loop {
+            if !self.in_frame && !self.next_frame()? {
+                return Ok(0);
+            }
+            let result = self.decoder.read(out);
+            let input = self.decoder.get_mut();
+            if let Some(failure) = input.failure.take() {
+                return Err(failure);
+            }
+            match result {
+                // the decoder takes an end between two blocks for the end of the frame
+                Ok(0) | Err(_) if input.ended => return Err(input.packed.damage(Codec::Lz4, CUT)),
+                Ok(0) => self.in_frame = false,
+                Ok(made_len) => return Ok(made_len),
+                Err(error) => return Err(input.packed.damage(Codec::Lz4, error.to_string())),
+            }
+        }
+    }
+
+    /// Goes to the next frame with data; false at the end of the file.
+    fn next_frame(&mut self) -> Result<bool, ReadError> {
+        let packed = &mut self.decoder.get_mut().packed;
+        loop {
+            // A magic number cut by the end of a block reads as an ordinary frame, for which the decoder has its words.
+            let unused = packed.unused_patiently()?;
+            if unused.is_empty() {
+                return Ok(false);
+            }
+            let Some(&[0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d]) = unused.first_chunk::<8>() else {
+                self.in_frame = true;
+                return Ok(true);
+            };
+            packed.use_up(8);
+            packed.skip(u64::from(u32::from_le_bytes([a, b, c, d])))?;
+        }
+    }
+}
+
+impl Packed {
+    /// As [`Packed::unused`], for a decoder that cannot be interrupted: waits until there is something, or the stop.
+    fn unused_patiently(&mut self) -> Result<&[u8], ReadError> {
+        while let Err(error) = self.unused() {
+            if !matches!(error, ReadError::Idle) {
+                return Err(error);
+            }
+        }
+        Ok(&self.block[self.start..self.end])
+    }
+
+    fn skip(&mut self, skipped_len: u64) -> Result<(), ReadError> {
+        let mut left = skipped_len;
+        while left > 0 {
+            let unused_len = self.unused_patiently()?.len();
+            if unused_len == 0 {
+                return Err(self.damage(Codec::Lz4, CUT));
+            }
+            let used_len = unused_len.min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.use_up(used_len);
+            left -= used_len as u64;
+        }
+        Ok(())
+    }
+}
+
+/// What the lz4 decoder reads from. It keeps the reason for a failure, which [`io::Error`] would blur.
+struct Lz4Input {
+    packed: Packed,
+    ended: bool,
+    failure: Option<ReadError>,
+}
+
+impl Read for Lz4Input {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self.packed.unused_patiently() {
+            Ok(unused) => {
+                let read_len = unused.len().min(out.len());
+                out[..read_len].copy_from_slice(&unused[..read_len]);
+                self.packed.use_up(read_len);
+                self.ended |= read_len == 0 && !out.is_empty();
+                Ok(read_len)
+            }
+            Err(failure) => {
+                self.failure = Some(failure);
+                // no kind that makes the caller try again
+                Err(io::ErrorKind::Other.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The bytes of one input as they are on disk or in a pipe, before anything is made of them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+
+use super::error::{Codec, Fault, Position};
+
+/// How long a read waits for a pipe before it says that there is nothing.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// Why a read gave no bytes.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// Nothing there just now; the same read may be tried again.
+    Idle,
+    /// Somebody asked to stop.
+    Stopped,
+    /// The system refused.
+    System(io::Error),
+    /// The bytes are there, but they do not decompress.
+    Decompress {
+        /// How they are compressed.
+        codec: Codec,
+        /// Compressed bytes up to the damage.
+        offset: u64,
+        /// What the decompressor said.
+        problem: String,
+    },
+}
+
+/// Why a read gave no bytes although nothing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// Nothing there just now.
+    Idle,
+    /// Somebody asked to stop.
+    Stopped,
+}
+
+impl ReadError {
+    /// Tells what is wrong from what is not; `at` is how far the input was read.
+    pub fn into_pause(self, at: Position) -> Result<Pause, Fault> {
+        match self {
+            Self::Idle => Ok(Pause::Idle),
+            Self::Stopped => Ok(Pause::Stopped),
+            Self::System(source) => Err(Fault::Read { at, source }),
+            Self::Decompress { codec, offset, problem } => Err(Fault::Decompress { codec, offset, problem }),
+        }
+    }
+}
+
+/// What all inputs of a run share with whoever started it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shared {
+    /// Set from outside: read no further.
+    pub stop: Arc<AtomicBool>,
+    /// Bytes read from disk or pipe so far, compressed ones where a file is compressed.
+    pub progress: Arc<AtomicU64>,
+}
+
+/// The bytes of one input, in blocks.
+pub(super) struct Input {
+    reader: Box<dyn Read + Send>,
+    shared: Shared,
+}
+
+impl Input {
+    /// An input that reads from `reader`, which says [`io::ErrorKind::WouldBlock`] when it has nothing just now.
+    pub fn new(reader: Box<dyn Read + Send>, shared: Shared) -> Self {
+        Self { reader, shared }
+    }
+
+    /// Opens a file, or a FIFO without waiting for its other end: reading waits for that.
+    pub fn open(path: &Path, shared: Shared) -> io::Result<Self> {
+        use std::os::unix::fs::FileTypeExt as _;
+        let file_type = std::fs::metadata(path)?.file_type();
+        if !file_type.is_fifo() {
+            return Self::from_file(File::open(path)?, shared);
+        }
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Self::from_file(File::from(rustix::fs::open(path, flags, Mode::empty())?), shared)
+    }
+
+    /// Standard input, from where it stands.
+    pub fn standard(shared: Shared) -> io::Result<Self> {
+        Self::from_file(File::from(io::stdin().as_fd().try_clone_to_owned()?), shared)
+    }
+
+    fn from_file(file: File, shared: Shared) -> io::Result<Self> {
+        let stalls = !file.metadata()?.is_file();
+        let reader: Box<dyn Read + Send> = if stalls { Box::new(Patient(file)) } else { Box::new(file) };
+        Ok(Self::new(reader, shared))
+    }
+
+    /// Reads a block into `buffer`; no bytes is the end.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        loop {
+            if self.shared.stop.load(Ordering::Relaxed) {
+                return Err(ReadError::Stopped);
+            }
+            match self.reader.read(buffer) {
+                Ok(read_len) => {
+                    self.shared.progress.fetch_add(read_len as u64, Ordering::Relaxed);
+                    return Ok(read_len);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(ReadError::Idle),
+                Err(error) => return Err(ReadError::System(error)),
+            }
+        }
+    }
+}
+
+/// A pipe, a FIFO or a terminal: a read that waits for at most [`PATIENCE`].
+struct Patient(File);
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // a closed other end counts as ready: the read then says that this is the end
+        let ready = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&PATIENCE))?;
+        if ready == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { self.0.read(buffer) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_idles_delivers_and_ends() {
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        let file = File::from(std::os::fd::OwnedFd::from(reader));
+        let shared = Shared::default();
+        let mut input = Input::from_file(file, shared.clone()).expect("its type");
+        let mut buffer = [0; 16];
+        assert!(matches!(input.read(&mut buffer), Err(ReadError::Idle)));
+        writer.write_all(b"abc").expect("a reader");
+        assert!(matches!(input.read(&mut buffer), Ok(3)));
+        assert_eq!(shared.progress.load(Ordering::Relaxed), 3);
+        drop(writer);
+        assert!(matches!(input.read(&mut buffer), Ok(0)));
+        shared.stop.store(true, Ordering::Relaxed);
+        assert!(matches!(input.read(&mut buffer), Err(ReadError::Stopped)));
+    }
+
+    #[test]
+    fn a_fifo_without_a_writer_idles() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+        let mut input = Input::open(&path, Shared::default()).expect("it is there");
+        let mut buffer = [0; 16];
+        assert!(matches!(input.read(&mut buffer), Err(ReadError::Idle)));
+        let mut writer = File::options().write(true).open(&path).expect("a reader waits");
+        writer.write_all(b"abc").expect("a reader");
+        assert!(matches!(input.read(&mut buffer), Ok(3)));
+        drop(writer);
+        assert!(matches!(input.read(&mut buffer), Ok(0)));
+    }
+}

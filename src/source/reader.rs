@@ -1,0 +1,187 @@
+//! One input, whatever its compression and container: both are told from its first bytes.
+
+use super::compressed::{self, Bytes};
+use super::error::{Damage, Fault, Position};
+use super::foreign;
+use super::input::{Input, Pause};
+use super::pcap::{FILE_HEADER_LEN, Magic, Pcap};
+use super::pcapng::{PcapNg, SECTION_HEADER};
+use super::record::{Record, Step};
+use super::stream::{Fill, Stream};
+use super::{Frame, Interface};
+use crate::units::Timestamp;
+
+/// An input that is being read.
+pub(super) struct Reader {
+    /// As the user named it.
+    name: String,
+    block_len: usize,
+    stage: Stage,
+}
+
+/// How much is known of an input.
+enum Stage {
+    /// Nothing: its first bytes, as far as they came.
+    Opened { input: Input, first: Vec<u8> },
+    /// Its compression.
+    Unpacked(Box<Stream>),
+    /// Everything.
+    Pcap(Box<Pcap>),
+    /// Everything.
+    PcapNg(Box<PcapNg>),
+    /// It is not read any more.
+    Closed,
+}
+
+impl Reader {
+    /// A reader of `input`, in blocks of `block_len` bytes. Nothing is read yet.
+    pub fn new(name: String, input: Input, block_len: usize) -> Self {
+        Self { name, block_len, stage: Stage::Opened { input, first: Vec::new() } }
+    }
+
+    /// Whether it turned out to be a capture.
+    pub const fn is_capture(&self) -> bool {
+        matches!(self.stage, Stage::Pcap(_) | Stage::PcapNg(_))
+    }
+
+    /// Goes to the next packet; interfaces that are described on the way are added to `interfaces`.
+    ///
+    /// # Errors
+    /// It is no capture, or cannot be read on. There is nothing more to read after that.
+    #[inline]
+    pub fn advance(&mut self, interfaces: &mut Vec<Interface>) -> Result<Step, Fault> {
+        loop {
+            match &mut self.stage {
+                Stage::Pcap(pcap) => return pcap.advance(),
+                Stage::PcapNg(pcapng) => return pcapng.advance(interfaces),
+                Stage::Closed => return Ok(Step::End),
+                Stage::Opened { .. } | Stage::Unpacked(_) => {
+                    if let Some(step) = self.recognise(interfaces)? {
+                        return Ok(step);
+                    }
+                }
+            }
+        }
+    }
+
+    /// When the packet at which it stands was captured.
+    #[inline]
+    pub fn ts(&self) -> Timestamp {
+        match &self.stage {
+            Stage::Pcap(pcap) => pcap.record().ts,
+            Stage::PcapNg(pcapng) => pcapng.record().ts,
+            Stage::Opened { .. } | Stage::Unpacked(_) | Stage::Closed => Record::NONE.ts,
+        }
+    }
+
+    /// The packet at which it stands.
+    #[inline]
+    pub fn frame(&self) -> Frame<'_> {
+        let (record, data) = self.record();
+        let &Record { ts, wire_len, link, interface, data: _ } = record;
+        Frame { ts, wire_len, link, interface, data }
+    }
+
+    #[inline]
+    fn record(&self) -> (&Record, &[u8]) {
+        match &self.stage {
+            Stage::Pcap(pcap) => (pcap.record(), pcap.data()),
+            Stage::PcapNg(pcapng) => (pcapng.record(), pcapng.data()),
+            Stage::Opened { .. } | Stage::Unpacked(_) | Stage::Closed => (&Record::NONE, &[]),
+        }
+    }
+
+    /// Takes one step towards knowing what the input is; tells what to say when that has to wait.
+    #[cold]
+    fn recognise(&mut self, interfaces: &mut Vec<Interface>) -> Result<Option<Step>, Fault> {
+        match std::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Opened { mut input, mut first } => {
+                if let Some(step) = read_magic(&mut input, &mut first)? {
+                    self.stage = Stage::Opened { input, first };
+                    return Ok(Some(step));
+                }
+                let codec = first.first_chunk().and_then(|magic| compressed::recognise(*magic));
+                let stream = match codec {
+                    None => Stream::new(Bytes::Plain(input), &first, self.block_len),
+                    Some(codec) => {
+                        let bytes = Bytes::decompress(codec, first, input)
+                            .map_err(|source| Fault::Read { at: Position { offset: 0, decompressed: None }, source })?;
+                        Stream::new(bytes, &[], self.block_len)
+                    }
+                };
+                self.stage = Stage::Unpacked(Box::new(stream));
+                Ok(None)
+            }
+            Stage::Unpacked(stream) => self.recognise_container(stream, interfaces),
+            other => {
+                self.stage = other;
+                Ok(None)
+            }
+        }
+    }
+
+    fn recognise_container(
+        &mut self,
+        mut stream: Box<Stream>,
+        interfaces: &mut Vec<Interface>,
+    ) -> Result<Option<Step>, Fault> {
+        match stream.fill(4)? {
+            Fill::Ready | Fill::End(1..) => {}
+            Fill::End(0) => return Err(Fault::Empty),
+            Fill::Stopped => return Ok(Some(Step::End)),
+            Fill::Idle => {
+                self.stage = Stage::Unpacked(stream);
+                return Ok(Some(Step::Idle));
+            }
+        }
+        let start = stream.unread().first_chunk::<4>().copied().unwrap_or_default();
+        if u32::from_be_bytes(start) == SECTION_HEADER {
+            self.stage = Stage::PcapNg(Box::new(PcapNg::new(*stream, self.name.clone())));
+            return Ok(None);
+        }
+        let magic = Magic::recognise(start);
+        let needed_len = if magic.is_some() { FILE_HEADER_LEN } else { foreign::LOOK_LEN };
+        match (stream.fill(needed_len)?, magic) {
+            (Fill::Stopped, _) => Ok(Some(Step::End)),
+            (Fill::Idle, Some(_)) => {
+                self.stage = Stage::Unpacked(stream);
+                Ok(Some(Step::Idle))
+            }
+            (Fill::Ready, Some(magic)) => {
+                let interface = u32::try_from(interfaces.len()).unwrap_or(u32::MAX);
+                let (pcap, header) = Pcap::open(*stream, magic, interface)?;
+                interfaces.push(Interface { name: self.name.clone(), link: header.link, snap_len: header.snap_len });
+                self.stage = Stage::Pcap(Box::new(pcap));
+                Ok(None)
+            }
+            (Fill::End(left), Some(_)) => {
+                let damage = Damage::CutFileHeader { needed: FILE_HEADER_LEN as u64, left };
+                Err(Fault::Damaged { at: stream.position(), damage })
+            }
+            // what came so far has to do: nobody waits for more of what is no capture
+            (_, None) => Err(Fault::NotACapture(foreign::identify(stream.unread()))),
+        }
+    }
+}
+
+/// Reads the magic number that tells how the input is compressed, or as much of it as there is.
+fn read_magic(input: &mut Input, first: &mut Vec<u8>) -> Result<Option<Step>, Fault> {
+    while first.len() < compressed::MAGIC_LEN {
+        let mut rest = [0; compressed::MAGIC_LEN];
+        match input.read(&mut rest[first.len()..]) {
+            Ok(0) => break,
+            Ok(read_len) => {
+                let from = first.len();
+                first.extend_from_slice(&rest[from..from + read_len]);
+            }
+            Err(error) => {
+                let at = Position { offset: first.len() as u64, decompressed: None };
+                return error.into_pause(at).map(|pause| match pause {
+                    Pause::Idle => Some(Step::Idle),
+                    Pause::Stopped => Some(Step::End),
+                });
+            }
+        }
+    }
+    Ok(None)
+}
