@@ -1,17 +1,21 @@
 //! The one place where a packet is counted.
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decode::{Observation, Segment};
-use crate::flow::{Advance, Counted, FlowKey, FlowTable, Limits, Opening, Packet, PacketClock, Side, Slot, Turn};
+use crate::flow::{Advance, Counted, FlowKey, FlowTable, Limits, LookUp, Opening, Packet, PacketClock, Side, Slot, Turn};
 use crate::services::{End, Registry};
 use crate::snapshot::{
     Drops, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Interval, SNAPSHOT_SCHEMA, Snapshot, SourceInfo, Traffic,
 };
 use crate::stats::{CellKey, Stats};
 use crate::units::{Timestamp, Transport};
+
+/// Packets whose flows are looked up together.
+const LOOK_AHEAD: usize = 64;
 
 /// What an engine is asked for.
 #[derive(Clone, Debug)]
@@ -40,6 +44,8 @@ pub enum RunEnd {
     Complete,
     /// It was stopped before that: the last interval is not complete.
     Stopped,
+    /// No input could be read: there is nothing to report.
+    NothingReadable,
 }
 
 /// Counts packets: labels flows, keeps statistics, and reports.
@@ -90,13 +96,31 @@ impl Engine {
         }
     }
 
-    /// Counts a packet.
-    pub fn ingest(&mut self, packet: &Observation) {
+    /// Counts packets, in their order. The result is the same as if each came alone; together they are faster, because
+    /// what is read from memory for some is asked for before any of them is counted.
+    pub fn ingest(&mut self, packets: &[Observation]) {
+        for packets in packets.chunks(LOOK_AHEAD) {
+            let mut look_ups = [None; LOOK_AHEAD];
+            for (packet, look_up) in packets.iter().zip(&mut look_ups) {
+                *look_up = packet.outcome.as_ref().ok().map(|segment| self.flows.prepare(segment));
+            }
+            let known = look_ups.iter().flatten();
+            black_box(known.clone().filter(|look_up| self.flows.visit_index(look_up)).count());
+            black_box(known.fold(0, |visited, look_up| visited ^ self.flows.visit_flow(look_up)));
+            for (packet, look_up) in packets.iter().zip(&look_ups) {
+                self.count(packet, look_up.as_ref());
+            }
+        }
+    }
+
+    /// Counts a packet: to the totals, and to one of a service and a reason.
+    fn count(&mut self, packet: &Observation, look_up: Option<&LookUp>) {
         self.advance(packet.ts);
         self.total += Traffic { packets: 1, wire_bytes: packet.wire_len.into() };
         match &packet.outcome {
             Ok(segment) => {
-                let counted = self.count_to_flow(segment, packet);
+                let look_up = look_up.copied().unwrap_or_else(|| self.flows.prepare(segment));
+                let counted = self.count_to_flow(segment, packet, &look_up);
                 self.stats.count(counted, packet.wire_len, segment.later_fragment);
             }
             Err(reason) => self.stats.count_portless(*reason, packet.wire_len),
@@ -114,7 +138,9 @@ impl Engine {
             self.report_end(slot, self.flows.flow(slot).end(FlowEnd::Final));
         }
         self.flows.clear();
-        self.snapshot(self.last_ts, Some(end));
+        if end != RunEnd::NothingReadable {
+            self.snapshot(self.last_ts, Some(end));
+        }
     }
 
     /// Moves packet time on: ends intervals and flows whose time is up.
@@ -156,10 +182,10 @@ impl Engine {
     }
 
     /// Counts a packet to its flow, which it may start.
-    fn count_to_flow(&mut self, segment: &Segment, packet: &Observation) -> Counted {
-        let (key, sender) = FlowKey::of(segment);
+    fn count_to_flow(&mut self, segment: &Segment, packet: &Observation, look_up: &LookUp) -> Counted {
+        let (key, sender) = (look_up.key, look_up.sender);
         let age_nanos = self.clock.age_nanos();
-        let Some(slot) = self.flows.find(&key) else {
+        let Some(slot) = self.flows.find(look_up) else {
             if self.flows.is_full()
                 && let Some(slot) = self.flows.least_recent()
             {
@@ -281,7 +307,7 @@ mod tests {
     use super::*;
     use crate::decode::{Handshake, Portless};
     use crate::snapshot::SourceKind;
-    use crate::units::{AddressBytes, IpVersion};
+    use crate::units::{AddressWords, IpVersion};
 
     const SECOND: i64 = 1_000_000_000;
     const SYN: u8 = 0x02;
@@ -302,7 +328,7 @@ mod tests {
 
     fn packet(nanos: i64, transport: Transport, client: u16, from_client: bool, tcp_flags: u8) -> Observation {
         let client_port = 50_000 + client;
-        let (client, server) = (AddressBytes::v4([10, 0, 0, 1]), AddressBytes::v4([10, 0, 0, 2]));
+        let (client, server) = (AddressWords::v4([10, 0, 0, 1]), AddressWords::v4([10, 0, 0, 2]));
         let (src, dst) =
             if from_client { ((client, client_port), (server, 80)) } else { ((server, 80), (client, client_port)) };
         let handshake = match tcp_flags {
@@ -327,9 +353,7 @@ mod tests {
     }
 
     fn run(engine: &mut Engine, packets: &[Observation]) -> (Vec<FlowRecord>, Vec<Arc<Snapshot>>) {
-        for packet in packets {
-            engine.ingest(packet);
-        }
+        engine.ingest(packets);
         engine.finish(RunEnd::Complete);
         let (mut flows, mut snapshots) = (Vec::new(), Vec::new());
         for event in engine.drain_events() {

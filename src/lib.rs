@@ -12,10 +12,13 @@
 //! wire bytes. It holds by construction: [`decode`] is total, [`engine::Engine::ingest`] is the one place where a
 //! packet is counted, and nothing returns early between the two.
 
+pub mod cli;
+pub mod commands;
 pub mod decode;
 pub mod engine;
 pub mod flow;
 pub mod output;
+pub mod run;
 pub mod services;
 pub mod snapshot;
 pub mod source;

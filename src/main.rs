@@ -1,2 +1,17 @@
-//! The command line program.
-fn main() {}
+//! The command line program: read the arguments, do it, print what went wrong, and say so in the exit code.
+
+use std::process::ExitCode;
+
+use portlabel::cli::Config;
+use portlabel::commands;
+
+fn main() -> ExitCode {
+    match Config::from_command_line(std::env::args_os()) {
+        Ok(config) => commands::label(&config),
+        Err(usage) => {
+            // a closed standard output or standard error is no reason to panic
+            let _ = usage.print();
+            ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2))
+        }
+    }
+}

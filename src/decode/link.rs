@@ -19,6 +19,7 @@ pub(super) struct IpPacket<'a> {
 /// # Errors
 /// [`Portless::UnknownLink`] for a link type that is not known, [`Portless::Arp`] and [`Portless::NotIp`] for other payloads,
 /// [`Portless::Truncated`] when the capture ends within the header.
+#[inline(always)]
 pub(super) fn ip_packet(link: LinkType, frame: &[u8]) -> Result<IpPacket<'_>, Portless> {
     match link {
         LinkType::ETHERNET => ethernet(frame),
@@ -51,19 +52,24 @@ mod ether_type {
 }
 
 /// Ethernet II (IEEE 802.3, clause 3.2.6: a length field above 1535 is a type). A length means LLC, which is not IP here.
+#[inline(always)]
 fn ethernet(frame: &[u8]) -> Result<IpPacket<'_>, Portless> {
     let header = Ethernet2HeaderSlice::from_slice(frame).map_err(|_| Portless::Truncated)?;
     let payload = &frame[header.slice().len()..];
-    tagged(header.ether_type().0, payload, header.destination() == [0xff; 6])
+    let link_broadcast = header.destination() == [0xff; 6];
+    match header.ether_type().0 {
+        ether_type::IPV4 | ether_type::IPV6 => Ok(IpPacket { bytes: payload, link_broadcast }),
+        ether_type => Ok(IpPacket { bytes: tagged(ether_type, payload)?, link_broadcast }),
+    }
 }
 
-/// Any number of VLAN tags, each of four bytes (IEEE 802.1Q, clause 9.5), then the payload. Tags are as many as the
+/// Any number of VLAN tags, each of four bytes (IEEE 802.1Q, clause 9.5), then the IP packet. Tags are as many as the
 /// frame has room for; an end to the frame is an end to the loop.
-fn tagged(mut ether_type: u16, mut payload: &[u8], link_broadcast: bool) -> Result<IpPacket<'_>, Portless> {
+fn tagged(mut ether_type: u16, mut payload: &[u8]) -> Result<&[u8], Portless> {
     use ether_type::{ARP, IPV4, IPV6, OLD_SERVICE_TAGS, PROVIDER_BRIDGE, RARP, VLAN};
     loop {
         match ether_type {
-            IPV4 | IPV6 => return Ok(IpPacket { bytes: payload, link_broadcast }),
+            IPV4 | IPV6 => return Ok(payload),
             ARP | RARP => return Err(Portless::Arp),
             tag if matches!(tag, VLAN | PROVIDER_BRIDGE) || OLD_SERVICE_TAGS.contains(&tag) => {
                 let vlan = SingleVlanHeaderSlice::from_slice(payload).map_err(|_| Portless::Truncated)?;
@@ -99,14 +105,14 @@ fn cooked(frame: &[u8]) -> Result<IpPacket<'_>, Portless> {
             (u16::from_be_bytes([header[0], header[1]]), u16::from_be_bytes([header[14], header[15]]))
         }
     };
-    tagged(protocol, &frame[LEN..], packet_type == COOKED_BROADCAST)
+    Ok(IpPacket { bytes: tagged(protocol, &frame[LEN..])?, link_broadcast: packet_type == COOKED_BROADCAST })
 }
 
 /// Linux cooked capture, version 2: 20 bytes, the protocol first, the packet type at offset 10.
 fn cooked_v2(frame: &[u8]) -> Result<IpPacket<'_>, Portless> {
     let (header, payload) = frame.split_first_chunk::<20>().ok_or(Portless::Truncated)?;
     let protocol = u16::from_be_bytes([header[0], header[1]]);
-    tagged(protocol, payload, u16::from(header[10]) == COOKED_BROADCAST)
+    Ok(IpPacket { bytes: tagged(protocol, payload)?, link_broadcast: u16::from(header[10]) == COOKED_BROADCAST })
 }
 
 /// The packet type of a cooked header that was sent to everybody (`PACKET_BROADCAST`).

@@ -9,15 +9,17 @@ mod transport;
 pub use transport::tcp_flag;
 
 use crate::source::Frame;
-use crate::units::{AddressBytes, Endpoint, IpVersion, LinkType, Timestamp, Transport};
+use crate::units::{AddressWords, Endpoint, IpVersion, LinkType, Timestamp, Transport};
 
 /// Decodes a frame. Total: it returns for any bytes under any link type.
 #[must_use]
+#[inline(always)]
 pub fn decode(frame: &Frame<'_>) -> Observation {
     Observation { ts: frame.ts, wire_len: frame.wire_len, outcome: segment(frame.link, frame.data) }
 }
 
 /// The ports of a frame, header by header.
+#[inline(always)]
 fn segment(link: LinkType, data: &[u8]) -> Result<Segment, Portless> {
     let packet = link::ip_packet(link, data)?;
     let datagram = network::datagram(packet)?;
@@ -41,9 +43,9 @@ const _: () = assert!(size_of::<Observation>() <= 64, "an observation stays with
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Source address.
-    pub src_addr: AddressBytes,
+    pub src_addr: AddressWords,
     /// Destination address.
-    pub dst_addr: AddressBytes,
+    pub dst_addr: AddressWords,
     /// Source port.
     pub src_port: u16,
     /// Destination port.
@@ -80,13 +82,13 @@ pub enum Handshake {
 impl Segment {
     /// The sending end.
     #[must_use]
-    pub const fn src(&self) -> Endpoint {
+    pub fn src(&self) -> Endpoint {
         Endpoint { addr: self.src_addr.to_ip(self.ip_version), port: self.src_port }
     }
 
     /// The receiving end.
     #[must_use]
-    pub const fn dst(&self) -> Endpoint {
+    pub fn dst(&self) -> Endpoint {
         Endpoint { addr: self.dst_addr.to_ip(self.ip_version), port: self.dst_port }
     }
 }

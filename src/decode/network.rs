@@ -6,7 +6,7 @@ use etherparse::{
 
 use super::Portless;
 use super::link::IpPacket;
-use crate::units::{AddressBytes, IpVersion};
+use crate::units::{AddressWords, IpVersion};
 
 /// IP protocol numbers (IANA "Assigned Internet Protocol Numbers") that are looked at here or in the transport layer.
 pub(super) mod protocol {
@@ -33,8 +33,8 @@ pub(super) mod protocol {
 #[derive(Debug)]
 pub(super) struct Datagram<'a> {
     pub version: IpVersion,
-    pub src: AddressBytes,
-    pub dst: AddressBytes,
+    pub src: AddressWords,
+    pub dst: AddressWords,
     /// The destination is a multicast or broadcast address.
     pub to_group: bool,
     /// Number of the protocol that `payload` starts with.
@@ -50,6 +50,7 @@ pub(super) struct Datagram<'a> {
 /// # Errors
 /// [`Portless::Truncated`] when the capture ends within the headers, [`Portless::Malformed`] when they contradict
 /// themselves, [`Portless::FragmentOrphan`] for a fragment after the first.
+#[inline(always)]
 pub(super) fn datagram(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
     match packet.bytes.first().map(|first| first >> 4) {
         Some(4) => ipv4(packet),
@@ -61,6 +62,7 @@ pub(super) fn datagram(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
 
 /// IPv4 (RFC 791, section 3.1). A total length of 0 is a packet that the sender's network card was to cut up
 /// (segmentation offload): it reaches to the end of the frame.
+#[inline(always)]
 fn ipv4(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
     let header = Ipv4HeaderSlice::from_slice(packet.bytes).map_err(|error| match error {
         err::ipv4::HeaderSliceError::Len(_) => Portless::Truncated,
@@ -77,21 +79,25 @@ fn ipv4(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
         return Err(Portless::FragmentOrphan);
     }
     let dst = header.destination();
-    let datagram = Datagram {
+    let (protocol, payload) = match header.protocol().0 {
+        protocol::AUTHENTICATION => extensions(IpVersion::V4, protocol::AUTHENTICATION, payload, cut)?,
+        protocol => (protocol, payload),
+    };
+    Ok(Datagram {
         version: IpVersion::V4,
-        src: AddressBytes::v4(header.source()),
-        dst: AddressBytes::v4(dst),
+        src: AddressWords::v4(header.source()),
+        dst: AddressWords::v4(dst),
         // 224.0.0.0/4 is multicast (RFC 5771), 255.255.255.255 the limited broadcast (RFC 919, section 7)
         to_group: packet.link_broadcast || dst[0] >> 4 == 0xe || dst == [0xff; 4],
-        protocol: header.protocol().0,
+        protocol,
         payload,
         cut,
-    };
-    if datagram.protocol == protocol::AUTHENTICATION { extensions(datagram) } else { Ok(datagram) }
+    })
 }
 
 /// IPv6 (RFC 8200, section 3). A payload length of 0 is a jumbogram (RFC 2675) or segmentation offload: it reaches to
 /// the end of the frame.
+#[inline(always)]
 fn ipv6(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
     let header = Ipv6HeaderSlice::from_slice(packet.bytes).map_err(|_| Portless::Truncated)?;
     let captured = &packet.bytes[header.slice().len()..];
@@ -101,35 +107,45 @@ fn ipv6(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
         _ => (captured.get(..payload_len).unwrap_or(captured), payload_len > captured.len()),
     };
     let dst = header.destination();
-    extensions(Datagram {
+    let (protocol, payload) = match header.next_header().0 {
+        // nearly all packets, without the walk
+        protocol @ (protocol::TCP | protocol::UDP) => (protocol, payload),
+        next_header => extensions(IpVersion::V6, next_header, payload, cut)?,
+    };
+    Ok(Datagram {
         version: IpVersion::V6,
-        src: AddressBytes(header.source()),
-        dst: AddressBytes(dst),
+        src: AddressWords::v6(header.source()),
+        dst: AddressWords::v6(dst),
         // ff00::/8 is multicast (RFC 4291, section 2.7)
         to_group: packet.link_broadcast || dst[0] == 0xff,
-        protocol: header.next_header().0,
+        protocol,
         payload,
         cut,
     })
 }
 
 /// Walks the extension headers of IPv6 (RFC 8200, section 4), in any order and number; the authentication header
-/// (RFC 4302) occurs in IPv4 too. Each takes at least eight bytes off the payload, so the walk ends.
-fn extensions(mut datagram: Datagram<'_>) -> Result<Datagram<'_>, Portless> {
+/// (RFC 4302) occurs in IPv4 too. Each takes at least eight bytes off the payload, so the walk ends. Returns the number
+/// of the protocol behind them, and what is left of the payload.
+fn extensions(
+    version: IpVersion,
+    mut next_header: u8,
+    mut payload: &[u8],
+    cut: bool,
+) -> Result<(u8, &[u8]), Portless> {
     use protocol::{
         AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, HOST_IDENTITY, MOBILITY, ROUTING, SHIM6,
     };
+    let ended = if cut { Portless::Truncated } else { Portless::Malformed };
     loop {
-        let payload = datagram.payload;
-        let ended = if datagram.cut { Portless::Truncated } else { Portless::Malformed };
-        let (next, len) = match datagram.protocol {
+        let (next, len) = match next_header {
             HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | MOBILITY | HOST_IDENTITY | SHIM6
-                if datagram.version == IpVersion::V6 =>
+                if version == IpVersion::V6 =>
             {
                 let header = Ipv6RawExtHeaderSlice::from_slice(payload).map_err(|_| ended)?;
                 (header.next_header().0, header.slice().len())
             }
-            FRAGMENT if datagram.version == IpVersion::V6 => {
+            FRAGMENT if version == IpVersion::V6 => {
                 let header = Ipv6FragmentHeaderSlice::from_slice(payload).map_err(|_| ended)?;
                 if header.fragment_offset().value() != 0 {
                     return Err(Portless::FragmentOrphan);
@@ -143,10 +159,10 @@ fn extensions(mut datagram: Datagram<'_>) -> Result<Datagram<'_>, Portless> {
                 })?;
                 (header.next_header().0, header.slice().len())
             }
-            _ => return Ok(datagram),
+            _ => return Ok((next_header, payload)),
         };
-        datagram.protocol = next;
-        datagram.payload = &payload[len..];
+        next_header = next;
+        payload = &payload[len..];
     }
 }
 

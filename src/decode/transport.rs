@@ -22,6 +22,7 @@ pub mod tcp_flag {
 ///
 /// # Errors
 /// The reason why there are none: another protocol, or a header that ends before them.
+#[inline(always)]
 pub(super) fn segment(datagram: &Datagram<'_>) -> Result<Segment, Portless> {
     let transport = match datagram.protocol {
         protocol::TCP => Transport::Tcp,
@@ -67,6 +68,7 @@ struct Header {
 
 /// The ports, which all five transports have in their first four bytes, and nothing else. Most headers that their
 /// own parser refuses (cut, or with an impossible length) still have these.
+#[inline(always)]
 fn ports(payload: &[u8]) -> Option<Header> {
     let ports = payload.first_chunk::<4>()?;
     Some(Header {
@@ -78,6 +80,7 @@ fn ports(payload: &[u8]) -> Option<Header> {
 }
 
 /// TCP (RFC 9293, section 3.1). The flags are at offset 13, and count even where the rest is cut.
+#[inline(always)]
 fn tcp(payload: &[u8]) -> Option<Header> {
     const FLAGS: usize = 13;
     let (src_port, dst_port, tcp_flags) = match TcpHeaderSlice::from_slice(payload) {
@@ -98,6 +101,7 @@ fn tcp(payload: &[u8]) -> Option<Header> {
 }
 
 /// UDP (RFC 768) and UDP-Lite (RFC 3828, section 3.1), which has a checksum coverage where UDP has its length.
+#[inline(always)]
 fn udp(payload: &[u8]) -> Option<Header> {
     match UdpHeaderSlice::from_slice(payload) {
         Ok(header) => Some(Header {
@@ -136,7 +140,7 @@ fn dccp(payload: &[u8]) -> Option<Header> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::{AddressBytes, IpVersion};
+    use crate::units::{AddressWords, IpVersion};
 
     fn tcp_header(flags: u8) -> Vec<u8> {
         vec![0x04, 0xd2, 0x01, 0xbb, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]
@@ -185,8 +189,8 @@ mod tests {
         for (name, protocol, payload, cut, want) in cases {
             let datagram = Datagram {
                 version: IpVersion::V4,
-                src: AddressBytes::default(),
-                dst: AddressBytes::default(),
+                src: AddressWords::default(),
+                dst: AddressWords::default(),
                 to_group: false,
                 protocol,
                 payload: &payload,

@@ -1,50 +1,56 @@
 //! Flows: what belongs together between two endpoints, from its first packet to its end.
 
 mod clock;
+mod index;
 mod key;
+mod slab;
 mod table;
 mod tcp;
 
 pub use clock::{Advance, PacketClock};
 pub use key::{FlowKey, Side};
-pub use table::{Counted, FlowTable, Limits, Opening, Packet, Slot, Turn};
+pub use slab::Slot;
+pub use table::{Counted, FlowTable, Limits, LookUp, Opening, Packet, Turn};
 pub use tcp::{Closing, HandshakeClock, TcpState};
 
 use crate::snapshot::{FlowEnd, Traffic};
 use crate::units::{Endpoint, Timestamp};
 
-/// One flow. The size is part of the design: two cache lines, see [`FlowTable`].
+/// One flow, in two cache lines: what finding it and telling its state takes is in the first, the counters are in the
+/// second.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct Flow {
     key: FlowKey,
     /// Monotone time of its last packet, see [`PacketClock`].
     seen_age: u64,
-    /// Smallest packet time.
-    pub first_ts: Timestamp,
     /// Largest packet time.
     pub last_ts: Timestamp,
-    /// When the record that is being kept began: the first packet, or the last time that the active timeout cut it.
-    pub record_first_ts: Timestamp,
-    /// What went to the server since then.
+    /// Where the statistics of its label are kept.
+    pub cell: u32,
+    tcp: TcpState,
+    /// TCP flags that occurred since the record began, as bits of the header.
+    pub tcp_flags: u8,
+    server: Side,
+
+    /// What went to the server since the record began.
     pub to_server: Traffic,
     /// What came from the server since then.
     pub from_server: Traffic,
+    /// Smallest packet time.
+    pub first_ts: Timestamp,
+    /// When the record that is being kept began: the first packet, or the last time that the active timeout cut it.
+    pub record_first_ts: Timestamp,
     handshake: HandshakeClock,
     /// Which flow of the run this is, counted from 0 and modulo 2^32: its place in the order of first packets.
     number: u32,
-    /// Where the statistics of its label are kept.
-    pub cell: u32,
-    /// TCP flags that occurred since the record began, as bits of the header.
-    pub tcp_flags: u8,
-    tcp: TcpState,
-    server: Side,
     /// A packet came from the server.
     pub answered: bool,
     /// Tunnel headers around its first packet.
     pub tunnels: u8,
 }
 
-const _: () = assert!(size_of::<Flow>() <= 128, "a flow stays within two cache lines");
+const _: () = assert!(size_of::<Flow>() == 128, "a flow is two cache lines");
 
 impl Flow {
     /// The flow's identity.

@@ -6,8 +6,9 @@ use std::hash::BuildHasher as _;
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
-use hashbrown::HashTable;
 
+use super::index::Index;
+use super::slab::{Slab, Slot};
 use super::{Flow, FlowKey, HandshakeClock, Side, TcpState};
 use crate::decode::{Handshake, Segment};
 use crate::snapshot::{FlowEnd, Traffic};
@@ -36,10 +37,6 @@ impl Default for Limits {
         }
     }
 }
-
-/// Where a flow is in the table. Good until that flow ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(u32);
 
 /// The first packet of a flow, as the table needs it.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +74,16 @@ pub struct Packet {
     pub wire_len: u32,
 }
 
+/// What a flow is looked up by, and what is known of a packet before that.
+#[derive(Clone, Copy, Debug)]
+pub struct LookUp {
+    /// Identity of the flow.
+    pub key: FlowKey,
+    /// The end that sent the packet.
+    pub sender: Side,
+    tag: u32,
+}
+
 /// What a packet added to its flow, for the statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
@@ -109,9 +116,8 @@ pub enum Turn {
 #[derive(Debug)]
 pub struct FlowTable {
     limits: Limits,
-    flows: Vec<Flow>,
-    free: Vec<Slot>,
-    index: HashTable<IndexEntry>,
+    flows: Slab,
+    index: Index,
     hasher: RandomState,
     /// TCP, and the rest: they differ in how long they may be silent.
     queues: [BinaryHeap<Reverse<Queued>>; 2],
@@ -120,21 +126,6 @@ pub struct FlowTable {
     /// Later fragments of the few flows that have any.
     later_fragments: HashMap<Slot, Traffic, RandomState>,
     started: u32,
-}
-
-/// The upper half of a flow's hash, and where the flow is. The half spares most visits to flows that only share a bucket,
-/// and it is what the index grows by, without a visit to any flow.
-#[derive(Clone, Copy, Debug)]
-struct IndexEntry {
-    tag: u32,
-    slot: Slot,
-}
-
-impl IndexEntry {
-    /// The hash that the index goes by: it takes the bucket from the low bits and a check from the high ones.
-    fn hash(tag: u32) -> u64 {
-        u64::from(tag) << 32 | u64::from(tag)
-    }
 }
 
 /// A flow in a queue, oldest first, ties by first packet.
@@ -151,9 +142,8 @@ impl FlowTable {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            flows: Vec::new(),
-            free: Vec::new(),
-            index: HashTable::new(),
+            flows: Slab::default(),
+            index: Index::default(),
             hasher: RandomState::default(),
             queues: [BinaryHeap::new(), BinaryHeap::new()],
             idle_after_age: u64::MAX,
@@ -171,7 +161,7 @@ impl FlowTable {
     /// No flow is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.index.len() == 0
     }
 
     /// There is no room for one more flow.
@@ -180,19 +170,43 @@ impl FlowTable {
         self.len() >= self.limits.max_flows.max(1)
     }
 
-    /// Where the flow with this key is.
+    /// What the flow of a segment is looked up by.
     #[must_use]
-    pub fn find(&self, key: &FlowKey) -> Option<Slot> {
-        let tag = self.tag(key);
-        let found =
-            self.index.find(IndexEntry::hash(tag), |entry| entry.tag == tag && self.flow(entry.slot).key == *key);
-        found.map(|entry| entry.slot)
+    #[inline]
+    pub fn prepare(&self, segment: &Segment) -> LookUp {
+        let (key, sender) = FlowKey::of(segment);
+        LookUp { key, sender, tag: self.tag(&key) }
+    }
+
+    /// Reads where a look-up begins: the first of three steps that, each done for several packets in a row, make their
+    /// waits for memory overlap. What it returns serves no other end than that nothing be left out.
+    #[must_use]
+    #[inline]
+    pub fn visit_index(&self, look_up: &LookUp) -> bool {
+        self.index.likely(look_up.tag).is_some()
+    }
+
+    /// Reads both halves of the flow where a look-up most likely ends, the first with its tag: the second step.
+    #[must_use]
+    #[inline]
+    pub fn visit_flow(&self, look_up: &LookUp) -> u64 {
+        self.index.find(look_up.tag, |_| true).map_or(0, |slot| {
+            let flow = self.flow(slot);
+            flow.seen_age ^ flow.to_server.packets
+        })
+    }
+
+    /// Where the flow is: the third step.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, look_up: &LookUp) -> Option<Slot> {
+        self.index.find(look_up.tag, |slot| self.flow(slot).key == look_up.key)
     }
 
     /// The flow at `slot`.
     #[must_use]
     pub fn flow(&self, slot: Slot) -> &Flow {
-        &self.flows[slot.0 as usize]
+        self.flows.get(slot)
     }
 
     /// Fragments after the first that the flow's record counts.
@@ -222,17 +236,9 @@ impl FlowTable {
     pub fn open(&mut self, opening: &Opening<'_>, age_nanos: u64) -> Counted {
         let flow = self.first_packet(opening, age_nanos);
         let (number, queue) = (flow.number, queue_of(opening.key.transport()));
-        let slot = if let Some(slot) = self.free.pop() {
-            self.flows[slot.0 as usize] = flow;
-            slot
-        } else {
-            #[expect(clippy::cast_possible_truncation, reason = "max_flows is bounded by the command line")]
-            let slot = Slot(self.flows.len() as u32);
-            self.flows.push(flow);
-            slot
-        };
+        let slot = self.flows.insert(flow);
         let tag = self.tag(&opening.key);
-        self.index.insert_unique(IndexEntry::hash(tag), IndexEntry { tag, slot }, |entry| IndexEntry::hash(entry.tag));
+        self.index.insert(tag, slot);
         self.queues[queue].push(Reverse(Queued { seen_age: age_nanos, number, slot }));
         self.idle_after_age = self.idle_after_age.min(age_nanos.saturating_add(self.idle_nanos(queue)));
         self.count_fragment(slot, opening.segment, opening.wire_len);
@@ -243,7 +249,7 @@ impl FlowTable {
     pub fn reopen(&mut self, slot: Slot, opening: &Opening<'_>, age_nanos: u64) -> Counted {
         // its place in the queue is brought up to date when it comes to the top
         self.later_fragments.remove(&slot);
-        self.flows[slot.0 as usize] = self.first_packet(opening, age_nanos);
+        *self.flows.get_mut(slot) = self.first_packet(opening, age_nanos);
         self.count_fragment(slot, opening.segment, opening.wire_len);
         opening.counted()
     }
@@ -277,7 +283,7 @@ impl FlowTable {
     /// Counts a packet to a flow that is open.
     pub fn count(&mut self, slot: Slot, sender: Side, segment: &Segment, packet: Packet) -> Counted {
         self.count_fragment(slot, segment, packet.wire_len);
-        let flow = &mut self.flows[slot.0 as usize];
+        let flow = self.flows.get_mut(slot);
         let to_server = sender != flow.server;
         let gap_us = packet.ts.nanos_since(flow.last_ts) / 1000;
         let traffic = if to_server { &mut flow.to_server } else { &mut flow.from_server };
@@ -310,7 +316,7 @@ impl FlowTable {
     /// Begins a new record for a flow that goes on; `ts` is the time of the packet that is counted next.
     pub fn cut(&mut self, slot: Slot, ts: Timestamp) {
         self.later_fragments.remove(&slot);
-        let flow = &mut self.flows[slot.0 as usize];
+        let flow = self.flows.get_mut(slot);
         flow.record_first_ts = ts;
         (flow.to_server, flow.from_server) = (Traffic::default(), Traffic::default());
         flow.tcp_flags = 0;
@@ -342,17 +348,15 @@ impl FlowTable {
         let key = self.flow(slot).key;
         self.queues[queue_of(key.transport())].pop();
         let tag = self.tag(&key);
-        if let Ok(entry) = self.index.find_entry(IndexEntry::hash(tag), |entry| entry.slot == slot) {
-            entry.remove();
-        }
+        self.index.remove(tag, slot);
         self.later_fragments.remove(&slot);
-        self.free.push(slot);
+        self.flows.remove(slot);
     }
 
     /// All flows, by first packet.
     #[must_use]
     pub fn by_first_packet(&self) -> Vec<Slot> {
-        let mut slots: Vec<Slot> = self.index.iter().map(|entry| entry.slot).collect();
+        let mut slots: Vec<Slot> = self.index.slots().collect();
         // numbers may have wrapped: what counts is how long ago each was given
         slots.sort_by_key(|slot| Reverse(self.started.wrapping_sub(self.flow(*slot).number)));
         slots
@@ -360,9 +364,8 @@ impl FlowTable {
 
     /// Forgets every flow.
     pub fn clear(&mut self) {
-        self.flows.clear();
-        self.free.clear();
-        self.index.clear();
+        self.flows = Slab::default();
+        self.index = Index::default();
         self.queues = [BinaryHeap::new(), BinaryHeap::new()];
         self.later_fragments.clear();
         self.idle_after_age = u64::MAX;
@@ -373,7 +376,7 @@ impl FlowTable {
     fn oldest(&mut self, queue: usize) -> Option<Queued> {
         loop {
             let mut top = self.queues[queue].peek_mut()?;
-            let flow = &self.flows[top.0.slot.0 as usize];
+            let flow = self.flows.get(top.0.slot);
             let current = Queued { seen_age: flow.seen_age, number: flow.number, slot: top.0.slot };
             if top.0 == current {
                 return Some(current);

@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
     use crate::services::tests::segment;
-    use crate::units::{AddressBytes, IpVersion, Transport};
+    use crate::units::{AddressWords, IpVersion, Transport};
 
     #[test]
     fn rules_stand_in_the_order_of_the_evidence() {
@@ -204,8 +204,8 @@ mod tests {
             let v4 = Segment { to_group, ..segment(transport, a, b) };
             let v6 = Segment {
                 ip_version: IpVersion::V6,
-                src_addr: AddressBytes(bytes.0),
-                dst_addr: AddressBytes(bytes.1),
+                src_addr: AddressWords::v6(bytes.0),
+                dst_addr: AddressWords::v6(bytes.1),
                 ..v4
             };
             prop_assert_eq!(registry.label(&v4), registry.label(&v6));

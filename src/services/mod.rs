@@ -96,7 +96,7 @@ mod tests {
     use super::parse::{self, Row};
     use super::*;
     use crate::decode::Handshake;
-    use crate::units::{AddressBytes, IpVersion};
+    use crate::units::{AddressWords, IpVersion};
 
     const SERVICES: &str = include_str!("../../data/services.tsv");
     const OVERLAY: &str = include_str!("../../data/overlay.tsv");
@@ -105,8 +105,8 @@ mod tests {
     /// A packet between two ports, without any hint about who serves.
     pub(super) fn segment(transport: Transport, src_port: u16, dst_port: u16) -> Segment {
         Segment {
-            src_addr: AddressBytes::v4([10, 0, 0, 5]),
-            dst_addr: AddressBytes::v4([10, 0, 0, 9]),
+            src_addr: AddressWords::v4([10, 0, 0, 5]),
+            dst_addr: AddressWords::v4([10, 0, 0, 9]),
             src_port,
             dst_port,
             ip_version: IpVersion::V4,

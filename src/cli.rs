@@ -1,0 +1,318 @@
+//! The command line: what was typed becomes a [`Config`], and nothing after it sees a flag.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory as _, Parser, ValueEnum};
+
+use crate::engine::EngineConfig;
+use crate::flow::Limits;
+use crate::output::{self, Destination, Format, Spec};
+
+/// What a run is to do, ready to be done.
+#[derive(Debug)]
+pub struct Config {
+    /// Files, folders, `-`; at least one.
+    pub inputs: Vec<PathBuf>,
+    /// BPF expression.
+    pub filter: Option<String>,
+    /// Stop after so many packets, at least 1.
+    pub count: Option<u64>,
+    /// Stop at the first packet that is later than this after the first one.
+    pub duration: Option<Duration>,
+    /// Where the packets read are saved.
+    pub save: Option<PathBuf>,
+    /// Where results go; at least one, no two to the same place.
+    pub outputs: Vec<Spec>,
+    /// How the table looks.
+    pub table: output::Options,
+    /// What the engine does.
+    pub engine: EngineConfig,
+    /// Show how far reading has come.
+    pub progress: bool,
+    /// Leave out remarks.
+    pub quiet: bool,
+}
+
+/// Which services are in a capture, and how do they behave?
+///
+/// Reads captures (pcap, pcapng; plain, gzip, zstd or lz4), names each flow by its server's port, and reports packets,
+/// bytes, flows, packet sizes and round trips of every service. Every packet read is counted once.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = false, after_help = EXAMPLES)]
+struct Args {
+    /// Capture files; a folder means the captures directly in it, '-' is standard input
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// As FILE; files that overlap in time are merged by packet time
+    #[arg(short, long, value_name = "FILE", action = ArgAction::Append)]
+    read: Vec<PathBuf>,
+
+    /// Take only packets that match a BPF expression (see pcap-filter(7)), such as 'tcp port 443'
+    #[arg(short, long, value_name = "EXPR")]
+    filter: Option<String>,
+
+    /// Read the expression from a file
+    #[arg(short = 'F', long, value_name = "FILE", conflicts_with = "filter")]
+    filter_file: Option<PathBuf>,
+
+    /// Stop after N packets
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// Stop after so much packet time, such as 90s or 5m
+    #[arg(short = 'a', long, value_name = "DUR", value_parser = duration)]
+    duration: Option<Duration>,
+
+    /// Save the packets read to a file, as pcapng
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+
+    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv or flows; repeatable
+    ///
+    /// PATH '-' is standard output, and so is none. 'table' and 'json' are written at the end, and replace the file.
+    /// 'ndjson' and 'csv' take a snapshot each interval, 'flows' a line for each flow when it ends; they add to the file.
+    #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append, default_value = "table")]
+    output: Vec<Spec>,
+
+    /// A snapshot each DUR of packet time, for ndjson and csv
+    #[arg(long, value_name = "DUR", value_parser = positive_duration)]
+    interval: Option<Duration>,
+
+    /// Print port numbers instead of names, in the table
+    #[arg(short, long)]
+    numeric: bool,
+
+    /// End a flow that is silent for DUR; 0 never does [default: 5m for TCP, 2m for the others]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    idle_timeout: Option<Duration>,
+
+    /// Report a flow that goes on each DUR [default: only when it ends]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    active_timeout: Option<Duration>,
+
+    /// Keep at most N flows at a time; the one not seen for longest makes room
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    max_flows: u32,
+
+    /// Show only the first N services, in the table
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    top: Option<u32>,
+
+    /// Order of the services in the table
+    #[arg(long, value_name = "KEY", default_value = "bytes",
+          value_parser = PossibleValuesParser::new(output::SortKey::ALL.map(output::SortKey::name)))]
+    sort: String,
+
+    /// No progress bar
+    #[arg(long)]
+    no_progress: bool,
+
+    /// Colours in the table
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
+    color: ColorWhen,
+
+    /// No progress bar, and no word about files that are skipped
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  portlabel day.pcapng                        the services of a capture
+  portlabel -f 'net 10.0.0.0/8' /captures     of all captures in a folder, filtered
+  zcat day.pcap.gz | portlabel - -o json      from a pipe, as JSON
+  portlabel day.pcapng -o csv=day.csv --interval 1m -o table
+
+Exit codes: 0 done, 1 failed or nothing could be read, 2 wrong usage,
+            3 done, but an input was damaged, unreadable among others that were, or not read to its end.";
+
+const NO_INPUT: &str = "\
+nothing to read: name a capture file, a folder of captures, or '-' for standard input
+
+  portlabel day.pcapng
+  zcat day.pcap.gz | portlabel -
+
+For more information, try '--help'.
+";
+
+impl Config {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// What is wrong with it, in clap's form; `--help` and `--version` too. Its exit code is 2 for wrong usage.
+    pub fn from_command_line(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Args::try_parse_from(args)?.resolve()
+    }
+}
+
+impl Args {
+    fn resolve(self) -> Result<Config, clap::Error> {
+        let usage = |kind, message: String| Args::command().error(kind, message);
+        let inputs = [self.files, self.read].concat();
+        if inputs.is_empty() {
+            return Err(usage(ErrorKind::MissingRequiredArgument, NO_INPUT.to_owned()));
+        }
+        if inputs.iter().filter(|input| input.as_os_str() == "-").count() > 1 {
+            return Err(usage(ErrorKind::ArgumentConflict, "'-' is named twice: standard input can be read once".into()));
+        }
+        let filter = match self.filter_file {
+            Some(path) => Some(filter_from(&path).map_err(|error| usage(ErrorKind::Io, error))?),
+            None => self.filter,
+        };
+        let conflict = output::conflict(&self.output).or_else(|| output::overwrites_input(&self.output, &inputs));
+        if let Some(conflict) = conflict {
+            return Err(usage(ErrorKind::ArgumentConflict, conflict));
+        }
+        let to_terminal = io::stdout().is_terminal();
+        let streams = self.output.iter().any(|spec| {
+            spec.destination == Destination::Stdout && !matches!(spec.format, Format::Table | Format::Json)
+        });
+        Ok(Config {
+            filter,
+            count: self.count,
+            duration: self.duration,
+            save: self.write,
+            table: output::Options {
+                color: match self.color {
+                    ColorWhen::Always => true,
+                    ColorWhen::Never => false,
+                    ColorWhen::Auto => to_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+                },
+                width: terminal_width(),
+                top: self.top.map(|top| top as usize),
+                sort: self.sort.parse().unwrap_or_default(),
+                numeric: self.numeric,
+            },
+            engine: EngineConfig {
+                limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),
+                interval: self.interval,
+                flow_records: self.output.iter().any(|spec| spec.format.wants_flows()),
+            },
+            // a bar between the lines of a stream on the same terminal would disturb both
+            progress: !self.no_progress && !self.quiet && io::stderr().is_terminal() && !(streams && to_terminal),
+            quiet: self.quiet,
+            outputs: self.output,
+            inputs,
+        })
+    }
+}
+
+fn limits(idle: Option<Duration>, active: Option<Duration>, max_flows: u32) -> Limits {
+    let defaults = Limits::default();
+    let unless_zero = |duration: Duration| (!duration.is_zero()).then_some(duration);
+    Limits {
+        tcp_idle: idle.map_or(defaults.tcp_idle, unless_zero),
+        other_idle: idle.map_or(defaults.other_idle, unless_zero),
+        active: active.and_then(unless_zero),
+        max_flows: max_flows as usize,
+    }
+}
+
+/// The expression in a file, as tcpdump reads it: comment lines start with '#'.
+fn filter_from(path: &Path) -> Result<String, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: cannot read the filter: {error}", path.display()))?;
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+    Ok(lines.join(" "))
+}
+
+/// A length of time: a number with a unit, such as `500ms`, `1s`, `5m` or `1h30m`; 0 needs no unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let wrong = |_| "expected a number with a unit, such as 500ms, 1s, 5m or 2h".to_owned();
+    let parsed: jiff::SignedDuration = text.parse().map_err(wrong)?;
+    Duration::try_from(parsed).map_err(|_| "a length of time cannot be negative".to_owned())
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("an interval cannot be 0".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// Columns of the terminal that standard output is, if it is one.
+fn terminal_width() -> Option<usize> {
+    let stdout = io::stdout();
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let size = || rustix::termios::tcgetwinsize(&stdout).ok().map(|size| usize::from(size.ws_col));
+    stdout.is_terminal().then(|| columns.or_else(size).filter(|width| *width > 0)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Config, clap::Error> {
+        Config::from_command_line(std::iter::once("portlabel").chain(args.iter().copied()).map(OsString::from))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        let cases = [
+            ("500ms", Ok(Duration::from_millis(500))),
+            ("1s", Ok(Duration::from_secs(1))),
+            ("5m", Ok(Duration::from_mins(5))),
+            ("1h30m", Ok(Duration::from_mins(90))),
+            ("0", Ok(Duration::ZERO)),
+            ("5", Err(())),
+            ("-5s", Err(())),
+            ("", Err(())),
+            ("fast", Err(())),
+        ];
+        for (text, want) in cases {
+            assert_eq!(duration(text).map_err(|_| ()), want, "{text}");
+        }
+        assert!(positive_duration("0").is_err() && positive_duration("0s").is_err());
+    }
+
+    #[test]
+    fn flags_become_limits() {
+        let config = parse(&["a.pcap", "--idle-timeout", "0", "--max-flows", "7"]).expect("valid");
+        assert_eq!((config.engine.limits.tcp_idle, config.engine.limits.max_flows), (None, 7));
+        let config = parse(&["a.pcap", "-r", "b.pcap", "-o", "flows"]).expect("valid");
+        assert_eq!(config.engine.limits.other_idle, Some(Duration::from_mins(2)));
+        assert_eq!(config.inputs, [PathBuf::from("a.pcap"), PathBuf::from("b.pcap")]);
+        assert!(config.engine.flow_records);
+    }
+
+    #[test]
+    fn wrong_usage_is_exit_code_2() {
+        let cases: [&[&str]; 10] = [
+            &[],
+            &["-", "-"],
+            &["a.pcap", "-o", "xml"],
+            &["a.pcap", "-o", "json=/tmp/x", "-o", "csv=/tmp/x"],
+            &["a.pcap", "--interval", "0"],
+            &["a.pcap", "-c", "0"],
+            &["a.pcap", "--max-flows", "0"],
+            &["a.pcap", "--sort", "beauty"],
+            &["a.pcap", "-F", "/nowhere/filter"],
+            &["a.pcap", "--no-such-flag"],
+        ];
+        for args in cases {
+            assert_eq!(parse(args).expect_err("wrong").exit_code(), 2, "{args:?}");
+        }
+    }
+}

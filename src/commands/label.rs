@@ -1,0 +1,83 @@
+//! `portlabel FILE…`: the services of captures.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use anyhow::Context as _;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::cli::Config;
+use crate::engine::Engine;
+use crate::output;
+use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Threads};
+use crate::services::Registry;
+use crate::snapshot::{SourceInfo, SourceKind};
+use crate::source::{Files, Filter, Save, Source as _};
+
+/// Labels the captures that the command line names, and says how that went.
+#[must_use]
+pub fn label(config: &Config) -> ExitCode {
+    // a filter that cannot be understood is wrong usage, as a wrong flag is
+    let filter = match config.filter.as_deref().map(Filter::new).transpose() {
+        Ok(filter) => filter,
+        Err(error) => return failure(2, &error),
+    };
+    match label_captures(config, filter) {
+        Ok(outcome) => exit_code(outcome),
+        Err(error) => failure(1, &format_args!("{error:#}")),
+    }
+}
+
+fn label_captures(config: &Config, filter: Option<Filter>) -> anyhow::Result<Outcome> {
+    let stop = stop_flag().context("cannot listen for signals")?;
+    let outputs = config.outputs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
+    let save = config.save.as_deref().map(Save::create).transpose()?;
+    let files = Files::open(&config.inputs, Arc::clone(&stop));
+    let source = SourceInfo {
+        kind: SourceKind::File,
+        names: files.names().into_iter().map(str::to_owned).collect(),
+        host: None,
+        filter: config.filter.clone(),
+    };
+    let total_bytes = files.total_bytes();
+    let progress = (config.progress && total_bytes > 0).then(|| Progress::new(files.progress(), total_bytes));
+    let mut delivery = Delivery::new(outputs, progress, config.quiet);
+    let engine = Engine::new(config.engine.clone(), source.into(), Registry::builtin());
+    let bounds = Bounds { packets: config.count, duration: config.duration };
+    let intake = Intake::new(files, filter, save, bounds);
+    let threads = match thread::available_parallelism() {
+        Ok(cores) if cores.get() > 1 => Threads::Three,
+        _ => Threads::One,
+    };
+    Ok(run::run(intake, engine, &mut delivery, &stop, threads))
+}
+
+/// A flag that the first SIGINT or SIGTERM sets; the second one ends the program at once, as it would without us.
+fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // in this order: the first one finds the flag unset, and sets it
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+fn failure(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
+    crate::run::say(message);
+    ExitCode::from(code)
+}
+
+/// The exit codes of the README.
+fn exit_code(outcome: Outcome) -> ExitCode {
+    if outcome.output_failed || outcome.nothing_readable {
+        return ExitCode::from(1);
+    }
+    if outcome.input_trouble || outcome.interrupted || outcome.only_unknown_links {
+        return ExitCode::from(3);
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,73 @@
+//! Where flows are kept: in chunks that never move, so that growing copies nothing.
+
+use std::num::NonZeroU32;
+
+use super::Flow;
+
+/// Flows in a chunk: half a megabyte of them.
+const CHUNK_FLOWS: usize = 4096;
+
+/// Where a flow is. Good until that flow ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(NonZeroU32);
+
+impl Slot {
+    /// The slot with this number, counted from 0; the last number is nobody's, so that `Option<Slot>` takes four bytes.
+    pub(super) fn new(number: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(number))
+    }
+
+    const fn number(self) -> usize {
+        self.0.get() as usize - 1
+    }
+
+    const fn chunk(self) -> usize {
+        self.number() / CHUNK_FLOWS
+    }
+
+    const fn place(self) -> usize {
+        self.number() % CHUNK_FLOWS
+    }
+}
+
+/// Flows by slot; slots of flows that ended are given out again.
+#[derive(Debug, Default)]
+pub struct Slab {
+    chunks: Vec<Vec<Flow>>,
+    free: Vec<Slot>,
+    used: u32,
+}
+
+impl Slab {
+    /// Puts a flow somewhere.
+    pub fn insert(&mut self, flow: Flow) -> Slot {
+        if let Some(slot) = self.free.pop() {
+            *self.get_mut(slot) = flow;
+            return slot;
+        }
+        let slot = Slot::new(self.used);
+        self.used += 1;
+        if slot.chunk() == self.chunks.len() {
+            self.chunks.push(Vec::with_capacity(CHUNK_FLOWS));
+        }
+        self.chunks[slot.chunk()].push(flow);
+        slot
+    }
+
+    /// Gives the slot of a flow that ended to another one.
+    pub fn remove(&mut self, slot: Slot) {
+        self.free.push(slot);
+    }
+
+    /// The flow at `slot`.
+    #[inline]
+    pub fn get(&self, slot: Slot) -> &Flow {
+        &self.chunks[slot.chunk()][slot.place()]
+    }
+
+    /// The flow at `slot`.
+    #[inline]
+    pub fn get_mut(&mut self, slot: Slot) -> &mut Flow {
+        &mut self.chunks[slot.chunk()][slot.place()]
+    }
+}

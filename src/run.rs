@@ -1,0 +1,233 @@
+//! A run: packets are read and decoded on one thread, counted on a second, and written by the first one's caller.
+//!
+//! Threads hand each other whole batches, and empty ones back. What is written does not depend on how many threads
+//! there are: batches keep their order, and nothing in the engine goes by how packets are batched.
+
+mod delivery;
+mod intake;
+
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+pub use delivery::{Delivery, Progress};
+pub use intake::{Bounds, Intake};
+
+use crate::decode::Observation;
+use crate::engine::{Engine, Event, RunEnd};
+use crate::source::{FilterError, Severity, Source, SourceError};
+use crate::units::LinkType;
+
+/// Packets in a batch: large enough that handing it over costs nothing a packet, small enough to stay in the cache.
+const BATCH_PACKETS: usize = 1024;
+
+/// Batches and reports on their way; whoever is ahead waits.
+const QUEUE: usize = 8;
+
+/// How long the caller's thread waits for something to write before it sees to the progress bar.
+const PROGRESS_TICK: Duration = Duration::from_millis(50);
+
+/// How many threads share the work. The output is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// The caller's does everything.
+    One,
+    /// One reads and decodes, one counts, and the caller's writes.
+    Three,
+}
+
+/// Something that users are told while the run goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum Notice {
+    /// An input cannot be read, or not to its end.
+    #[error(transparent)]
+    Input(#[from] SourceError),
+    /// The filter cannot be applied to a packet; reading has ended there.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// The packets read cannot be saved any more; labelling goes on.
+    #[error(transparent)]
+    Save(std::io::Error),
+    /// Packets of a link type that is not known.
+    #[error("link type {0} is not known: its packets are counted as unknown_link")]
+    UnknownLink(LinkType),
+}
+
+/// What became of a run, for the exit code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct Outcome {
+    /// No input could be read.
+    pub nothing_readable: bool,
+    /// It was stopped from outside before everything was read.
+    pub interrupted: bool,
+    /// An input was damaged, or could not be read at all, or not to its end.
+    pub input_trouble: bool,
+    /// An output failed.
+    pub output_failed: bool,
+    /// Nothing but packets of unknown link types was read.
+    pub only_unknown_links: bool,
+}
+
+/// Tells users something, on standard error. A closed standard error is no reason to stop.
+pub fn say(message: &dyn std::fmt::Display) {
+    drop(writeln!(std::io::stderr(), "portlabel: {message}"));
+}
+
+/// From the reading thread to the counting one.
+enum Parcel {
+    Packets(Vec<Observation>),
+    End(RunEnd),
+}
+
+/// To the writing thread.
+enum Report {
+    Events(Vec<Event>),
+    Notice(Notice),
+}
+
+/// Reads everything, and delivers what there is to say about it.
+///
+/// Reading ends early when `stop` is set; everything that was read by then is reported.
+pub fn run<S: Source + Send>(
+    intake: Intake<S>,
+    engine: Engine,
+    delivery: &mut Delivery,
+    stop: &AtomicBool,
+    threads: Threads,
+) -> Outcome {
+    match threads {
+        Threads::One => run_on_one(intake, engine, delivery, stop),
+        Threads::Three => run_on_three(intake, engine, delivery, stop),
+    }
+    let nobody_read = delivery.nobody_reads();
+    let outcome = delivery.finish();
+    Outcome { interrupted: stop.load(Ordering::Relaxed) && !nobody_read, ..outcome }
+}
+
+fn run_on_one<S: Source>(
+    mut intake: Intake<S>,
+    mut engine: Engine,
+    delivery: &mut Delivery,
+    stop: &AtomicBool,
+) {
+    let mut batch = Vec::with_capacity(BATCH_PACKETS);
+    loop {
+        let end = intake.fill(&mut batch, stop, &mut |notice| delivery.notice(&notice));
+        engine.ingest(&batch);
+        batch.clear();
+        if let Some(end) = end {
+            engine.finish(end);
+        }
+        delivery.events(engine.drain_events());
+        delivery.tick();
+        if end.is_some() {
+            return;
+        }
+        stop_when_nobody_reads(delivery, stop);
+    }
+}
+
+fn run_on_three<S: Source + Send>(
+    mut intake: Intake<S>,
+    mut engine: Engine,
+    delivery: &mut Delivery,
+    stop: &AtomicBool,
+) {
+    let (full, to_count) = sync_channel(QUEUE);
+    let (empty, to_fill) = sync_channel(QUEUE + 2);
+    let (reports, to_write) = sync_channel(QUEUE);
+    let notices = reports.clone();
+    thread::scope(|scope| {
+        spawn(scope, "read", move || read(&mut intake, &full, &to_fill, &notices, stop));
+        spawn(scope, "count", move || count(&mut engine, &to_count, &empty, &reports));
+        loop {
+            match to_write.recv_timeout(PROGRESS_TICK) {
+                Ok(Report::Events(events)) => delivery.events(events),
+                Ok(Report::Notice(notice)) => delivery.notice(&notice),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            delivery.tick();
+            stop_when_nobody_reads(delivery, stop);
+        }
+    });
+}
+
+/// Starts a thread whose name shows in top(1), perf(1) and panics.
+fn spawn<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() + Send + 'scope,
+) {
+    let started = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work);
+    let _ = started.unwrap_or_else(|error| panic!("cannot start a thread: {error}"));
+}
+
+fn read<S: Source>(
+    intake: &mut Intake<S>,
+    full: &SyncSender<Parcel>,
+    to_fill: &Receiver<Vec<Observation>>,
+    notices: &SyncSender<Report>,
+    stop: &AtomicBool,
+) {
+    // a send fails only when the other thread is gone, and then the scope ends with its panic
+    loop {
+        let mut batch = to_fill.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH_PACKETS));
+        let end = intake.fill(&mut batch, stop, &mut |notice| drop(notices.send(Report::Notice(notice))));
+        if !batch.is_empty() && full.send(Parcel::Packets(batch)).is_err() {
+            return;
+        }
+        if let Some(end) = end {
+            drop(full.send(Parcel::End(end)));
+            return;
+        }
+    }
+}
+
+fn count(
+    engine: &mut Engine,
+    to_count: &Receiver<Parcel>,
+    empty: &SyncSender<Vec<Observation>>,
+    reports: &SyncSender<Report>,
+) {
+    loop {
+        let end = match to_count.recv() {
+            Ok(Parcel::Packets(mut batch)) => {
+                engine.ingest(&batch);
+                batch.clear();
+                drop(empty.try_send(batch));
+                None
+            }
+            Ok(Parcel::End(end)) => Some(end),
+            Err(_) => Some(RunEnd::Stopped),
+        };
+        if let Some(end) = end {
+            engine.finish(end);
+        }
+        let events: Vec<_> = engine.drain_events().collect();
+        if !events.is_empty() && reports.send(Report::Events(events)).is_err() || end.is_some() {
+            return;
+        }
+    }
+}
+
+/// `| head` has seen enough: the rest need not be read.
+fn stop_when_nobody_reads(delivery: &Delivery, stop: &AtomicBool) {
+    if delivery.nobody_reads() {
+        stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Notice {
+    /// How bad it is for the exit code; `None` is a remark.
+    fn severity(&self) -> Option<Severity> {
+        match self {
+            Self::Input(error) => Some(error.severity()),
+            Self::Filter(_) => Some(Severity::Damaged),
+            Self::Save(_) | Self::UnknownLink(_) => None,
+        }
+    }
+}

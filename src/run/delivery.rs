@@ -1,0 +1,146 @@
+//! The writing end of a run: outputs, messages and the progress bar, none of which may disturb another.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Notice, Outcome};
+use crate::engine::Event;
+use crate::output::Output;
+use crate::source::Severity;
+
+/// A run that takes less time than this shows no progress bar.
+const PROGRESS_AFTER: Duration = Duration::from_millis(100);
+
+/// Everything that a run writes to.
+pub struct Delivery {
+    outputs: Vec<Box<dyn Output + Send>>,
+    had_outputs: bool,
+    progress: Option<Progress>,
+    outcome: Outcome,
+    /// Remarks that change nothing about the result are left out.
+    quiet: bool,
+}
+
+/// How far reading has come, for a bar on the terminal.
+#[derive(Debug)]
+pub struct Progress {
+    read_bytes: Arc<AtomicU64>,
+    total_bytes: u64,
+    started: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// The progress of reading `total_bytes`, of which `read_bytes` says how many were read.
+    #[must_use]
+    pub fn new(read_bytes: Arc<AtomicU64>, total_bytes: u64) -> Self {
+        Self { read_bytes, total_bytes, started: Instant::now(), bar: None }
+    }
+
+    fn tick(&mut self) {
+        if self.bar.is_none() && self.started.elapsed() >= PROGRESS_AFTER {
+            let template = "{bar:30} {percent:>3} %  {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            self.bar = Some(ProgressBar::new(self.total_bytes).with_style(style));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.read_bytes.load(Ordering::Relaxed));
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Delivery {
+    /// Writes to `outputs`, which are open.
+    #[must_use]
+    pub fn new(outputs: Vec<Box<dyn Output + Send>>, progress: Option<Progress>, quiet: bool) -> Self {
+        Self { had_outputs: !outputs.is_empty(), outputs, progress, outcome: Outcome { nothing_readable: true, ..Outcome::default() }, quiet }
+    }
+
+    /// Tells users something, on standard error.
+    pub fn notice(&mut self, notice: &Notice) {
+        let severity = notice.severity();
+        self.outcome.output_failed |= matches!(notice, Notice::Save(_));
+        self.outcome.input_trouble |= matches!(severity, Some(Severity::Unreadable | Severity::Damaged));
+        if !(self.quiet && severity == Some(Severity::Skipped)) {
+            self.message(&notice.to_string());
+        }
+    }
+
+    fn message(&self, text: &str) {
+        let print = || super::say(&text);
+        match self.progress.as_ref().and_then(|progress| progress.bar.as_ref()) {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Passes events to the outputs.
+    pub(super) fn events(&mut self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            if let Event::Snapshot(snapshot) = &event
+                && snapshot.is_final
+            {
+                self.outcome.nothing_readable = false;
+                let unknown = snapshot.portless.iter().find(|row| row.reason == "unknown_link");
+                self.outcome.only_unknown_links = unknown.is_some_and(|row| row.packets == snapshot.packets);
+                if let Some(progress) = &mut self.progress {
+                    progress.clear();
+                }
+            }
+            self.each_output(|output| match &event {
+                Event::Snapshot(snapshot) => output.snapshot(snapshot),
+                Event::Flow(record) => output.flow(record),
+            });
+        }
+    }
+
+    /// Moves the progress bar.
+    pub(super) fn tick(&mut self) {
+        if let Some(progress) = &mut self.progress {
+            progress.tick();
+        }
+    }
+
+    /// There were readers, and all have gone away.
+    pub(super) fn nobody_reads(&self) -> bool {
+        self.had_outputs && self.outputs.is_empty()
+    }
+
+    /// Completes the outputs, and says what became of the run as far as it was seen here.
+    pub(super) fn finish(&mut self) -> Outcome {
+        if let Some(mut progress) = self.progress.take() {
+            progress.clear();
+        }
+        self.each_output(|output| output.finish());
+        self.outcome
+    }
+
+    /// Does something with each output. One that fails is closed and does not disturb the others; a reader that went
+    /// away is no failure.
+    fn each_output(&mut self, mut act: impl FnMut(&mut dyn Output) -> io::Result<()>) {
+        let mut failures = Vec::new();
+        self.outputs.retain_mut(|output| match act(output.as_mut()) {
+            Ok(()) => true,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    failures.push(error.to_string());
+                }
+                false
+            }
+        });
+        for failure in failures {
+            self.outcome.output_failed = true;
+            self.message(&failure);
+        }
+    }
+}
