@@ -127,3 +127,73 @@ fn data_link_type(link: LinkType) -> i32 {
         same => same.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Timestamp;
+
+    /// An Ethernet frame with an IPv4 header and the ports of a UDP datagram from port 53 to 40000.
+    const DNS: &[u8] = &[
+        2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00, // Ethernet
+        0x45, 0, 0, 60, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IPv4
+        0, 53, 0x9c, 0x40, // ports
+    ];
+
+    fn frame(link: u16, wire_len: u32, data: &[u8]) -> Frame<'_> {
+        Frame { ts: Timestamp::default(), wire_len, link: LinkType(link), interface: 0, data }
+    }
+
+    #[test]
+    fn expressions_are_run_over_what_was_captured() {
+        let cases = [
+            ("", true),
+            ("udp port 53", true),
+            ("udp src port 53 and dst port 40000", true),
+            ("tcp", false),
+            ("host 10.0.0.2", true),
+            ("not net 10.0.0.0/8", false),
+            ("udp[0:2] = 53", true),
+            ("udp[8] = 0", false), // not captured
+            ("len = 1400", true),
+            ("greater 1400", true),
+            ("greater 1401", false),
+            ("less 100", false),
+            ("ether host 02:00:00:00:00:01", true),
+            ("ip6 protochain 17", false),
+        ];
+        for (expression, want) in cases {
+            let mut filter = Filter::new(expression).expect(expression);
+            let ethernet = filter.matches(&frame(1, 1_400, DNS));
+            assert_eq!(ethernet, Ok(want), "{expression}");
+        }
+    }
+
+    #[test]
+    fn every_link_type_gets_its_own_program() {
+        let mut filter = Filter::new("udp port 53").expect("a sound expression");
+        let (ip, raw_atm) = (&DNS[14..], [&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &DNS[14..]].concat());
+        let loopback = [&[2, 0, 0, 0], ip].concat();
+        for _ in 0..2 {
+            for (link, data) in [(1, DNS), (101, ip), (228, ip), (100, &raw_atm), (0, &loopback), (1, ip), (12, ip)] {
+                let want = !(link == 1 && data == ip);
+                assert_eq!(filter.matches(&frame(link, 60, data)), Ok(want), "{link}");
+            }
+        }
+    }
+
+    #[test]
+    fn errors_carry_what_libpcap_says() {
+        let wrong = Filter::new("prot 53").map(|_| ()).expect_err("a word that is none");
+        assert!(wrong.to_string().starts_with("filter expression \"prot 53\": "), "{wrong}");
+        assert!(wrong.to_string().contains("syntax error") || wrong.to_string().contains("unknown"), "{wrong}");
+
+        let mut ether = Filter::new("ether host 02:00:00:00:00:01").expect("sound for Ethernet");
+        let error = ether.matches(&frame(101, 60, &DNS[14..])).expect_err("raw IP has no such addresses");
+        let start = "filter expression \"ether host 02:00:00:00:00:01\" does not apply to packets of link type 101: ";
+        assert!(error.to_string().starts_with(start), "{error}");
+
+        assert!(Filter::new("wlan type mgt").is_ok(), "it makes sense for 802.11 only");
+        assert!(Filter::new("a\0b").is_err());
+    }
+}

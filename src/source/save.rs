@@ -201,3 +201,94 @@ const fn high_half(ticks: u64) -> u32 {
 const fn low_half(ticks: u64) -> u32 {
     ticks as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::super::testing::{Owned, read};
+    use super::*;
+    use crate::units::LinkType;
+
+    /// A file in memory that fails once it is full.
+    #[derive(Clone)]
+    struct Disk {
+        bytes: Arc<Mutex<Vec<u8>>>,
+        capacity: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            let mut bytes = self.bytes.lock().expect("one thread");
+            if bytes.len() + data.len() > self.capacity {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            bytes.extend(data);
+            Ok(data.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn interfaces() -> [Interface; 3] {
+        let interface =
+            |name: &str, link, snap_len| Interface { name: name.to_owned(), link: LinkType(link), snap_len };
+        [interface("x.pcap", 1, 0), interface("y: eth0", 101, 96), interface("z", 113, 262_144)]
+    }
+
+    fn save(frames: &[Owned], capacity: usize) -> Result<Vec<u8>, SaveError> {
+        let disk = Disk { bytes: Arc::default(), capacity };
+        let mut save = Save::new("out.pcapng".to_owned(), Box::new(disk.clone()))?;
+        for (nanos, wire_len, link, interface, data) in frames {
+            let ts = Timestamp::from_nanos(*nanos);
+            let frame = Frame { ts, wire_len: *wire_len, link: LinkType(*link), interface: *interface, data };
+            save.write(&frame, &interfaces()[*interface as usize])?;
+        }
+        let written_bytes = save.written_bytes();
+        save.finish()?;
+        let bytes = disk.bytes.lock().expect("one thread").clone();
+        assert_eq!(bytes.len() as u64, written_bytes);
+        Ok(bytes)
+    }
+
+    #[test]
+    fn what_is_saved_is_read_back() {
+        let frames: Vec<Owned> = vec![
+            (5, 60, 101, 1, b"abc".to_vec()),
+            (1_769_853_605_000_000_001, 1_514, 1, 0, vec![7; 1_500]),
+            (-1, 9, 101, 1, b"abcd".to_vec()),
+            (i64::MIN, 9, 101, 1, b"abcde".to_vec()),
+            (i64::MAX, u32::MAX, 101, 1, vec![]),
+            (0, 0, 1, 0, vec![]),
+            (6, 60, 113, 2, b"a".to_vec()),
+        ];
+        let outcome = read(&save(&frames, usize::MAX).expect("room"));
+        assert_eq!(outcome.fault, None);
+        let without_interface =
+            |frames: &[Owned]| frames.iter().map(|f| (f.0, f.1, f.2, f.4.clone())).collect::<Vec<_>>();
+        assert_eq!(without_interface(&outcome.frames), without_interface(&frames));
+        // in the order in which they were needed, with one more for the times before the epoch
+        let described: Vec<_> = outcome.interfaces.iter().map(|i| (i.name.as_str(), i.link.0, i.snap_len)).collect();
+        let want = [("a: y: eth0", 101, 96), ("a: x.pcap", 1, 0), ("a: y: eth0", 101, 96), ("a: z", 113, 262_144)];
+        assert_eq!(described, want);
+    }
+
+    #[test]
+    fn no_frames_make_a_sound_file() {
+        let outcome = read(&save(&[], usize::MAX).expect("room"));
+        assert_eq!((outcome.frames.len(), outcome.fault), (0, None));
+    }
+
+    #[test]
+    fn a_full_disk_is_told() {
+        let frames: Vec<Owned> = vec![(5, 60, 101, 1, vec![7; 60]); 10_000];
+        for capacity in [0, 100, 300_000] {
+            let error = save(&frames, capacity).expect_err("no room").to_string();
+            assert!(error.starts_with("out.pcapng: cannot write: "), "{error}");
+        }
+        let missing = Save::create(Path::new("/nowhere/out.pcapng")).map(|_| ()).expect_err("no such folder");
+        assert!(missing.to_string().starts_with("/nowhere/out.pcapng: cannot create: "), "{missing}");
+    }
+}

@@ -23,12 +23,6 @@ pub(super) struct Outcome {
     pub fault: Option<String>,
 }
 
-impl Outcome {
-    pub fn times(&self) -> Vec<i64> {
-        self.frames.iter().map(|frame| frame.0).collect()
-    }
-}
-
 /// Bytes that come `chunk_len` at a time; with `idles`, every other read has nothing.
 pub(super) struct Chopped {
     bytes: Vec<u8>,
