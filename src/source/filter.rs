@@ -1,9 +1,15 @@
 //! Filter expressions, as `pcap-filter(7)` describes them, compiled by libpcap and run here.
 
-use pcap::{Capture, Linktype};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
+
+use pcap::Capture;
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::Frame;
 use super::bpf::{Instruction, Program};
+use super::record::ByteOrder;
 use crate::units::LinkType;
 
 /// What is wrong with a filter.
@@ -33,8 +39,8 @@ pub enum FilterError {
 #[derive(Debug)]
 pub struct Filter {
     expression: String,
-    /// The program for the link type seen last is the first.
-    programs: Vec<(LinkType, Program)>,
+    /// The program that was run last is the first.
+    programs: Vec<(Dialect, Program)>,
 }
 
 /// What an expression is tried on before any packet was seen: one of them understands whatever makes sense at all.
@@ -56,10 +62,10 @@ impl Filter {
     pub fn new(expression: &str) -> Result<Self, FilterError> {
         let mut this = Self { expression: expression.to_owned(), programs: Vec::new() };
         let mut first_message = None;
-        for link in COMMON {
-            match this.compile(link) {
+        for dialect in COMMON.map(Dialect::of) {
+            match this.compile(dialect) {
                 Ok(program) => {
-                    this.programs.push((link, program));
+                    this.programs.push((dialect, program));
                     return Ok(this);
                 }
                 Err(message) => first_message = first_message.or(Some(message)),
@@ -75,30 +81,32 @@ impl Filter {
     /// [`FilterError::LinkType`] when the expression makes no sense for the frame's link type.
     #[inline]
     pub fn matches(&mut self, frame: &Frame<'_>) -> Result<bool, FilterError> {
-        if let Some((link, program)) = self.programs.first()
-            && *link == frame.link
-        {
-            return Ok(program.accepts(frame.data, frame.wire_len));
+        let dialect = Dialect::of_frame(frame);
+        if self.programs.first().is_none_or(|(first, _)| *first != dialect) {
+            self.bring_to_front(dialect)?;
         }
-        self.bring_to_front(frame.link)?;
         Ok(self.programs.first().is_some_and(|(_, program)| program.accepts(frame.data, frame.wire_len)))
     }
 
     #[cold]
-    fn bring_to_front(&mut self, link: LinkType) -> Result<(), FilterError> {
-        let known = self.programs.iter().position(|(known, _)| *known == link);
+    fn bring_to_front(&mut self, dialect: Dialect) -> Result<(), FilterError> {
+        let known = self.programs.iter().position(|(known, _)| *known == dialect);
         let at = known.unwrap_or(self.programs.len());
         if known.is_none() {
-            let refuse = |message| FilterError::LinkType { expression: self.expression.clone(), link, message };
-            self.programs.push((link, self.compile(link).map_err(refuse)?));
+            let (expression, link) = (self.expression.clone(), dialect.link);
+            let program =
+                self.compile(dialect).map_err(|message| FilterError::LinkType { expression, link, message })?;
+            self.programs.push((dialect, program));
         }
         self.programs.swap(0, at);
         Ok(())
     }
 
-    /// Compiles the expression for a link type, or tells what libpcap says to it.
-    fn compile(&self, link: LinkType) -> Result<Program, String> {
-        let program = Capture::dead(Linktype(data_link_type(link)))
+    /// Compiles the expression for a dialect, or tells what libpcap says to it.
+    fn compile(&self, dialect: Dialect) -> Result<Program, String> {
+        let savefile = dialect.empty_savefile().map_err(|error| format!("no memory for a file: {error}"))?;
+        // libpcap opens a file by its name; this one has none but that of its descriptor
+        let program = Capture::from_file(format!("/proc/self/fd/{}", savefile.as_raw_fd()))
             .and_then(|capture| capture.compile(&self.expression, true))
             .map_err(|error| match error {
                 pcap::Error::PcapError(message) => message,
@@ -115,16 +123,38 @@ impl Filter {
     }
 }
 
-/// The `DLT_` number of this system's libpcap for the `LINKTYPE_` number of a file (`pcap-common.c`): where systems
-/// disagree on the former, the latter is a number of its own.
-fn data_link_type(link: LinkType) -> i32 {
-    match link.0 {
-        100 => 11, // LLC-encapsulated ATM
-        101 => 12, // raw IP
-        102 => 15, // BSD/OS SLIP
-        103 => 16, // BSD/OS PPP
-        106 => 19, // classical IP over ATM, as Linux has it
-        same => same.into(),
+/// What a program depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Dialect {
+    link: LinkType,
+    order: ByteOrder,
+}
+
+impl Dialect {
+    const fn of(link: LinkType) -> Self {
+        Self { link, order: ByteOrder::Little }
+    }
+
+    /// What a frame asks for. The address family that BSD loopback begins with is in the byte order of the host that
+    /// captured it, and below 256: one of its ends is zero.
+    #[inline]
+    fn of_frame(frame: &Frame<'_>) -> Self {
+        let order = match (frame.link, frame.data) {
+            (LinkType::NULL, [0, ..]) => ByteOrder::Big,
+            _ => ByteOrder::Little,
+        };
+        Self { link: frame.link, order }
+    }
+
+    /// A pcap file without packets, in memory. For a file, libpcap takes the address families of every system and
+    /// refuses what only a live capture knows; for a handle without one it would take this host's, and accept both.
+    fn empty_savefile(self) -> io::Result<File> {
+        let words = [0xa1b2_c3d4, 0, 0, 0, 262_144, u32::from(self.link.0)];
+        let mut header: Vec<u8> = words.iter().flat_map(|word| self.order.bytes(*word)).collect();
+        header.splice(4..8, [2_u16, 4].iter().flat_map(|half| self.order.half_bytes(*half)));
+        let mut file = File::from(memfd_create("portlabel-filter", MemfdFlags::CLOEXEC)?);
+        file.write_all(&header)?;
+        Ok(file)
     }
 }
 
@@ -170,12 +200,25 @@ mod tests {
     }
 
     #[test]
+    fn loopback_frames_have_the_address_family_of_any_system() {
+        let mut filter = Filter::new("ip6").expect("a sound expression");
+        for family in [24, 28, 30] {
+            for header in [[family, 0, 0, 0], [0, 0, 0, family]] {
+                let data = [&header[..], &[0x60; 40]].concat();
+                assert_eq!(filter.matches(&frame(0, 44, &data)), Ok(true), "{header:?}");
+            }
+        }
+        assert_eq!(filter.matches(&frame(0, 44, &[2, 0, 0, 0, 0x45])), Ok(false));
+    }
+
+    #[test]
     fn every_link_type_gets_its_own_program() {
         let mut filter = Filter::new("udp port 53").expect("a sound expression");
         let (ip, raw_atm) = (&DNS[14..], [&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &DNS[14..]].concat());
-        let loopback = [&[2, 0, 0, 0], ip].concat();
+        let (loopback, swapped) = ([&[2, 0, 0, 0], ip].concat(), [&[0, 0, 0, 2], ip].concat());
+        let cases = [(1, DNS), (101, ip), (228, ip), (100, &raw_atm), (0, &loopback), (0, &swapped), (1, ip), (12, ip)];
         for _ in 0..2 {
-            for (link, data) in [(1, DNS), (101, ip), (228, ip), (100, &raw_atm), (0, &loopback), (1, ip), (12, ip)] {
+            for (link, data) in cases {
                 let want = !(link == 1 && data == ip);
                 assert_eq!(filter.matches(&frame(link, 60, data)), Ok(want), "{link}");
             }
@@ -192,6 +235,10 @@ mod tests {
         let error = ether.matches(&frame(101, 60, &DNS[14..])).expect_err("raw IP has no such addresses");
         let start = "filter expression \"ether host 02:00:00:00:00:01\" does not apply to packets of link type 101: ";
         assert!(error.to_string().starts_with(start), "{error}");
+
+        let mut live = Filter::new("inbound").expect("sound for cooked captures");
+        let error = live.matches(&frame(1, 60, DNS)).expect_err("a file of Ethernet frames does not say");
+        assert!(error.to_string().contains("link type 1: "), "{error}");
 
         assert!(Filter::new("wlan type mgt").is_ok(), "it makes sense for 802.11 only");
         assert!(Filter::new("a\0b").is_err());

@@ -75,19 +75,11 @@ pub(super) fn read_from(reader: impl Read + Send + 'static) -> Outcome {
 
 /// Numbers in a byte order, one after the other.
 pub(super) fn words(order: ByteOrder, words: &[u32]) -> Vec<u8> {
-    let bytes = |word: &u32| match order {
-        ByteOrder::Little => word.to_le_bytes(),
-        ByteOrder::Big => word.to_be_bytes(),
-    };
-    words.iter().flat_map(bytes).collect()
+    words.iter().flat_map(|word| order.bytes(*word)).collect()
 }
 
 pub(super) fn halves(order: ByteOrder, halves: &[u16]) -> Vec<u8> {
-    let bytes = |half: &u16| match order {
-        ByteOrder::Little => half.to_le_bytes(),
-        ByteOrder::Big => half.to_be_bytes(),
-    };
-    halves.iter().flat_map(bytes).collect()
+    halves.iter().flat_map(|half| order.half_bytes(*half)).collect()
 }
 
 /// The header of a pcap file of link type 1.
