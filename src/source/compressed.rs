@@ -324,3 +324,116 @@ impl Read for Lz4Input {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
+
+    use super::super::testing::{Chopped, pcap_file, read, read_from};
+    use super::*;
+
+    /// Compresses as the command line tools do.
+    fn pack(codec: Codec, plain: &[u8]) -> Vec<u8> {
+        match codec {
+            Codec::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                encoder.write_all(plain).and_then(|()| encoder.finish()).expect("memory")
+            }
+            Codec::Zstd => zstd::encode_all(plain, 3).expect("memory"),
+            Codec::Lz4 => {
+                let blocks = FrameInfo::new().block_size(BlockSize::Max64KB);
+                let mut encoder = FrameEncoder::with_frame_info(blocks, Vec::new());
+                encoder.write_all(plain).expect("memory");
+                encoder.finish().expect("memory")
+            }
+        }
+    }
+
+    const CODECS: [Codec; 3] = [Codec::Gzip, Codec::Zstd, Codec::Lz4];
+
+    /// Packets that do not compress to nothing: 20,000 records of 19 bytes.
+    fn long_file() -> Vec<u8> {
+        pcap_file(&(0..20_000_u32).map(|i| i.wrapping_mul(2_654_435_761)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn frames_are_those_of_the_plain_file() {
+        let plain = long_file();
+        let want = read(&plain);
+        assert_eq!(want.frames.len(), 20_000);
+        for codec in CODECS {
+            let packed = pack(codec, &plain);
+            assert!(packed.len() < plain.len(), "{codec}");
+            assert_eq!(read(&packed), want, "{codec}");
+            for (chunk_len, idles) in [(1, false), (7, true), (4_096, true)] {
+                assert_eq!(read_from(Chopped::new(&packed, chunk_len, idles)), want, "{codec} {chunk_len} {idles}");
+            }
+        }
+    }
+
+    #[test]
+    fn several_members_or_frames_are_one_file() {
+        let plain = long_file();
+        let want = read(&plain);
+        let skippable = [&[0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
+        for codec in CODECS {
+            let (one, two) = plain.split_at(1_234);
+            let mut packed = [pack(codec, one), pack(codec, &[]), pack(codec, two)].concat();
+            assert_eq!(read(&packed), want, "{codec}");
+            if codec == Codec::Gzip {
+                packed.extend([0; 700]); // padding, as on tapes
+                assert_eq!(read(&packed), want, "{codec} padded");
+            } else {
+                let packed = [pack(codec, one), skippable.clone(), pack(codec, two), skippable.clone()].concat();
+                assert_eq!(read(&packed), want, "{codec} with skippable frames");
+            }
+        }
+        assert_eq!(read(&[skippable, pack(Codec::Zstd, &plain)].concat()), want, "as pzstd writes it");
+    }
+
+    #[test]
+    fn all_before_a_cut_is_delivered() {
+        let plain = long_file();
+        let want = read(&plain);
+        for codec in CODECS {
+            let packed = pack(codec, &plain);
+            for cut_len in [packed.len() / 2, packed.len() - 1] {
+                let outcome = read(&packed[..cut_len]);
+                let fault = format!("damaged {codec} data at byte {cut_len} of the compressed file: {CUT}");
+                assert_eq!(outcome.fault, Some(fault), "{codec} {cut_len}");
+                let frames = &outcome.frames;
+                assert!(frames.len() > 5_000 && want.frames.starts_with(frames), "{codec} {}", frames.len());
+            }
+        }
+    }
+
+    #[test]
+    fn all_before_a_damage_is_delivered() {
+        let plain = long_file();
+        let want = read(&plain);
+        for codec in CODECS {
+            let mut packed = [pack(codec, &plain), pack(codec, &plain)].concat();
+            let second = packed.len() / 2;
+            packed[second..second + 12].fill(0xff);
+            let outcome = read(&packed);
+            assert_eq!(outcome.frames, want.frames, "{codec}");
+            let fault = outcome.fault.unwrap_or_default();
+            let start = format!("damaged {codec} data at byte ");
+            let offset: usize =
+                fault.strip_prefix(&start).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(0);
+            assert!((second..=second + 12).contains(&offset), "{codec}: {fault}, damage from {second} on");
+        }
+    }
+
+    #[test]
+    fn nothing_inside_is_an_empty_capture() {
+        for codec in CODECS {
+            assert_eq!(read(&pack(codec, b"")).fault.as_deref(), Some("0 bytes, no capture header"), "{codec}");
+            let twice = read(&pack(codec, &pack(Codec::Gzip, &long_file())));
+            let fault = "no capture (pcap or pcapng): it is gzip data inside compressed data";
+            assert_eq!(twice.fault.as_deref(), Some(fault), "{codec}");
+        }
+    }
+}

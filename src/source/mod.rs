@@ -3,9 +3,11 @@
 //! Everything here ends in a [`Frame`]: what was on the wire, when, and of which link type. Container records are read
 //! by our own readers, because they are the packet path; `pcap`, the crate, is used for nothing but compiling filters.
 
+mod bpf;
 mod compressed;
 mod description;
 mod error;
+mod filter;
 mod foreign;
 mod input;
 mod order;
@@ -14,11 +16,16 @@ mod pcapng;
 mod reader;
 mod record;
 mod resolve;
+mod save;
 mod stream;
+#[cfg(test)]
+mod testing;
 
 pub use error::{Codec, Damage, Fault, Position, Severity, SourceError};
+pub use filter::{Filter, FilterError};
 pub use foreign::Foreign;
 pub use order::Files;
+pub use save::{Save, SaveError};
 
 use crate::units::{LinkType, Timestamp};
 

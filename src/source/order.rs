@@ -295,3 +295,6 @@ impl Source for Files {
         &self.interfaces
     }
 }
+
+#[cfg(test)]
+mod tests;

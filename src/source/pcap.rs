@@ -196,3 +196,134 @@ const fn captured_limit(link: LinkType) -> u32 {
         _ => 256 << 10,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{pcap_header, pcap_record, read, words};
+    use super::ByteOrder::{Big, Little};
+
+    #[test]
+    fn every_variant_in_both_byte_orders() {
+        let cases = [
+            ("microseconds", 0xa1b2_c3d4, Little, 0, 3_000_007_000),
+            ("microseconds", 0xa1b2_c3d4, Big, 0, 3_000_007_000),
+            ("nanoseconds", 0xa1b2_3c4d, Little, 0, 3_000_000_007),
+            ("nanoseconds", 0xa1b2_3c4d, Big, 0, 3_000_000_007),
+            ("modified", 0xa1b2_cd34, Little, 8, 3_000_007_000),
+            ("modified", 0xa1b2_cd34, Big, 8, 3_000_007_000),
+        ];
+        for (name, magic, order, extra_len, nanos) in cases {
+            let mut file = pcap_header(order, magic, (2, 4));
+            for _ in 0..2 {
+                let mut record = pcap_record(order, 3, 7, b"abc");
+                record.splice(16..16, vec![0xee; extra_len]);
+                file.extend(record);
+            }
+            let outcome = read(&file);
+            let frame = (nanos, 103, 1, 0, b"abc".to_vec());
+            assert_eq!(outcome.frames, [frame.clone(), frame], "{name} {order:?}");
+            assert_eq!(outcome.fault, None, "{name} {order:?}");
+            assert_eq!(outcome.interfaces[0].snap_len, 65_535, "{name} {order:?}");
+        }
+    }
+
+    #[test]
+    fn old_versions_have_their_lengths_the_other_way_round() {
+        let cases = [
+            ((2, 0), 5, 3, Some((3, 5))),
+            ((2, 2), 5, 3, Some((3, 5))),
+            ((2, 3), 5, 3, Some((3, 5))),
+            ((2, 3), 3, 5, Some((3, 5))),
+            ((2, 4), 3, 5, Some((3, 5))),
+            ((2, 4), 3, 2, Some((2, 2))), // more captured than there was
+            ((2, 8224), 3, 5, Some((3, 5))),
+            ((543, 0), 5, 3, Some((3, 5))),
+            ((543, 1), 5, 3, None),
+            ((1, 4), 3, 5, None),
+            ((3, 0), 3, 5, None),
+        ];
+        for (version, first, second, want) in cases {
+            let mut file = pcap_header(Little, 0xa1b2_c3d4, version);
+            file.extend(words(Little, &[1, 0, first, second]));
+            file.extend(b"abc");
+            let outcome = read(&file);
+            let lengths = outcome.frames.first().map(|frame| (frame.4.len(), frame.1));
+            assert_eq!(lengths, want, "{version:?} {first} {second}");
+            let refusal = format!("pcap version {}.{} at byte 0 is not supported", version.0, version.1);
+            assert_eq!(outcome.fault, want.is_none().then_some(refusal), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn the_link_type_has_sixteen_bits() {
+        let mut file = pcap_header(Big, 0xa1b2_c3d4, (2, 4));
+        file.truncate(20);
+        file.extend(words(Big, &[0x5400_0071])); // with a frame check sequence of 4 bytes
+        file.extend(pcap_record(Big, 1, 0, b""));
+        assert_eq!(read(&file).frames, [(1_000_000_000, 100, 0x71, 0, vec![])]);
+    }
+
+    #[test]
+    fn damage_comes_after_all_that_is_whole() {
+        let record = |claimed: u32, data: &[u8]| [words(Little, &[1, 0, claimed, claimed]), data.to_vec()].concat();
+        let with_link = |link: u32, tail: Vec<u8>| {
+            let mut file = pcap_header(Little, 0xa1b2_c3d4, (2, 4));
+            file.splice(20.., words(Little, &[link]));
+            [file, record(3, b"abc"), tail].concat()
+        };
+        let cases = [
+            (
+                "a record header that is cut",
+                with_link(1, vec![0; 15]),
+                1,
+                "damaged at byte 43: the header of record 2 takes 16 bytes, 15 remain",
+            ),
+            (
+                "data that are cut",
+                with_link(1, record(9, b"abcd")),
+                1,
+                "damaged at byte 43: record 2 claims 9 captured bytes, 4 remain",
+            ),
+            (
+                "a record that is too long",
+                with_link(1, record(262_145, b"abcd")),
+                1,
+                "damaged at byte 43: record 2 claims 262145 captured bytes, packets of this link type have at most 262144",
+            ),
+            (
+                "long enough for USBPcap",
+                with_link(249, record(262_145, b"abcd")),
+                1,
+                "damaged at byte 43: record 2 claims 262145 captured bytes, 4 remain",
+            ),
+            (
+                "too long for USBPcap",
+                with_link(249, record(134_217_729, b"abcd")),
+                1,
+                "damaged at byte 43: record 2 claims 134217729 captured bytes, packets of this link type have at most 134217728",
+            ),
+            (
+                "a file header that is cut",
+                pcap_header(Little, 0xa1b2_c3d4, (2, 4))[..23].to_vec(),
+                0,
+                "damaged at byte 0: the file header takes 24 bytes, 23 remain",
+            ),
+            ("nothing", vec![], 0, "0 bytes, no capture header"),
+        ];
+        for (name, file, frames, want) in cases {
+            let outcome = read(&file);
+            assert_eq!(outcome.frames.len(), frames, "{name}");
+            assert_eq!(outcome.fault.as_deref(), Some(want), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_longest_packet_is_read() {
+        let mut file = pcap_header(Little, 0xa1b2_c3d4, (2, 4));
+        file.extend(pcap_record(Little, 1, 0, &vec![7; 262_144]));
+        file.extend(pcap_record(Little, 2, 0, b"abc"));
+        let outcome = read(&file);
+        assert_eq!(outcome.frames.iter().map(|frame| frame.4.len()).collect::<Vec<_>>(), [262_144, 3]);
+        assert_eq!(outcome.fault, None);
+    }
+}

@@ -252,3 +252,180 @@ impl PcapNg {
         Fault::Damaged { at: self.stream.position(), damage }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{block, halves, interface, packet, read, section, words};
+    use super::ByteOrder::{Big, Little};
+    use super::*;
+
+    const ETH0: &[(u16, &[u8])] = &[(2, b"eth0"), (9, &[9])];
+
+    #[test]
+    fn packets_of_every_kind_in_both_byte_orders() {
+        for order in [Little, Big] {
+            let obsolete = [halves(order, &[1, 0xffff]), words(order, &[0, 9, 3, 3]), b"xyz".to_vec()].concat();
+            let simple = [words(order, &[8]), b"abcd".to_vec()].concat();
+            let file = [
+                section(order),
+                interface(order, 1, 4, ETH0),
+                interface(order, 101, 0, &[]),
+                packet(order, 0, 5, b"abc"),
+                block(order, PACKET, &obsolete),
+                block(order, SIMPLE_PACKET, &simple),
+            ];
+            let outcome = read(&file.concat());
+            let want = [
+                (5, 103, 1, 0, b"abc".to_vec()),
+                (9_000, 3, 101, 1, b"xyz".to_vec()),
+                (9_000, 8, 1, 0, b"abcd".to_vec()), // the time before it, cut to the interface's limit
+            ];
+            assert_eq!(outcome.frames, want, "{order:?}");
+            assert_eq!(outcome.fault, None, "{order:?}");
+            let names: Vec<_> = outcome.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+            assert_eq!(names, ["a: eth0", "a"], "{order:?}");
+        }
+    }
+
+    #[test]
+    fn sections_have_their_own_byte_order_and_interfaces() {
+        let file = [
+            section(Little),
+            interface(Little, 1, 0, &[(9, &[9])]),
+            packet(Little, 0, 5, b"abc"),
+            section(Big),
+            interface(Big, 0, 0, &[(9, &[0x8a]), (14, &(-1_i64).to_be_bytes())]),
+            packet(Big, 0, 1_536, b"def"),
+            section(Big),
+            packet(Big, 0, 1, b"ghi"),
+        ];
+        let outcome = read(&file.concat());
+        let want = [(5, 103, 1, 0, b"abc".to_vec()), (500_000_000, 103, 0, 1, b"def".to_vec())];
+        assert_eq!(outcome.frames, want);
+        let fault = "damaged at byte 224: a packet names interface 0, the section describes 0";
+        assert_eq!(outcome.fault.as_deref(), Some(fault));
+    }
+
+    #[test]
+    fn other_blocks_are_passed_over() {
+        let kinds = [4, 5, 7, 8, 9, 10, 0x0bad, 0x4000_0bad, 0x8000_0001, 0];
+        let mut file = [section(Little), interface(Little, 1, 0, &[])].concat();
+        for kind in kinds {
+            file.extend(block(Little, kind, &[0xee; 40]));
+            file.extend(block(Little, kind, &[]));
+            file.extend(packet(Little, 0, 1, b"abc"));
+        }
+        let outcome = read(&file);
+        assert_eq!((outcome.frames.len(), outcome.fault), (kinds.len(), None));
+    }
+
+    #[test]
+    fn a_first_simple_packet_is_of_the_epoch() {
+        let file = [section(Big), interface(Big, 1, 0, &[]), block(Big, SIMPLE_PACKET, &words(Big, &[4, 0x0102_0304]))];
+        assert_eq!(read(&file.concat()).frames, [(0, 4, 1, 0, vec![1, 2, 3, 4])]);
+    }
+
+    #[test]
+    fn options_of_a_packet_are_none_of_its_data() {
+        let mut body = words(Little, &[0, 0, 1, 3, 3]);
+        body.extend(b"abc\0");
+        body.extend([2, 0, 4, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        let file = [section(Little), interface(Little, 1, 0, &[]), block(Little, ENHANCED_PACKET, &body)];
+        assert_eq!(read(&file.concat()).frames, [(1_000, 3, 1, 0, b"abc".to_vec())]);
+    }
+
+    #[test]
+    fn damage_comes_after_all_that_is_whole() {
+        let epb =
+            |head: &[u32], data: &[u8]| block(Little, ENHANCED_PACKET, &[words(Little, head), data.to_vec()].concat());
+        let mut lengths = packet(Little, 0, 1, b"abc");
+        let last = lengths.len() - 4;
+        lengths[last] = 44;
+        let mut future = section(Little);
+        future[12] = 2;
+        let mut magic = section(Little);
+        magic[8] = 0;
+        let cases: [(&str, Vec<u8>, &str); 14] = [
+            (
+                "the trailing length differs",
+                lengths,
+                "damaged at byte 84: a block of type 0x00000006 claims 36 bytes at its beginning and 44 at its end",
+            ),
+            (
+                "a block below 12 bytes",
+                words(Little, &[9, 11, 0]),
+                "damaged at byte 84: a block of type 0x00000009 claims 11 bytes, the least for it is 12",
+            ),
+            (
+                "a packet below 32 bytes",
+                block(Little, ENHANCED_PACKET, &[0; 16]),
+                "damaged at byte 84: a block of type 0x00000006 claims 28 bytes, the least for it is 32",
+            ),
+            (
+                "an interface below 20 bytes",
+                block(Little, INTERFACE_DESCRIPTION, &[0; 4]),
+                "damaged at byte 84: a block of type 0x00000001 claims 16 bytes, the least for it is 20",
+            ),
+            (
+                "a block beyond reason",
+                words(Little, &[5, 0xffff_fff0]),
+                "damaged at byte 84: a block of type 0x00000005 claims 4294967280 bytes, at most 135266304 are read",
+            ),
+            (
+                "a block that is cut",
+                words(Little, &[5, 400, 0]),
+                "damaged at byte 84: a block of type 0x00000005 claims 400 bytes, 12 remain",
+            ),
+            (
+                "the header of a block that is cut",
+                words(Little, &[5])[..3].to_vec(),
+                "damaged at byte 84: the header of a block takes 12 bytes, 3 remain",
+            ),
+            (
+                "a section header that is cut",
+                section(Big)[..10].to_vec(),
+                "damaged at byte 84: the header of a block takes 12 bytes, 10 remain",
+            ),
+            (
+                "an interface that is not there",
+                packet(Little, 7, 1, b"abc"),
+                "damaged at byte 84: a packet names interface 7, the section describes 1",
+            ),
+            (
+                "a packet longer than its block",
+                epb(&[0, 0, 1, 9, 9], b"abcdefgh"),
+                "damaged at byte 84: a packet claims 9 captured bytes, its block has room for 8",
+            ),
+            (
+                "a packet of 4 GB",
+                epb(&[0, 0, 1, u32::MAX, u32::MAX], b"abcdefgh"),
+                "damaged at byte 84: a packet claims 4294967295 captured bytes, its block has room for 8",
+            ),
+            (
+                "a simple packet longer than its block",
+                block(Little, SIMPLE_PACKET, &words(Little, &[5, 1])),
+                "damaged at byte 84: a packet claims 5 captured bytes, its block has room for 4",
+            ),
+            ("a version of the future", future, "pcapng version 2.0 at byte 84 is not supported"),
+            ("a byte order that is none", magic, "damaged at byte 84: the byte-order magic of a section is 0x003c2b1a"),
+        ];
+        for (name, tail, want) in cases {
+            let whole = [section(Little), interface(Little, 1, 0, &[]), packet(Little, 0, 1, b"abc")].concat();
+            let outcome = read(&[whole, tail].concat());
+            assert_eq!(outcome.frames.len(), 1, "{name}");
+            assert_eq!(outcome.fault.as_deref(), Some(want), "{name}");
+        }
+    }
+
+    #[test]
+    fn interfaces_are_bounded() {
+        let mut file = section(Little);
+        for _ in 0..=INTERFACE_LIMIT {
+            file.extend(interface(Little, 1, 0, &[]));
+        }
+        let outcome = read(&file);
+        assert_eq!(outcome.interfaces.len(), INTERFACE_LIMIT);
+        let fault = "damaged at byte 1310748: more than 65536 interfaces are described";
+        assert_eq!(outcome.fault.as_deref(), Some(fault));
+    }
+}

@@ -185,3 +185,103 @@ fn read_magic(input: &mut Input, first: &mut Vec<u8>) -> Result<Option<Step>, Fa
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::record::ByteOrder::{Big, Little};
+    use super::super::testing::{
+        Chopped, interface, packet, pcap_file, pcap_header, pcap_record, read, read_from, section,
+    };
+
+    /// Sound captures of both containers and byte orders.
+    fn captures() -> Vec<Vec<u8>> {
+        let mut nanoseconds = pcap_header(Big, 0xa1b2_3c4d, (2, 4));
+        nanoseconds.extend(pcap_record(Big, 1, 5, &[9; 200]));
+        let blocks = |order| {
+            let name: &[(u16, &[u8])] = &[(2, b"eth0"), (9, &[0x8a]), (14, &[0, 0, 0, 0, 0, 0, 0, 1])];
+            [
+                section(order),
+                interface(order, 1, 0, name),
+                packet(order, 0, 5, &[1; 33]),
+                section(order),
+                interface(order, 1, 0, &[]),
+                packet(order, 0, 1 << 40, b"abc"),
+            ]
+            .concat()
+        };
+        vec![pcap_file(&[1, 2, 3]), nanoseconds, blocks(Little), blocks(Big)]
+    }
+
+    #[test]
+    fn short_reads_and_stalls_change_nothing() {
+        for (at, file) in captures().iter().enumerate() {
+            let want = read(file);
+            assert_eq!(want.fault, None, "{at}");
+            for (chunk_len, idles) in [(1, false), (1, true), (3, true), (17, false), (64, true)] {
+                assert_eq!(read_from(Chopped::new(file, chunk_len, idles)), want, "{at} {chunk_len} {idles}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_prefix_gives_a_prefix_of_the_frames() {
+        for file in captures() {
+            let want = read(&file);
+            for len in 0..file.len() {
+                let outcome = read(&file[..len]);
+                assert!(want.frames.starts_with(&outcome.frames), "{len}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_capture_is_named() {
+        let cases: [(&[u8], &str); 4] = [
+            (b"\x7fELF and so on", "no capture (pcap or pcapng): it is an ELF program or library"),
+            (b"a", "no capture (pcap or pcapng): it is text: \"a\""),
+            (b"\xa1\xb2\xc3", "no capture (pcap or pcapng): first bytes: a1 b2 c3"),
+            (b"\x1f\x8b", "no capture (pcap or pcapng): first bytes: 1f 8b"),
+        ];
+        for (file, want) in cases {
+            assert_eq!(read(file).fault.as_deref(), Some(want));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_are_read_to_their_end(bytes in proptest::collection::vec(any::<u8>(), 0..600), which in 0..5_usize) {
+            // behind a sound beginning, most of the time
+            let mut file = captures().get(which).map_or(Vec::new(), |file| file[..file.len().min(60)].to_vec());
+            file.extend(&bytes);
+            let outcome = read(&file);
+            let captured_len: usize = outcome.frames.iter().map(|frame| frame.4.len()).sum();
+            prop_assert!(captured_len <= file.len());
+        }
+
+        #[test]
+        fn mutated_captures_are_read_to_their_end(
+            which in 0..4_usize,
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            chunk_len in 1..80_usize,
+        ) {
+            let mut file = captures()[which].clone();
+            for (at, byte) in changes {
+                let at = at.index(file.len());
+                file[at] = byte;
+            }
+            let outcome = read(&file);
+            let captured_len: usize = outcome.frames.iter().map(|frame| frame.4.len()).sum();
+            prop_assert!(captured_len <= file.len());
+            prop_assert!(outcome.frames.iter().all(|frame| frame.4.len() <= frame.1 as usize));
+            let chopped = read_from(Chopped::new(&file, chunk_len, true));
+            // what is no capture is told by as much of it as came
+            if outcome.fault.as_ref().is_some_and(|fault| fault.starts_with("no capture")) {
+                prop_assert!(chopped.fault.is_some_and(|fault| fault.starts_with("no capture")));
+            } else {
+                prop_assert_eq!(chopped, outcome);
+            }
+        }
+    }
+}

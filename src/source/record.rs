@@ -63,6 +63,22 @@ impl ByteOrder {
         }
     }
 
+    /// The bytes of a 32-bit number.
+    pub const fn bytes(self, word: u32) -> [u8; 4] {
+        match self {
+            Self::Little => word.to_le_bytes(),
+            Self::Big => word.to_be_bytes(),
+        }
+    }
+
+    /// The bytes of a 16-bit number.
+    pub const fn half_bytes(self, half: u16) -> [u8; 2] {
+        match self {
+            Self::Little => half.to_le_bytes(),
+            Self::Big => half.to_be_bytes(),
+        }
+    }
+
     /// A signed 64-bit number.
     pub const fn i64(self, bytes: [u8; 8]) -> i64 {
         match self {

@@ -1,0 +1,294 @@
+//! Saves frames as a pcapng file (draft-ietf-opsawg-pcapng): one section, an interface block for each interface seen.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use super::{Frame, Interface};
+use crate::units::Timestamp;
+
+/// What is wrong with a file that is written.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// It cannot be created.
+    #[error("{output}: cannot create: {source}")]
+    Create {
+        /// The file.
+        output: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It cannot be written to: no space, most likely, or nobody reads the pipe.
+    #[error("{output}: cannot write: {source}")]
+    Write {
+        /// The file.
+        output: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A pcapng file that grows.
+pub struct Save {
+    output: String,
+    writer: BufWriter<Box<dyn Write + Send>>,
+    /// What was written of each interface of the source.
+    written: Vec<Written>,
+    /// Interface blocks so far.
+    blocks: u32,
+    written_bytes: u64,
+}
+
+/// The interface blocks that stand for one interface of the source, by their number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    /// For packets since the Unix epoch.
+    since_epoch: Option<u32>,
+    /// For packets before it: timestamps have no sign, only an interface has an offset.
+    before_epoch: Option<u32>,
+}
+
+/// Bytes written at once.
+const BLOCK_LEN: usize = 256 << 10;
+/// Added to times before the Unix epoch, in seconds: enough for the range of [`Timestamp`].
+const BEFORE_EPOCH_SECONDS: i64 = 9_223_372_037;
+const NANOS_PER_SECOND: i128 = 1_000_000_000;
+
+const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const INTERFACE_DESCRIPTION: u32 = 1;
+const ENHANCED_PACKET: u32 = 6;
+const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
+
+const USER_APPLICATION: u16 = 4;
+const IF_NAME: u16 = 2;
+const IF_TSRESOL: u16 = 9;
+const IF_TSOFFSET: u16 = 14;
+
+impl Save {
+    /// Creates the file, or takes standard output when `path` is `-`.
+    ///
+    /// # Errors
+    /// [`SaveError::Create`], or [`SaveError::Write`] when not even the header can be written.
+    pub fn create(path: &Path) -> Result<Self, SaveError> {
+        let (output, file) = if path.as_os_str() == "-" {
+            ("standard output".to_owned(), io::stdout().as_fd().try_clone_to_owned().map(File::from))
+        } else {
+            (path.display().to_string(), File::create(path))
+        };
+        match file {
+            Ok(file) => Self::new(output, Box::new(file)),
+            Err(source) => Err(SaveError::Create { output, source }),
+        }
+    }
+
+    fn new(output: String, writer: Box<dyn Write + Send>) -> Result<Self, SaveError> {
+        let writer = BufWriter::with_capacity(BLOCK_LEN, writer);
+        let mut this = Self { output, writer, written: Vec::new(), blocks: 0, written_bytes: 0 };
+        let mut body = Vec::new();
+        body.extend(BYTE_ORDER_MAGIC.to_le_bytes());
+        body.extend([1, 0, 0, 0]); // version 1.0
+        body.extend([0xff; 8]); // the length of the section is not known
+        add_option(&mut body, USER_APPLICATION, concat!("portlabel ", env!("CARGO_PKG_VERSION")).as_bytes());
+        body.extend([0; 4]);
+        this.put(SECTION_HEADER, &[&body])?;
+        Ok(this)
+    }
+
+    /// Adds a frame, which `interface` saw.
+    ///
+    /// # Errors
+    /// [`SaveError::Write`]. As the file is written in large pieces, the error may be about frames before this one.
+    pub fn write(&mut self, frame: &Frame<'_>, interface: &Interface) -> Result<(), SaveError> {
+        let before_epoch = frame.ts < Timestamp::default();
+        let id = self.interface_block(frame.interface, interface, before_epoch)?;
+        let offset_nanos = if before_epoch { i128::from(BEFORE_EPOCH_SECONDS) * NANOS_PER_SECOND } else { 0 };
+        // in range: from 0 to 2^63 + 10^9
+        let ticks = u64::try_from(i128::from(frame.ts.as_nanos()) + offset_nanos).unwrap_or_default();
+        let captured_len = u32::try_from(frame.data.len()).unwrap_or(u32::MAX);
+
+        let mut head = [0; 20];
+        let numbers = [id, high_half(ticks), low_half(ticks), captured_len, frame.wire_len];
+        for (field, number) in head.chunks_exact_mut(4).zip(numbers) {
+            field.copy_from_slice(&number.to_le_bytes());
+        }
+        self.put(ENHANCED_PACKET, &[&head, frame.data])
+    }
+
+    /// Bytes of the file so far.
+    #[must_use]
+    pub const fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Writes what is still in memory.
+    ///
+    /// # Errors
+    /// [`SaveError::Write`].
+    pub fn flush(&mut self) -> Result<(), SaveError> {
+        self.writer.flush().map_err(|source| SaveError::Write { output: self.output.clone(), source })
+    }
+
+    /// Ends the file. Without it, nobody would hear of a disk that is full.
+    ///
+    /// # Errors
+    /// [`SaveError::Write`].
+    pub fn finish(mut self) -> Result<(), SaveError> {
+        self.flush()
+    }
+
+    /// The number of the block that describes an interface; it is written when it is needed first.
+    fn interface_block(&mut self, at: u32, interface: &Interface, before_epoch: bool) -> Result<u32, SaveError> {
+        let at = at as usize;
+        if at >= self.written.len() {
+            self.written.resize(at + 1, Written::default());
+        }
+        let written = self.written[at];
+        if let Some(id) = if before_epoch { written.before_epoch } else { written.since_epoch } {
+            return Ok(id);
+        }
+        let mut body = Vec::new();
+        body.extend(interface.link.0.to_le_bytes());
+        body.extend([0; 2]);
+        body.extend(interface.snap_len.to_le_bytes());
+        add_option(&mut body, IF_NAME, interface.name.as_bytes());
+        add_option(&mut body, IF_TSRESOL, &[9]);
+        if before_epoch {
+            add_option(&mut body, IF_TSOFFSET, &(-BEFORE_EPOCH_SECONDS).to_le_bytes());
+        }
+        body.extend([0; 4]);
+        self.put(INTERFACE_DESCRIPTION, &[&body])?;
+        let id = self.blocks;
+        self.blocks += 1;
+        let slot = &mut self.written[at];
+        *(if before_epoch { &mut slot.before_epoch } else { &mut slot.since_epoch }) = Some(id);
+        Ok(id)
+    }
+
+    /// Writes a block whose body is made of `parts`, padded to 4 bytes.
+    fn put(&mut self, kind: u32, parts: &[&[u8]]) -> Result<(), SaveError> {
+        let body_len: usize = parts.iter().map(|part| part.len()).sum();
+        let padded_len = body_len.next_multiple_of(4);
+        let total_len = u32::try_from(padded_len + 12).unwrap_or(u32::MAX).to_le_bytes();
+        let padding = &[0; 3][..padded_len - body_len];
+        let mut write = || {
+            self.writer.write_all(&kind.to_le_bytes())?;
+            self.writer.write_all(&total_len)?;
+            parts.iter().try_for_each(|part| self.writer.write_all(part))?;
+            self.writer.write_all(padding)?;
+            self.writer.write_all(&total_len)
+        };
+        write().map_err(|source| SaveError::Write { output: self.output.clone(), source })?;
+        self.written_bytes += padded_len as u64 + 12;
+        Ok(())
+    }
+}
+
+/// Adds an option, cut to what its length can say and padded to 4 bytes.
+fn add_option(body: &mut Vec<u8>, code: u16, value: &[u8]) {
+    let len = u16::try_from(value.len()).unwrap_or(u16::MAX);
+    body.extend(code.to_le_bytes());
+    body.extend(len.to_le_bytes());
+    body.extend(&value[..usize::from(len)]);
+    body.resize(body.len().next_multiple_of(4), 0);
+}
+
+const fn high_half(ticks: u64) -> u32 {
+    (ticks >> 32) as u32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
+const fn low_half(ticks: u64) -> u32 {
+    ticks as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::super::testing::{Owned, read};
+    use super::*;
+    use crate::units::LinkType;
+
+    /// A file in memory that fails once it is full.
+    #[derive(Clone)]
+    struct Disk {
+        bytes: Arc<Mutex<Vec<u8>>>,
+        capacity: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            let mut bytes = self.bytes.lock().expect("one thread");
+            if bytes.len() + data.len() > self.capacity {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            bytes.extend(data);
+            Ok(data.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn interfaces() -> [Interface; 3] {
+        let interface =
+            |name: &str, link, snap_len| Interface { name: name.to_owned(), link: LinkType(link), snap_len };
+        [interface("x.pcap", 1, 0), interface("y: eth0", 101, 96), interface("z", 113, 262_144)]
+    }
+
+    fn save(frames: &[Owned], capacity: usize) -> Result<Vec<u8>, SaveError> {
+        let disk = Disk { bytes: Arc::default(), capacity };
+        let mut save = Save::new("out.pcapng".to_owned(), Box::new(disk.clone()))?;
+        for (nanos, wire_len, link, interface, data) in frames {
+            let ts = Timestamp::from_nanos(*nanos);
+            let frame = Frame { ts, wire_len: *wire_len, link: LinkType(*link), interface: *interface, data };
+            save.write(&frame, &interfaces()[*interface as usize])?;
+        }
+        let written_bytes = save.written_bytes();
+        save.finish()?;
+        let bytes = disk.bytes.lock().expect("one thread").clone();
+        assert_eq!(bytes.len() as u64, written_bytes);
+        Ok(bytes)
+    }
+
+    #[test]
+    fn what_is_saved_is_read_back() {
+        let frames: Vec<Owned> = vec![
+            (5, 60, 101, 1, b"abc".to_vec()),
+            (1_769_853_605_000_000_001, 1_514, 1, 0, vec![7; 1_500]),
+            (-1, 9, 101, 1, b"abcd".to_vec()),
+            (i64::MIN, 9, 101, 1, b"abcde".to_vec()),
+            (i64::MAX, u32::MAX, 101, 1, vec![]),
+            (0, 0, 1, 0, vec![]),
+            (6, 60, 113, 2, b"a".to_vec()),
+        ];
+        let outcome = read(&save(&frames, usize::MAX).expect("room"));
+        assert_eq!(outcome.fault, None);
+        let without_interface =
+            |frames: &[Owned]| frames.iter().map(|f| (f.0, f.1, f.2, f.4.clone())).collect::<Vec<_>>();
+        assert_eq!(without_interface(&outcome.frames), without_interface(&frames));
+        // in the order in which they were needed, with one more for the times before the epoch
+        let described: Vec<_> = outcome.interfaces.iter().map(|i| (i.name.as_str(), i.link.0, i.snap_len)).collect();
+        let want = [("a: y: eth0", 101, 96), ("a: x.pcap", 1, 0), ("a: y: eth0", 101, 96), ("a: z", 113, 262_144)];
+        assert_eq!(described, want);
+    }
+
+    #[test]
+    fn no_frames_make_a_sound_file() {
+        let outcome = read(&save(&[], usize::MAX).expect("room"));
+        assert_eq!((outcome.frames.len(), outcome.fault), (0, None));
+    }
+
+    #[test]
+    fn a_full_disk_is_told() {
+        let frames: Vec<Owned> = vec![(5, 60, 101, 1, vec![7; 60]); 10_000];
+        for capacity in [0, 100, 300_000] {
+            let error = save(&frames, capacity).expect_err("no room").to_string();
+            assert!(error.starts_with("out.pcapng: cannot write: "), "{error}");
+        }
+        let missing = Save::create(Path::new("/nowhere/out.pcapng")).map(|_| ()).expect_err("no such folder");
+        assert!(missing.to_string().starts_with("/nowhere/out.pcapng: cannot create: "), "{missing}");
+    }
+}

@@ -1,0 +1,80 @@
+//! Filters, run by our own interpreter, against the answers of tcpdump.
+//!
+//! `PORTLABEL_CORPUS` names the corpus; without it, or without tcpdump, this test says so and passes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use portlabel::source::{Files, Filter, Next, Source};
+
+/// Headers, addresses, ports, bytes, lengths, tunnels: one of each kind of instruction.
+const EXPRESSIONS: [&str; 12] = [
+    "ip",
+    "ip6 or arp",
+    "tcp",
+    "udp port 53",
+    "src portrange 1024-65535 and not tcp",
+    "net 10.0.0.0/8 or net 192.168.0.0/16",
+    "tcp[tcpflags] & (tcp-syn|tcp-fin) != 0",
+    "ip[2:2] - ((ip[0] & 0xf) << 2) > 100",
+    "greater 200",
+    "less 80",
+    "len % 7 = 3",
+    "vlan and ip",
+];
+
+/// How many packets of a file tcpdump lets through; `None` when it cannot say.
+fn count_of_tcpdump(path: &Path, expression: &str) -> Option<u64> {
+    let output = Command::new("tcpdump")
+        .args(["-n", "--count", "-r"])
+        .arg(path)
+        .arg(expression)
+        .stderr(Stdio::null())
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    String::from_utf8(output.stdout).ok()?.split(' ').next()?.parse().ok()
+}
+
+/// How many packets of a file we let through, or what is wrong with that.
+fn count_of_ours(path: &Path, expression: &str) -> Result<u64, String> {
+    let mut filter = Filter::new(expression).map_err(|error| error.to_string())?;
+    let mut files = Files::open(&[path.to_owned()], Arc::default());
+    let mut count = 0;
+    loop {
+        match files.next().map_err(|error| error.to_string())? {
+            Next::Frame(frame) => count += u64::from(filter.matches(&frame).map_err(|error| error.to_string())?),
+            Next::Idle => return Err("it is no file".to_owned()),
+            Next::End => return Ok(count),
+        }
+    }
+}
+
+#[test]
+fn filters_let_through_what_tcpdump_lets_through() {
+    let Some(corpus) = std::env::var_os("PORTLABEL_CORPUS").map(PathBuf::from) else {
+        eprintln!("SKIPPED: PORTLABEL_CORPUS is not set, so there is nothing to filter");
+        return;
+    };
+    if Command::new("tcpdump").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: there is no tcpdump to compare with");
+        return;
+    }
+    let table = std::fs::read_to_string(corpus.join("oracle.tsv")).expect("the corpus has its oracle");
+    let paths = table.lines().skip(1).filter_map(|row| row.split('\t').next());
+    let (mut agreeing, mut without_answer, mut wrong) = (0, 0, Vec::new());
+    for path in paths.map(|file| corpus.join("files").join(file)) {
+        for expression in EXPRESSIONS {
+            match (count_of_tcpdump(&path, expression), count_of_ours(&path, expression)) {
+                (Some(theirs), Ok(ours)) if ours == theirs => agreeing += 1,
+                (Some(theirs), ours) => {
+                    wrong.push(format!("{} {expression:?}: {theirs} by tcpdump, {ours:?} here", path.display()));
+                }
+                (None, _) => without_answer += 1,
+            }
+        }
+    }
+    eprintln!("{agreeing} counts agree with tcpdump, to {without_answer} questions it has no answer");
+    assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n"));
+}
