@@ -168,7 +168,10 @@ impl Args {
             return Err(usage(ErrorKind::MissingRequiredArgument, NO_INPUT.to_owned()));
         }
         if inputs.iter().filter(|input| input.as_os_str() == "-").count() > 1 {
-            return Err(usage(ErrorKind::ArgumentConflict, "'-' is named twice: standard input can be read once".into()));
+            return Err(usage(
+                ErrorKind::ArgumentConflict,
+                "'-' is named twice: standard input can be read once".into(),
+            ));
         }
         let filter = match self.filter_file {
             Some(path) => Some(filter_from(&path).map_err(|error| usage(ErrorKind::Io, error))?),
@@ -225,7 +228,8 @@ fn limits(idle: Option<Duration>, active: Option<Duration>, max_flows: u32) -> L
 
 /// The expression in a file, as tcpdump reads it: comment lines start with '#'.
 fn filter_from(path: &Path) -> Result<String, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: cannot read the filter: {error}", path.display()))?;
+    let text =
+        fs::read_to_string(path).map_err(|error| format!("{}: cannot read the filter: {error}", path.display()))?;
     let lines: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     Ok(lines.join(" "))
 }

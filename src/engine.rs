@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decode::{Observation, Segment};
-use crate::flow::{Advance, Counted, FlowKey, FlowTable, Limits, LookUp, Opening, Packet, PacketClock, Side, Slot, Turn};
+use crate::flow::{
+    Advance, Counted, FlowKey, FlowTable, Limits, LookUp, Opening, Packet, PacketClock, Side, Slot, Turn,
+};
 use crate::services::{End, Registry};
 use crate::snapshot::{
     Drops, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Interval, SNAPSHOT_SCHEMA, Snapshot, SourceInfo, Traffic,

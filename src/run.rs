@@ -17,7 +17,7 @@ pub use intake::{Bounds, Intake};
 
 use crate::decode::Observation;
 use crate::engine::{Engine, Event, RunEnd};
-use crate::source::{FilterError, Severity, Source, SourceError};
+use crate::source::{FilterError, SaveError, Severity, Source, SourceError};
 use crate::units::LinkType;
 
 /// Packets in a batch: large enough that handing it over costs nothing a packet, small enough to stay in the cache.
@@ -49,7 +49,7 @@ pub enum Notice {
     Filter(#[from] FilterError),
     /// The packets read cannot be saved any more; labelling goes on.
     #[error(transparent)]
-    Save(std::io::Error),
+    Save(SaveError),
     /// Packets of a link type that is not known.
     #[error("link type {0} is not known: its packets are counted as unknown_link")]
     UnknownLink(LinkType),
@@ -107,12 +107,7 @@ pub fn run<S: Source + Send>(
     Outcome { interrupted: stop.load(Ordering::Relaxed) && !nobody_read, ..outcome }
 }
 
-fn run_on_one<S: Source>(
-    mut intake: Intake<S>,
-    mut engine: Engine,
-    delivery: &mut Delivery,
-    stop: &AtomicBool,
-) {
+fn run_on_one<S: Source>(mut intake: Intake<S>, mut engine: Engine, delivery: &mut Delivery, stop: &AtomicBool) {
     let mut batch = Vec::with_capacity(BATCH_PACKETS);
     loop {
         let end = intake.fill(&mut batch, stop, &mut |notice| delivery.notice(&notice));
@@ -157,11 +152,7 @@ fn run_on_three<S: Source + Send>(
 }
 
 /// Starts a thread whose name shows in top(1), perf(1) and panics.
-fn spawn<'scope>(
-    scope: &'scope thread::Scope<'scope, '_>,
-    name: &str,
-    work: impl FnOnce() + Send + 'scope,
-) {
+fn spawn<'scope>(scope: &'scope thread::Scope<'scope, '_>, name: &str, work: impl FnOnce() + Send + 'scope) {
     let started = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work);
     let _ = started.unwrap_or_else(|error| panic!("cannot start a thread: {error}"));
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use portlabel::source::{Files, Filter, Next, Source};
+use portlabel::source::{Files, Filter, Next};
 
 /// Headers, addresses, ports, bytes, lengths, tunnels: one of each kind of instruction.
 const EXPRESSIONS: [&str; 12] = [

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use portlabel::source::{Files, Next, Save, Source};
+use portlabel::source::{Files, Next, Save};
 
 /// Time, wire length, link type and captured bytes.
 type Packet = (i64, u32, u16, Vec<u8>);

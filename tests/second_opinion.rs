@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
-use portlabel::source::{Files, Next, Source};
+use portlabel::source::{Files, Next};
 
 /// What two readers can disagree on.
 #[derive(Clone, Debug, PartialEq, Eq)]

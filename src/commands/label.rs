@@ -15,7 +15,7 @@ use crate::output;
 use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Threads};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
-use crate::source::{Files, Filter, Save, Source as _};
+use crate::source::{Files, Filter, Save};
 
 /// Labels the captures that the command line names, and says how that went.
 #[must_use]

@@ -127,12 +127,7 @@ fn ipv6(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
 /// Walks the extension headers of IPv6 (RFC 8200, section 4), in any order and number; the authentication header
 /// (RFC 4302) occurs in IPv4 too. Each takes at least eight bytes off the payload, so the walk ends. Returns the number
 /// of the protocol behind them, and what is left of the payload.
-fn extensions(
-    version: IpVersion,
-    mut next_header: u8,
-    mut payload: &[u8],
-    cut: bool,
-) -> Result<(u8, &[u8]), Portless> {
+fn extensions(version: IpVersion, mut next_header: u8, mut payload: &[u8], cut: bool) -> Result<(u8, &[u8]), Portless> {
     use protocol::{
         AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, HOST_IDENTITY, MOBILITY, ROUTING, SHIM6,
     };

@@ -63,7 +63,13 @@ impl Delivery {
     /// Writes to `outputs`, which are open.
     #[must_use]
     pub fn new(outputs: Vec<Box<dyn Output + Send>>, progress: Option<Progress>, quiet: bool) -> Self {
-        Self { had_outputs: !outputs.is_empty(), outputs, progress, outcome: Outcome { nothing_readable: true, ..Outcome::default() }, quiet }
+        Self {
+            had_outputs: !outputs.is_empty(),
+            outputs,
+            progress,
+            outcome: Outcome { nothing_readable: true, ..Outcome::default() },
+            quiet,
+        }
     }
 
     /// Tells users something, on standard error.

@@ -1,12 +1,13 @@
 //! What happens to a packet between the capture and the batch: filter, bounds, save, decode.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{BATCH_PACKETS, Notice};
 use crate::decode::{Observation, Portless, decode};
 use crate::engine::RunEnd;
-use crate::source::{Filter, Frame, Next, Save, Source};
+use crate::source::{Filter, Pause, Save, Source};
 use crate::units::{LinkType, Timestamp};
 
 /// How much of the input is wanted.
@@ -19,7 +20,6 @@ pub struct Bounds {
 }
 
 /// A source, and what is done with its packets before they are counted.
-#[derive(Debug)]
 pub struct Intake<S> {
     source: S,
     filter: Option<Filter>,
@@ -47,51 +47,55 @@ impl<S: Source> Intake<S> {
         if stop.load(Ordering::Relaxed) {
             return Some(self.end(RunEnd::Stopped, notice));
         }
-        while batch.len() < BATCH_PACKETS {
-            let frame = match self.source.next() {
-                Ok(Next::Frame(frame)) => frame,
-                Ok(Next::Idle) => return None,
-                Ok(Next::End) => {
-                    let end = if stop.load(Ordering::Relaxed) { RunEnd::Stopped } else { RunEnd::Complete };
-                    return Some(self.end(end, notice));
+        loop {
+            let Self { source, filter, save, bounds, taken, first_ts, unknown_links } = self;
+            let mut stopped = false;
+            let pause = source.read(&mut |frame, interfaces| {
+                if let Some(filter) = filter {
+                    match filter.matches(frame) {
+                        Ok(true) => {}
+                        Ok(false) => return ControlFlow::Continue(()),
+                        Err(error) => {
+                            notice(error.into());
+                            stopped = true;
+                            return ControlFlow::Break(());
+                        }
+                    }
                 }
+                if bounds.is_past(frame.ts, *first_ts) {
+                    stopped = true;
+                    return ControlFlow::Break(());
+                }
+                let packet = decode(frame);
+                if packet.outcome == Err(Portless::UnknownLink) && !unknown_links.contains(&frame.link) {
+                    unknown_links.push(frame.link);
+                    notice(Notice::UnknownLink(frame.link));
+                }
+                if let Some(file) = save
+                    && let Err(error) = file.write(frame, &interfaces[frame.interface as usize])
+                {
+                    notice(Notice::Save(error));
+                    *save = None;
+                }
+                first_ts.get_or_insert(frame.ts);
+                *taken += 1;
+                stopped = bounds.packets == Some(*taken);
+                batch.push(packet);
+                if stopped || batch.len() == BATCH_PACKETS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            return match pause {
                 Err(error) => {
                     notice(error.into());
                     continue;
                 }
+                Ok(Pause::End) => {
+                    let end = if stop.load(Ordering::Relaxed) { RunEnd::Stopped } else { RunEnd::Complete };
+                    Some(self.end(end, notice))
+                }
+                Ok(_) if stopped => Some(self.end(RunEnd::Stopped, notice)),
+                Ok(Pause::Enough | Pause::Idle) => None,
             };
-            if let Some(filter) = &mut self.filter {
-                match filter.matches(&frame) {
-                    Ok(true) => {}
-                    Ok(false) => continue,
-                    Err(error) => {
-                        notice(error.into());
-                        return Some(self.end(RunEnd::Stopped, notice));
-                    }
-                }
-            }
-            if self.bounds.is_past(frame.ts, self.first_ts) {
-                return Some(self.end(RunEnd::Stopped, notice));
-            }
-            self.first_ts = self.first_ts.or(Some(frame.ts));
-            let packet = decode(&frame);
-            if packet.outcome == Err(Portless::UnknownLink) && !self.unknown_links.contains(&frame.link) {
-                self.unknown_links.push(frame.link);
-                notice(Notice::UnknownLink(frame.link));
-            }
-            if let Some(save) = &mut self.save {
-                if let Err(error) = save.write(&frame) {
-                    notice(Notice::Save(error));
-                    self.save = None;
-                }
-            }
-            batch.push(packet);
-            self.taken += 1;
-            if self.bounds.packets == Some(self.taken) {
-                return Some(self.end(RunEnd::Stopped, notice));
-            }
         }
-        None
     }
 
     /// Completes the saved file; whatever the run's end, what was counted is in it.

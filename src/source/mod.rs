@@ -27,6 +27,8 @@ pub use foreign::Foreign;
 pub use order::Files;
 pub use save::{Save, SaveError};
 
+use std::ops::ControlFlow;
+
 use crate::units::{LinkType, Timestamp};
 
 /// One captured packet, borrowed from the reader's buffer.
@@ -38,13 +40,13 @@ pub struct Frame<'a> {
     pub wire_len: u32,
     /// What the first byte of `data` is. It may differ from frame to frame: pcapng mixes interfaces.
     pub link: LinkType,
-    /// Which interface saw it: an index into [`Source::interfaces`].
+    /// Which interface saw it: an index into [`Files::interfaces`].
     pub interface: u32,
     /// The bytes that were captured.
     pub data: &'a [u8],
 }
 
-/// What a source has to say next.
+/// What a source has to say when it is asked for one packet.
 #[derive(Debug)]
 pub enum Next<'a> {
     /// A packet.
@@ -55,17 +57,33 @@ pub enum Next<'a> {
     End,
 }
 
+/// Why a source passes no more packets on for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// Whoever takes them has enough.
+    Enough,
+    /// Nothing to read just now, but more may come.
+    Idle,
+    /// Everything was read.
+    End,
+}
+
 /// Something that packets come from.
 pub trait Source {
-    /// The next packet.
+    /// Passes packets on, each with the interfaces that are known so far, until `take` breaks off, or there are none
+    /// just now, or no more. Packets come this way, and not one by one, because then a packet that is found, decoded and
+    /// put into a batch never leaves the registers of the processor.
     ///
     /// # Errors
     /// Something is wrong with one input. It is closed by that, and the next call goes on with the others; whoever
     /// calls reports the error and remembers it for the exit code.
-    fn next(&mut self) -> Result<Next<'_>, SourceError>;
+    fn read(
+        &mut self,
+        take: &mut impl FnMut(&Frame<'_>, &[Interface]) -> ControlFlow<()>,
+    ) -> Result<Pause, SourceError>;
 
-    /// The interfaces that frames refer to. It only grows.
-    fn interfaces(&self) -> &[Interface];
+    /// At least one input could be read, be it only in part.
+    fn is_readable(&self) -> bool;
 }
 
 /// A capturing interface, as the container describes it.

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use super::reader::Reader;
 use super::record::Step;
 use super::resolve::{Named, Origin, STANDARD_INPUT, open_error, resolve};
 use super::stream::BLOCK_LEN;
-use super::{Interface, Next, Source};
+use super::{Frame, Interface, Next, Pause, Source};
 use crate::units::Timestamp;
 
 /// Bytes read at once when there are more than [`FEW`] inputs, many of which may be open together.
@@ -69,7 +70,7 @@ const FOREVER: (Timestamp, usize) = (Timestamp::from_nanos(i64::MAX), usize::MAX
 impl Files {
     /// The captures that `paths` name: files, folders of captures, FIFOs, and `-` for standard input.
     ///
-    /// Whatever is wrong with any of them is told by [`Source::next`], one error a call. Reading ends early and in
+    /// Whatever is wrong with any of them is told by [`Source::read`], one error a call. Reading ends early and in
     /// order when `stop` is set.
     #[must_use]
     pub fn open(paths: &[PathBuf], stop: Arc<AtomicBool>) -> Self {
@@ -90,6 +91,24 @@ impl Files {
         files.line_up();
         files.report_folders_without_captures(paths);
         files
+    }
+
+    /// The next packet, for readers who take one at a time.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub fn next(&mut self) -> Result<Next<'_>, SourceError> {
+        match self.step()? {
+            Step::Packet => Ok(self.current.as_ref().map_or(Next::End, |(_, reader)| Next::Frame(reader.frame()))),
+            Step::Idle => Ok(Next::Idle),
+            Step::End => Ok(Next::End),
+        }
+    }
+
+    /// The interfaces that frames refer to. It only grows.
+    #[must_use]
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
     }
 
     /// What the report calls the inputs, in the order in which they were named: a folder's captures one by one,
@@ -193,7 +212,7 @@ impl Files {
     }
 
     /// Goes to the next packet of all inputs.
-    #[inline]
+    #[inline(always)]
     fn step(&mut self) -> Result<Step, SourceError> {
         if let Some((at, reader)) = &mut self.current {
             match reader.advance(&mut self.interfaces) {
@@ -283,16 +302,26 @@ impl Files {
 
 impl Source for Files {
     #[inline]
-    fn next(&mut self) -> Result<Next<'_>, SourceError> {
-        match self.step()? {
-            Step::Packet => Ok(self.current.as_ref().map_or(Next::End, |(_, reader)| Next::Frame(reader.frame()))),
-            Step::Idle => Ok(Next::Idle),
-            Step::End => Ok(Next::End),
+    fn read(
+        &mut self,
+        take: &mut impl FnMut(&Frame<'_>, &[Interface]) -> ControlFlow<()>,
+    ) -> Result<Pause, SourceError> {
+        loop {
+            match self.step()? {
+                Step::Packet => {
+                    let Some((_, reader)) = &self.current else { return Ok(Pause::End) };
+                    if take(&reader.frame(), &self.interfaces).is_break() {
+                        return Ok(Pause::Enough);
+                    }
+                }
+                Step::Idle => return Ok(Pause::Idle),
+                Step::End => return Ok(Pause::End),
+            }
         }
     }
 
-    fn interfaces(&self) -> &[Interface] {
-        &self.interfaces
+    fn is_readable(&self) -> bool {
+        self.readable() > 0
     }
 }
 

@@ -97,7 +97,7 @@ impl Pcap {
     ///
     /// # Errors
     /// The file ends within a record, or the record cannot be one; its offset is that of the record's header.
-    #[inline]
+    #[inline(always)]
     pub fn advance(&mut self) -> Result<Step, Fault> {
         loop {
             let unread = self.stream.unread();
@@ -137,18 +137,18 @@ impl Pcap {
     }
 
     /// The packet at which the reader stands.
-    #[inline]
+    #[inline(always)]
     pub const fn record(&self) -> &Record {
         &self.record
     }
 
     /// Its bytes.
-    #[inline]
+    #[inline(always)]
     pub fn data(&self) -> &[u8] {
         self.stream.slice(self.record.data)
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_header(&self, header: &[u8; 16]) -> RecordHeader {
         let order = self.magic.order;
         let (seconds, fraction) = (order.u32_at(header, 0), order.u32_at(header, 4));

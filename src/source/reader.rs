@@ -48,7 +48,7 @@ impl Reader {
     ///
     /// # Errors
     /// It is no capture, or cannot be read on. There is nothing more to read after that.
-    #[inline]
+    #[inline(always)]
     pub fn advance(&mut self, interfaces: &mut Vec<Interface>) -> Result<Step, Fault> {
         loop {
             match &mut self.stage {
@@ -65,7 +65,7 @@ impl Reader {
     }
 
     /// When the packet at which it stands was captured.
-    #[inline]
+    #[inline(always)]
     pub fn ts(&self) -> Timestamp {
         match &self.stage {
             Stage::Pcap(pcap) => pcap.record().ts,
@@ -75,14 +75,14 @@ impl Reader {
     }
 
     /// The packet at which it stands.
-    #[inline]
+    #[inline(always)]
     pub fn frame(&self) -> Frame<'_> {
         let (record, data) = self.record();
         let &Record { ts, wire_len, link, interface, data: _ } = record;
         Frame { ts, wire_len, link, interface, data }
     }
 
-    #[inline]
+    #[inline(always)]
     fn record(&self) -> (&Record, &[u8]) {
         match &self.stage {
             Stage::Pcap(pcap) => (pcap.record(), pcap.data()),

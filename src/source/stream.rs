@@ -47,26 +47,26 @@ impl Stream {
     }
 
     /// The unread bytes that are in memory.
-    #[inline]
+    #[inline(always)]
     pub fn unread(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
     /// The bytes of a span.
-    #[inline]
+    #[inline(always)]
     pub fn slice(&self, span: Span) -> &[u8] {
         &self.buffer[span.start..span.end]
     }
 
     /// `len` unread bytes, `skipped` bytes from here; cut to what is in memory.
-    #[inline]
+    #[inline(always)]
     pub fn span(&self, skipped: usize, len: usize) -> Span {
         let start = (self.start + skipped).min(self.end);
         Span { start, end: start + len.min(self.end - start) }
     }
 
     /// Goes on by `len` bytes that are in memory.
-    #[inline]
+    #[inline(always)]
     pub fn consume(&mut self, len: usize) {
         self.start = (self.start + len).min(self.end);
     }
