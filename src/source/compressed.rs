@@ -100,7 +100,12 @@ impl Packed {
             self.offset += self.end as u64;
             (self.start, self.end) = (0, read_len);
         }
-        Ok(&self.block[self.start..self.end])
+        Ok(self.in_memory())
+    }
+
+    /// What is there to decompress without reading on.
+    fn in_memory(&self) -> &[u8] {
+        &self.block[self.start..self.end]
     }
 
     fn use_up(&mut self, used_len: usize) {
@@ -120,13 +125,19 @@ pub(super) struct Gzip {
     inflate: Decompress,
     in_member: bool,
     members: u64,
+    /// The decoder may hold bytes that found no room.
+    holds_output: bool,
     /// Found while bytes before it were still to be handed out.
     failure: Option<ReadError>,
 }
 
 impl Gzip {
+    /// The largest window, and with it the only one that reads every file: 2^15 bytes.
+    const WINDOW_BITS: u8 = 15;
+
     fn new(packed: Packed) -> Self {
-        Self { packed, inflate: Decompress::new_gzip(15), in_member: false, members: 0, failure: None }
+        let inflate = Decompress::new_gzip(Self::WINDOW_BITS);
+        Self { packed, inflate, in_member: false, members: 0, holds_output: false, failure: None }
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<usize, ReadError> {
@@ -134,36 +145,36 @@ impl Gzip {
             if let Some(failure) = self.failure.take() {
                 return Err(failure);
             }
-            let unused = self.packed.unused()?;
-            if unused.is_empty() {
+            let unused = if self.holds_output { self.packed.in_memory() } else { self.packed.unused()? };
+            if unused.is_empty() && !self.holds_output {
                 return if self.in_member { Err(self.packed.damage(Codec::Gzip, CUT)) } else { Ok(0) };
             }
             if !self.in_member {
-                if self.members > 0 && unused[0] == 0 {
+                if self.members > 0 && unused.first() == Some(&0) {
                     self.packed.use_up(1);
                     continue;
                 }
+                if self.members > 0 {
+                    self.inflate = Decompress::new_gzip(Self::WINDOW_BITS);
+                }
                 self.in_member = true;
                 self.members += 1;
-                if self.members > 1 {
-                    self.inflate = Decompress::new_gzip(15);
-                }
             }
             let (in_before, out_before) = (self.inflate.total_in(), self.inflate.total_out());
             let status = self.inflate.decompress(unused, out, FlushDecompress::None);
             let used_len = len_of(self.inflate.total_in() - in_before);
             let made_len = len_of(self.inflate.total_out() - out_before);
+            let stuck = !unused.is_empty() && used_len == 0 && made_len == 0;
+            self.holds_output = made_len == out.len();
             self.packed.use_up(used_len);
             match status {
-                Ok(Status::StreamEnd) => self.in_member = false,
-                Ok(_) if used_len == 0 && made_len == 0 => {
-                    self.failure = Some(self.packed.damage(Codec::Gzip, "it makes no progress"));
-                }
+                Ok(Status::StreamEnd) => (self.in_member, self.holds_output) = (false, false),
+                Ok(_) if stuck => self.failure = Some(self.packed.damage(Codec::Gzip, "it makes no progress")),
                 Ok(_) => {}
                 Err(error) => self.failure = Some(self.packed.damage(Codec::Gzip, error.to_string())),
             }
             if made_len > 0 {
-                return Ok(made_len.min(out.len()));
+                return Ok(made_len);
             }
         }
     }
@@ -281,7 +292,7 @@ impl Packed {
                 return Err(error);
             }
         }
-        Ok(&self.block[self.start..self.end])
+        Ok(self.in_memory())
     }
 
     fn skip(&mut self, skipped_len: u64) -> Result<(), ReadError> {
@@ -330,6 +341,7 @@ mod tests {
     use std::io::Write as _;
 
     use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
+    use proptest::prelude::*;
 
     use super::super::testing::{Chopped, pcap_file, read, read_from};
     use super::*;
@@ -434,6 +446,46 @@ mod tests {
             let twice = read(&pack(codec, &pack(Codec::Gzip, &long_file())));
             let fault = "no capture (pcap or pcapng): it is gzip data inside compressed data";
             assert_eq!(twice.fault.as_deref(), Some(fault), "{codec}");
+        }
+    }
+
+    #[test]
+    fn a_cut_trailer_costs_no_packet() {
+        let plain = long_file();
+        for codec in [Codec::Gzip, Codec::Lz4] {
+            let packed = pack(codec, &plain);
+            for cut_len in 1..=4 {
+                let outcome = read(&packed[..packed.len() - cut_len]);
+                assert_eq!(outcome.frames.len(), 20_000, "{codec} {cut_len}");
+                assert!(outcome.fault.is_some(), "{codec} {cut_len}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn mutated_data_are_read_to_their_end(
+            which in 0..3_usize,
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let plain = pcap_file(&(0..5_000_u32).map(|i| i.wrapping_mul(2_654_435_761)).collect::<Vec<_>>());
+            let mut packed = pack(CODECS[which], &plain);
+            for (at, byte) in changes {
+                // half of them where the headers are
+                let range = if byte.is_multiple_of(2) { packed.len() } else { packed.len().min(64) };
+                let at = at.index(range);
+                packed[at] = byte;
+            }
+            packed.truncate(packed.len() - cut.index(packed.len()) / 8);
+            let whole = read(&packed);
+            prop_assert!(whole.frames.iter().all(|frame| frame.4.len() <= frame.1 as usize));
+            let chopped = read_from(Chopped::new(&packed, 4_096, false));
+            prop_assert_eq!(&chopped.fault, &whole.fault);
+            // without the debug text of 5,000 packets
+            let first = chopped.frames.iter().zip(&whole.frames).position(|(a, b)| a != b);
+            prop_assert_eq!((chopped.frames.len(), first), (whole.frames.len(), None));
         }
     }
 }
