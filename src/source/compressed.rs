@@ -2,17 +2,15 @@
 //!
 //! Every decompressor here is fed in pieces that let it hand out all that comes before a damage.
 
-use std::io::{self, Read};
+use std::io;
 
 use flate2::{Decompress, FlushDecompress, Status};
-use lz4_flex::frame::FrameDecoder;
 use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
 
 use super::error::Codec;
 use super::input::{Input, ReadError};
-
-/// Compressed bytes read at once.
-const BLOCK_LEN: usize = 128 << 10;
+use super::lz4::Lz4;
+use super::packed::{CUT, Packed};
 
 /// Bytes from which [`recognise`] tells a codec.
 pub(super) const MAGIC_LEN: usize = 4;
@@ -74,50 +72,6 @@ impl Bytes {
         }
     }
 }
-
-/// Compressed bytes and how far they are used.
-struct Packed {
-    input: Input,
-    block: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// Bytes of the compressed file before the block.
-    offset: u64,
-}
-
-impl Packed {
-    fn new(first: Vec<u8>, input: Input) -> Self {
-        let end = first.len();
-        let mut block = first;
-        block.resize(end.max(BLOCK_LEN), 0);
-        Self { input, block, start: 0, end, offset: 0 }
-    }
-
-    /// What is there to decompress. Reads on when everything was used; empty is the end.
-    fn unused(&mut self) -> Result<&[u8], ReadError> {
-        if self.start == self.end {
-            let read_len = self.input.read(&mut self.block)?;
-            self.offset += self.end as u64;
-            (self.start, self.end) = (0, read_len);
-        }
-        Ok(self.in_memory())
-    }
-
-    /// What is there to decompress without reading on.
-    fn in_memory(&self) -> &[u8] {
-        &self.block[self.start..self.end]
-    }
-
-    fn use_up(&mut self, used_len: usize) {
-        self.start = (self.start + used_len).min(self.end);
-    }
-
-    fn damage(&self, codec: Codec, problem: impl Into<String>) -> ReadError {
-        ReadError::Decompress { codec, offset: self.offset + self.start as u64, problem: problem.into() }
-    }
-}
-
-const CUT: &str = "the file ends within it";
 
 /// A gzip file: members one after the other, zeros as padding after the last.
 pub(super) struct Gzip {
@@ -234,108 +188,6 @@ impl Zstd {
     }
 }
 
-/// An lz4 file: frames one after the other, skippable ones among them.
-pub(super) struct Lz4 {
-    decoder: FrameDecoder<Lz4Input>,
-    in_frame: bool,
-}
-
-impl Lz4 {
-    fn new(packed: Packed) -> Self {
-        Self { decoder: FrameDecoder::new(Lz4Input { packed, ended: false, failure: None }), in_frame: false }
-    }
-
-    fn read(&mut self, out: &mut [u8]) -> Result<usize, ReadError> {
-        loop {
-            if !self.in_frame && !self.next_frame()? {
-                return Ok(0);
-            }
-            let result = self.decoder.read(out);
-            let input = self.decoder.get_mut();
-            if let Some(failure) = input.failure.take() {
-                return Err(failure);
-            }
-            match result {
-                // the decoder takes an end between two blocks for the end of the frame
-                Ok(0) | Err(_) if input.ended => return Err(input.packed.damage(Codec::Lz4, CUT)),
-                Ok(0) => self.in_frame = false,
-                Ok(made_len) => return Ok(made_len),
-                Err(error) => return Err(input.packed.damage(Codec::Lz4, error.to_string())),
-            }
-        }
-    }
-
-    /// Goes to the next frame with data; false at the end of the file.
-    fn next_frame(&mut self) -> Result<bool, ReadError> {
-        let packed = &mut self.decoder.get_mut().packed;
-        loop {
-            // A magic number cut by the end of a block reads as an ordinary frame, for which the decoder has its words.
-            let unused = packed.unused_patiently()?;
-            if unused.is_empty() {
-                return Ok(false);
-            }
-            let Some(&[0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d]) = unused.first_chunk::<8>() else {
-                self.in_frame = true;
-                return Ok(true);
-            };
-            packed.use_up(8);
-            packed.skip(u64::from(u32::from_le_bytes([a, b, c, d])))?;
-        }
-    }
-}
-
-impl Packed {
-    /// As [`Packed::unused`], for a decoder that cannot be interrupted: waits until there is something, or the stop.
-    fn unused_patiently(&mut self) -> Result<&[u8], ReadError> {
-        while let Err(error) = self.unused() {
-            if !matches!(error, ReadError::Idle) {
-                return Err(error);
-            }
-        }
-        Ok(self.in_memory())
-    }
-
-    fn skip(&mut self, skipped_len: u64) -> Result<(), ReadError> {
-        let mut left = skipped_len;
-        while left > 0 {
-            let unused_len = self.unused_patiently()?.len();
-            if unused_len == 0 {
-                return Err(self.damage(Codec::Lz4, CUT));
-            }
-            let used_len = unused_len.min(usize::try_from(left).unwrap_or(usize::MAX));
-            self.use_up(used_len);
-            left -= used_len as u64;
-        }
-        Ok(())
-    }
-}
-
-/// What the lz4 decoder reads from. It keeps the reason for a failure, which [`io::Error`] would blur.
-struct Lz4Input {
-    packed: Packed,
-    ended: bool,
-    failure: Option<ReadError>,
-}
-
-impl Read for Lz4Input {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match self.packed.unused_patiently() {
-            Ok(unused) => {
-                let read_len = unused.len().min(out.len());
-                out[..read_len].copy_from_slice(&unused[..read_len]);
-                self.packed.use_up(read_len);
-                self.ended |= read_len == 0 && !out.is_empty();
-                Ok(read_len)
-            }
-            Err(failure) => {
-                self.failure = Some(failure);
-                // no kind that makes the caller try again
-                Err(io::ErrorKind::Other.into())
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -400,6 +252,7 @@ mod tests {
             } else {
                 let packed = [pack(codec, one), skippable.clone(), pack(codec, two), skippable.clone()].concat();
                 assert_eq!(read(&packed), want, "{codec} with skippable frames");
+                assert_eq!(read_from(Chopped::new(&packed, 1, true)), want, "{codec} with skippable frames, in pieces");
             }
         }
         assert_eq!(read(&[skippable, pack(Codec::Zstd, &plain)].concat()), want, "as pzstd writes it");
