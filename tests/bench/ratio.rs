@@ -15,10 +15,8 @@ use rustix::process::{Resource, getrlimit};
 const RUNS: usize = 5;
 
 /// A capture: its name, and what `gen` makes it of.
-const CAPTURES: [(&str, [&str; 4]); 2] = [
-    ("headers.pcap", ["10000000", "20000", "96", "1"]),
-    ("churn.pcap", ["5000000", "5000000", "96", "3"]),
-];
+const CAPTURES: [(&str, [&str; 4]); 2] =
+    [("headers.pcap", ["10000000", "20000", "96", "1"]), ("churn.pcap", ["5000000", "5000000", "96", "3"])];
 
 fn main() {
     let _ = getrlimit(Resource::Cpu);
