@@ -3,6 +3,7 @@
 //! A general hash map would do, but for one thing: here the place where a search begins can be read ahead of the search,
 //! for many packets at once, so that their waits for memory overlap.
 
+use super::prefetch::prefetch;
 use super::slab::Slot;
 
 /// The smallest array, in entries.
@@ -42,10 +43,10 @@ impl Index {
         self.len
     }
 
-    /// The slot where a search for `tag` begins, if there is one; most searches end there too.
+    /// Asks for the place where a search for `tag` begins; most searches end there too.
     #[inline]
-    pub fn likely(&self, tag: u32) -> Option<Slot> {
-        self.entries[self.home(tag)].slot
+    pub fn prefetch(&self, tag: u32) {
+        prefetch(&self.entries[self.home(tag)]);
     }
 
     /// The slot that has this tag and is the right one.
