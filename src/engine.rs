@@ -480,7 +480,9 @@ mod tests {
         assert_eq!(seen, [(5, 6, 0, 2, 2, 1, false), (8, 9, 1, 4, 2, 1, false), (9, 10, 0, 5, 1, 0, true)]);
         let whole = run(&mut engine(Limits::default(), None), &packets).1;
         let (mut with, without) = (snapshots[2].services.clone(), &whole[0].services);
-        with.iter_mut().for_each(|row| row.interval = None);
+        for row in &mut with {
+            row.interval = None;
+        }
         assert_eq!(&with, without, "totals are the same with intervals and without");
     }
 
