@@ -117,6 +117,7 @@ stop_capture() {
     wait_for settled
     kill -INT "$capture_pid"
     wait "$capture_pid"
+    if [[ $capture_file == *.pcapng ]]; then "$here/strip_host.py" "$capture_file"; fi
 }
 
 # Ends every process in the namespaces of this case, then the namespaces.
