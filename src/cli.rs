@@ -145,10 +145,7 @@ const NO_INPUT: &str = "\
 nothing to read: name a capture file, a folder of captures, or '-' for standard input
 
   portlabel day.pcapng
-  zcat day.pcap.gz | portlabel -
-
-For more information, try '--help'.
-";
+  zcat day.pcap.gz | portlabel -";
 
 impl Config {
     /// Reads the command line.
@@ -207,7 +204,7 @@ impl Args {
                 flow_records: self.output.iter().any(|spec| spec.format.wants_flows()),
             },
             // a bar between the lines of a stream on the same terminal would disturb both
-            progress: !self.no_progress && !self.quiet && io::stderr().is_terminal() && !(streams && to_terminal),
+            progress: io::stderr().is_terminal() && !(self.no_progress || self.quiet || streams && to_terminal),
             quiet: self.quiet,
             outputs: self.output,
             inputs,

@@ -137,24 +137,20 @@ impl AddressWords {
     /// An IPv6 address.
     #[must_use]
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
     pub const fn v6(address: [u8; 16]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address;
-        Self([u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])])
+        let address = u128::from_ne_bytes(address);
+        Self([address as u64, (address >> 64) as u64])
     }
 
     /// The address, read as one of `version`.
     #[must_use]
     pub fn to_ip(self, version: IpVersion) -> IpAddr {
-        let [first, second] = self.0.map(u64::to_ne_bytes);
+        let [first, second] = self.0;
         match version {
             #[expect(clippy::cast_possible_truncation, reason = "an IPv4 address takes half of the word")]
-            IpVersion::V4 => IpAddr::V4((self.0[0] as u32).to_ne_bytes().into()),
-            IpVersion::V6 => {
-                let mut address = [0; 16];
-                address[..8].copy_from_slice(&first);
-                address[8..].copy_from_slice(&second);
-                IpAddr::V6(address.into())
-            }
+            IpVersion::V4 => IpAddr::V4((first as u32).to_ne_bytes().into()),
+            IpVersion::V6 => IpAddr::V6((u128::from(first) | u128::from(second) << 64).to_ne_bytes().into()),
         }
     }
 }

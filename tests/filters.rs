@@ -43,7 +43,7 @@ fn count_of_ours(path: &Path, expression: &str) -> Result<u64, String> {
     let mut files = Files::open(&[path.to_owned()], Arc::default());
     let mut count = 0;
     loop {
-        match files.next().map_err(|error| error.to_string())? {
+        match files.next_packet().map_err(|error| error.to_string())? {
             Next::Frame(frame) => count += u64::from(filter.matches(&frame).map_err(|error| error.to_string())?),
             Next::Idle => return Err("it is no file".to_owned()),
             Next::End => return Ok(count),

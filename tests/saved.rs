@@ -17,7 +17,7 @@ fn read(path: &Path, mut copy: Option<&mut Save>) -> Vec<Packet> {
     let mut packets = Vec::new();
     let mut interfaces = Vec::new();
     loop {
-        let (ts, wire_len, link, interface, data) = match files.next() {
+        let (ts, wire_len, link, interface, data) = match files.next_packet() {
             Ok(Next::Frame(frame)) => (frame.ts, frame.wire_len, frame.link, frame.interface, frame.data.to_vec()),
             Ok(Next::End) => return packets,
             // damage ends the file, as it did when its packets were counted

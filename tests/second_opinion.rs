@@ -32,7 +32,7 @@ fn read(path: &Path) -> (Vec<Packet>, Option<String>) {
     let mut files = Files::open(&[path.to_owned()], Arc::default());
     let (mut packets, mut fault) = (Vec::new(), None);
     loop {
-        match files.next() {
+        match files.next_packet() {
             Ok(Next::Frame(frame)) => packets.push(Packet {
                 ts_nanos: frame.ts.as_nanos(),
                 wire_len: frame.wire_len,

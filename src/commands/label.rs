@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use anyhow::Context as _;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::cli::Config;
 use crate::engine::Engine;
-use crate::output;
+use crate::output::{self, OutputError};
 use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Threads};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
-use crate::source::{Files, Filter, Save};
+use crate::source::{Files, Filter, Save, SaveError};
 
 /// Labels the captures that the command line names, and says how that went.
 #[must_use]
@@ -27,12 +26,24 @@ pub fn label(config: &Config) -> ExitCode {
     };
     match label_captures(config, filter) {
         Ok(outcome) => exit_code(outcome),
-        Err(error) => failure(1, &format_args!("{error:#}")),
+        Err(error) => failure(1, &error),
     }
 }
 
-fn label_captures(config: &Config, filter: Option<Filter>) -> anyhow::Result<Outcome> {
-    let stop = stop_flag().context("cannot listen for signals")?;
+/// What keeps a run from starting.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    #[error(transparent)]
+    Save(#[from] SaveError),
+}
+
+fn label_captures(config: &Config, filter: Option<Filter>) -> Result<Outcome, StartError> {
+    let stop = stop_flag().map_err(StartError::Signals)?;
+    // outputs first: a path that cannot be written is told before anything is read
     let outputs = config.outputs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
     let save = config.save.as_deref().map(Save::create).transpose()?;
     let files = Files::open(&config.inputs, Arc::clone(&stop));

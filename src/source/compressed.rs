@@ -2,17 +2,15 @@
 //!
 //! Every decompressor here is fed in pieces that let it hand out all that comes before a damage.
 
-use std::io::{self, Read};
+use std::io;
 
 use flate2::{Decompress, FlushDecompress, Status};
-use lz4_flex::frame::FrameDecoder;
 use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
 
 use super::error::Codec;
 use super::input::{Input, ReadError};
-
-/// Compressed bytes read at once.
-const BLOCK_LEN: usize = 128 << 10;
+use super::lz4::Lz4;
+use super::packed::{CUT, Packed};
 
 /// Bytes from which [`recognise`] tells a codec.
 pub(super) const MAGIC_LEN: usize = 4;
@@ -75,58 +73,25 @@ impl Bytes {
     }
 }
 
-/// Compressed bytes and how far they are used.
-struct Packed {
-    input: Input,
-    block: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// Bytes of the compressed file before the block.
-    offset: u64,
-}
-
-impl Packed {
-    fn new(first: Vec<u8>, input: Input) -> Self {
-        let end = first.len();
-        let mut block = first;
-        block.resize(end.max(BLOCK_LEN), 0);
-        Self { input, block, start: 0, end, offset: 0 }
-    }
-
-    /// What is there to decompress. Reads on when everything was used; empty is the end.
-    fn unused(&mut self) -> Result<&[u8], ReadError> {
-        if self.start == self.end {
-            let read_len = self.input.read(&mut self.block)?;
-            self.offset += self.end as u64;
-            (self.start, self.end) = (0, read_len);
-        }
-        Ok(&self.block[self.start..self.end])
-    }
-
-    fn use_up(&mut self, used_len: usize) {
-        self.start = (self.start + used_len).min(self.end);
-    }
-
-    fn damage(&self, codec: Codec, problem: impl Into<String>) -> ReadError {
-        ReadError::Decompress { codec, offset: self.offset + self.start as u64, problem: problem.into() }
-    }
-}
-
-const CUT: &str = "the file ends within it";
-
 /// A gzip file: members one after the other, zeros as padding after the last.
 pub(super) struct Gzip {
     packed: Packed,
     inflate: Decompress,
     in_member: bool,
     members: u64,
+    /// The decoder may hold bytes that found no room.
+    holds_output: bool,
     /// Found while bytes before it were still to be handed out.
     failure: Option<ReadError>,
 }
 
 impl Gzip {
+    /// The largest window, and with it the only one that reads every file: 2^15 bytes.
+    const WINDOW_BITS: u8 = 15;
+
     fn new(packed: Packed) -> Self {
-        Self { packed, inflate: Decompress::new_gzip(15), in_member: false, members: 0, failure: None }
+        let inflate = Decompress::new_gzip(Self::WINDOW_BITS);
+        Self { packed, inflate, in_member: false, members: 0, holds_output: false, failure: None }
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<usize, ReadError> {
@@ -134,36 +99,36 @@ impl Gzip {
             if let Some(failure) = self.failure.take() {
                 return Err(failure);
             }
-            let unused = self.packed.unused()?;
-            if unused.is_empty() {
+            let unused = if self.holds_output { self.packed.in_memory() } else { self.packed.unused()? };
+            if unused.is_empty() && !self.holds_output {
                 return if self.in_member { Err(self.packed.damage(Codec::Gzip, CUT)) } else { Ok(0) };
             }
             if !self.in_member {
-                if self.members > 0 && unused[0] == 0 {
+                if self.members > 0 && unused.first() == Some(&0) {
                     self.packed.use_up(1);
                     continue;
                 }
+                if self.members > 0 {
+                    self.inflate = Decompress::new_gzip(Self::WINDOW_BITS);
+                }
                 self.in_member = true;
                 self.members += 1;
-                if self.members > 1 {
-                    self.inflate = Decompress::new_gzip(15);
-                }
             }
             let (in_before, out_before) = (self.inflate.total_in(), self.inflate.total_out());
             let status = self.inflate.decompress(unused, out, FlushDecompress::None);
             let used_len = len_of(self.inflate.total_in() - in_before);
             let made_len = len_of(self.inflate.total_out() - out_before);
+            let stuck = !unused.is_empty() && used_len == 0 && made_len == 0;
+            self.holds_output = made_len == out.len();
             self.packed.use_up(used_len);
             match status {
-                Ok(Status::StreamEnd) => self.in_member = false,
-                Ok(_) if used_len == 0 && made_len == 0 => {
-                    self.failure = Some(self.packed.damage(Codec::Gzip, "it makes no progress"));
-                }
+                Ok(Status::StreamEnd) => (self.in_member, self.holds_output) = (false, false),
+                Ok(_) if stuck => self.failure = Some(self.packed.damage(Codec::Gzip, "it makes no progress")),
                 Ok(_) => {}
                 Err(error) => self.failure = Some(self.packed.damage(Codec::Gzip, error.to_string())),
             }
             if made_len > 0 {
-                return Ok(made_len.min(out.len()));
+                return Ok(made_len);
             }
         }
     }
@@ -223,113 +188,12 @@ impl Zstd {
     }
 }
 
-/// An lz4 file: frames one after the other, skippable ones among them.
-pub(super) struct Lz4 {
-    decoder: FrameDecoder<Lz4Input>,
-    in_frame: bool,
-}
-
-impl Lz4 {
-    fn new(packed: Packed) -> Self {
-        Self { decoder: FrameDecoder::new(Lz4Input { packed, ended: false, failure: None }), in_frame: false }
-    }
-
-    fn read(&mut self, out: &mut [u8]) -> Result<usize, ReadError> {
-        loop {
-            if !self.in_frame && !self.next_frame()? {
-                return Ok(0);
-            }
-            let result = self.decoder.read(out);
-            let input = self.decoder.get_mut();
-            if let Some(failure) = input.failure.take() {
-                return Err(failure);
-            }
-            match result {
-                // the decoder takes an end between two blocks for the end of the frame
-                Ok(0) | Err(_) if input.ended => return Err(input.packed.damage(Codec::Lz4, CUT)),
-                Ok(0) => self.in_frame = false,
-                Ok(made_len) => return Ok(made_len),
-                Err(error) => return Err(input.packed.damage(Codec::Lz4, error.to_string())),
-            }
-        }
-    }
-
-    /// Goes to the next frame with data; false at the end of the file.
-    fn next_frame(&mut self) -> Result<bool, ReadError> {
-        let packed = &mut self.decoder.get_mut().packed;
-        loop {
-            // A magic number cut by the end of a block reads as an ordinary frame, for which the decoder has its words.
-            let unused = packed.unused_patiently()?;
-            if unused.is_empty() {
-                return Ok(false);
-            }
-            let Some(&[0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d]) = unused.first_chunk::<8>() else {
-                self.in_frame = true;
-                return Ok(true);
-            };
-            packed.use_up(8);
-            packed.skip(u64::from(u32::from_le_bytes([a, b, c, d])))?;
-        }
-    }
-}
-
-impl Packed {
-    /// As [`Packed::unused`], for a decoder that cannot be interrupted: waits until there is something, or the stop.
-    fn unused_patiently(&mut self) -> Result<&[u8], ReadError> {
-        while let Err(error) = self.unused() {
-            if !matches!(error, ReadError::Idle) {
-                return Err(error);
-            }
-        }
-        Ok(&self.block[self.start..self.end])
-    }
-
-    fn skip(&mut self, skipped_len: u64) -> Result<(), ReadError> {
-        let mut left = skipped_len;
-        while left > 0 {
-            let unused_len = self.unused_patiently()?.len();
-            if unused_len == 0 {
-                return Err(self.damage(Codec::Lz4, CUT));
-            }
-            let used_len = unused_len.min(usize::try_from(left).unwrap_or(usize::MAX));
-            self.use_up(used_len);
-            left -= used_len as u64;
-        }
-        Ok(())
-    }
-}
-
-/// What the lz4 decoder reads from. It keeps the reason for a failure, which [`io::Error`] would blur.
-struct Lz4Input {
-    packed: Packed,
-    ended: bool,
-    failure: Option<ReadError>,
-}
-
-impl Read for Lz4Input {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match self.packed.unused_patiently() {
-            Ok(unused) => {
-                let read_len = unused.len().min(out.len());
-                out[..read_len].copy_from_slice(&unused[..read_len]);
-                self.packed.use_up(read_len);
-                self.ended |= read_len == 0 && !out.is_empty();
-                Ok(read_len)
-            }
-            Err(failure) => {
-                self.failure = Some(failure);
-                // no kind that makes the caller try again
-                Err(io::ErrorKind::Other.into())
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
     use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
+    use proptest::prelude::*;
 
     use super::super::testing::{Chopped, pcap_file, read, read_from};
     use super::*;
@@ -388,6 +252,7 @@ mod tests {
             } else {
                 let packed = [pack(codec, one), skippable.clone(), pack(codec, two), skippable.clone()].concat();
                 assert_eq!(read(&packed), want, "{codec} with skippable frames");
+                assert_eq!(read_from(Chopped::new(&packed, 1, true)), want, "{codec} with skippable frames, in pieces");
             }
         }
         assert_eq!(read(&[skippable, pack(Codec::Zstd, &plain)].concat()), want, "as pzstd writes it");
@@ -434,6 +299,46 @@ mod tests {
             let twice = read(&pack(codec, &pack(Codec::Gzip, &long_file())));
             let fault = "no capture (pcap or pcapng): it is gzip data inside compressed data";
             assert_eq!(twice.fault.as_deref(), Some(fault), "{codec}");
+        }
+    }
+
+    #[test]
+    fn a_cut_trailer_costs_no_packet() {
+        let plain = long_file();
+        for codec in [Codec::Gzip, Codec::Lz4] {
+            let packed = pack(codec, &plain);
+            for cut_len in 1..=4 {
+                let outcome = read(&packed[..packed.len() - cut_len]);
+                assert_eq!(outcome.frames.len(), 20_000, "{codec} {cut_len}");
+                assert!(outcome.fault.is_some(), "{codec} {cut_len}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn mutated_data_are_read_to_their_end(
+            which in 0..3_usize,
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let plain = pcap_file(&(0..5_000_u32).map(|i| i.wrapping_mul(2_654_435_761)).collect::<Vec<_>>());
+            let mut packed = pack(CODECS[which], &plain);
+            for (at, byte) in changes {
+                // half of them where the headers are
+                let range = if byte.is_multiple_of(2) { packed.len() } else { packed.len().min(64) };
+                let at = at.index(range);
+                packed[at] = byte;
+            }
+            packed.truncate(packed.len() - cut.index(packed.len()) / 8);
+            let whole = read(&packed);
+            prop_assert!(whole.frames.iter().all(|frame| frame.4.len() <= frame.1 as usize));
+            let chopped = read_from(Chopped::new(&packed, 4_096, false));
+            prop_assert_eq!(&chopped.fault, &whole.fault);
+            // without the debug text of 5,000 packets
+            let first = chopped.frames.iter().zip(&whole.frames).position(|(a, b)| a != b);
+            prop_assert_eq!((chopped.frames.len(), first), (whole.frames.len(), None));
         }
     }
 }

@@ -69,11 +69,21 @@ pub(super) fn identify(first: &[u8]) -> Foreign {
         return Foreign::Known(what);
     }
     match printable(first) {
-        Some(text) if text.trim_start().starts_with(['{', '[']) => Foreign::Known("it is JSON"),
+        Some(text) if is_json(text) => Foreign::Known("it is JSON"),
         Some(text) if text.trim_start().starts_with('<') => Foreign::Known("it is XML or HTML"),
         Some(text) => Foreign::Text(text.chars().take(QUOTED_CHARS).collect()),
         None => Foreign::Bytes(first.iter().copied().take(8).collect()),
     }
+}
+
+/// Whether a text begins as JSON does, and not as an INI file with its `[section]`.
+fn is_json(text: &str) -> bool {
+    let text = text.trim_start();
+    let elements = text.strip_prefix('[').map(str::trim_start);
+    text.starts_with('{')
+        || elements.is_some_and(|rest| {
+            rest.starts_with(['{', '[', '"', ']', '-']) || rest.starts_with(|c: char| c.is_ascii_digit())
+        })
 }
 
 /// The text that `first` is, if it is one. Its last character may be cut.
@@ -95,11 +105,13 @@ mod tests {
     fn says_what_it_is_instead() {
         let mut tar = vec![0; 512];
         tar[257..262].copy_from_slice(b"ustar");
-        let cases: [(&[u8], &str); 10] = [
+        let cases: [(&[u8], &str); 12] = [
             (b"\x7fELF\x02\x01\x01", "it is an ELF program or library"),
             (b"snoop\0\0\0\0\0\0\x02", "it is a snoop file (RFC 1761)"),
             (&tar, "it is a tar archive; unpack it first"),
             (b" {\"a\": 1}\n", "it is JSON"),
+            (b"[ {\"a\": 1} ]", "it is JSON"),
+            (b"[user]\n", "it is text: \"[user]\\n\""),
             (b"<!doctype html>", "it is XML or HTML"),
             (b"id,bytes\n1,2\n", "it is text: \"id,bytes\\n1,2\\n\""),
             ("Zeit: 12 µ".as_bytes().split_last().map_or(&[], |(_, cut)| cut), "it is text: \"Zeit: 12 \""),

@@ -97,7 +97,7 @@ impl Files {
     ///
     /// # Errors
     /// As [`Source::read`].
-    pub fn next(&mut self) -> Result<Next<'_>, SourceError> {
+    pub fn next_packet(&mut self) -> Result<Next<'_>, SourceError> {
         match self.step()? {
             Step::Packet => Ok(self.current.as_ref().map_or(Next::End, |(_, reader)| Next::Frame(reader.frame()))),
             Step::Idle => Ok(Next::Idle),

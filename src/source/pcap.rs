@@ -99,36 +99,41 @@ impl Pcap {
     /// The file ends within a record, or the record cannot be one; its offset is that of the record's header.
     #[inline(always)]
     pub fn advance(&mut self) -> Result<Step, Fault> {
+        // almost always; what else there is stays out of the way
+        if self.advance_in_memory() { Ok(Step::Packet) } else { self.advance_by_reading() }
+    }
+
+    /// Goes to the next packet if it is sound and in memory.
+    #[inline(always)]
+    fn advance_in_memory(&mut self) -> bool {
+        let Some(header) = self.header() else { return false };
+        let header_len = self.magic.record_header_len;
+        let record_len = header_len + index(header.captured_len);
+        if header.captured_len > self.limit || self.stream.unread().len() < record_len {
+            return false;
+        }
+        // A captured length beyond the wire's makes no sense; tshark cuts it as well.
+        let data_len = index(header.captured_len.min(header.wire_len));
+        self.record.ts = header.ts;
+        self.record.wire_len = header.wire_len;
+        self.record.data = self.stream.span(header_len, data_len);
+        self.stream.consume(record_len);
+        self.records += 1;
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn advance_by_reading(&mut self) -> Result<Step, Fault> {
         loop {
-            let unread = self.stream.unread();
-            let header_len = self.magic.record_header_len;
-            let mut needed_len = header_len;
-            let mut captured_len = 0;
-            if let Some(header) = unread.first_chunk::<16>().filter(|_| unread.len() >= header_len) {
-                let record = self.read_header(header);
-                captured_len = record.captured_len;
-                if captured_len > self.limit {
-                    let claimed = captured_len;
-                    return Err(self.damage(Damage::LongRecord {
-                        record: self.records + 1,
-                        claimed,
-                        limit: self.limit,
-                    }));
-                }
-                needed_len += index(captured_len);
-                if unread.len() >= needed_len {
-                    // A captured length beyond the wire's makes no sense; tshark cuts it as well.
-                    let data_len = index(captured_len.min(record.wire_len));
-                    self.record.ts = record.ts;
-                    self.record.wire_len = record.wire_len;
-                    self.record.data = self.stream.span(header_len, data_len);
-                    self.stream.consume(needed_len);
-                    self.records += 1;
-                    return Ok(Step::Packet);
-                }
+            let captured_len = self.header().map_or(0, |header| header.captured_len);
+            if captured_len > self.limit {
+                let record = self.records + 1;
+                return Err(self.damage(Damage::LongRecord { record, claimed: captured_len, limit: self.limit }));
             }
-            match self.stream.fill(needed_len)? {
-                Fill::Ready => {}
+            match self.stream.fill(self.magic.record_header_len + index(captured_len))? {
+                Fill::Ready if self.advance_in_memory() => return Ok(Step::Packet),
+                Fill::Ready => {} // that was the header
                 Fill::Idle => return Ok(Step::Idle),
                 Fill::Stopped | Fill::End(0) => return Ok(Step::End),
                 Fill::End(left) => return Err(self.cut(left, captured_len)),
@@ -148,8 +153,11 @@ impl Pcap {
         self.stream.slice(self.record.data)
     }
 
+    /// The header of the next record, if it is in memory.
     #[inline(always)]
-    fn read_header(&self, header: &[u8; 16]) -> RecordHeader {
+    fn header(&self) -> Option<RecordHeader> {
+        let unread = self.stream.unread();
+        let header = unread.first_chunk::<16>().filter(|_| unread.len() >= self.magic.record_header_len)?;
         let order = self.magic.order;
         let (seconds, fraction) = (order.u32_at(header, 0), order.u32_at(header, 4));
         let (first, second) = (order.u32_at(header, 8), order.u32_at(header, 12));
@@ -160,7 +168,7 @@ impl Pcap {
         };
         // at most 2^32 seconds and 2^32 microseconds: far from the end of the range
         let nanos = i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * i64::from(self.magic.fraction_nanos);
-        RecordHeader { ts: Timestamp::from_nanos(nanos), captured_len, wire_len }
+        Some(RecordHeader { ts: Timestamp::from_nanos(nanos), captured_len, wire_len })
     }
 
     #[cold]

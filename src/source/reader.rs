@@ -19,16 +19,22 @@ pub(super) struct Reader {
     stage: Stage,
 }
 
-/// How much is known of an input.
+/// What an input is, as far as that is known.
 enum Stage {
+    /// A pcap file.
+    Pcap(Box<Pcap>),
+    /// A pcapng file.
+    PcapNg(Box<PcapNg>),
+    /// Nobody knows, or cares any more.
+    Unknown(Unknown),
+}
+
+/// How much is known of an input whose container is not.
+enum Unknown {
     /// Nothing: its first bytes, as far as they came.
     Opened { input: Input, first: Vec<u8> },
     /// Its compression.
     Unpacked(Box<Stream>),
-    /// Everything.
-    Pcap(Box<Pcap>),
-    /// Everything.
-    PcapNg(Box<PcapNg>),
     /// It is not read any more.
     Closed,
 }
@@ -36,7 +42,7 @@ enum Stage {
 impl Reader {
     /// A reader of `input`, in blocks of `block_len` bytes. Nothing is read yet.
     pub fn new(name: String, input: Input, block_len: usize) -> Self {
-        Self { name, block_len, stage: Stage::Opened { input, first: Vec::new() } }
+        Self { name, block_len, stage: Stage::Unknown(Unknown::Opened { input, first: Vec::new() }) }
     }
 
     /// Whether it turned out to be a capture.
@@ -54,8 +60,8 @@ impl Reader {
             match &mut self.stage {
                 Stage::Pcap(pcap) => return pcap.advance(),
                 Stage::PcapNg(pcapng) => return pcapng.advance(interfaces),
-                Stage::Closed => return Ok(Step::End),
-                Stage::Opened { .. } | Stage::Unpacked(_) => {
+                Stage::Unknown(Unknown::Closed) => return Ok(Step::End),
+                Stage::Unknown(_) => {
                     if let Some(step) = self.recognise(interfaces)? {
                         return Ok(step);
                     }
@@ -70,7 +76,7 @@ impl Reader {
         match &self.stage {
             Stage::Pcap(pcap) => pcap.record().ts,
             Stage::PcapNg(pcapng) => pcapng.record().ts,
-            Stage::Opened { .. } | Stage::Unpacked(_) | Stage::Closed => Record::NONE.ts,
+            Stage::Unknown(_) => Record::NONE.ts,
         }
     }
 
@@ -87,17 +93,17 @@ impl Reader {
         match &self.stage {
             Stage::Pcap(pcap) => (pcap.record(), pcap.data()),
             Stage::PcapNg(pcapng) => (pcapng.record(), pcapng.data()),
-            Stage::Opened { .. } | Stage::Unpacked(_) | Stage::Closed => (&Record::NONE, &[]),
+            Stage::Unknown(_) => (&Record::NONE, &[]),
         }
     }
 
     /// Takes one step towards knowing what the input is; tells what to say when that has to wait.
     #[cold]
     fn recognise(&mut self, interfaces: &mut Vec<Interface>) -> Result<Option<Step>, Fault> {
-        match std::mem::replace(&mut self.stage, Stage::Closed) {
-            Stage::Opened { mut input, mut first } => {
+        match std::mem::replace(&mut self.stage, Stage::Unknown(Unknown::Closed)) {
+            Stage::Unknown(Unknown::Opened { mut input, mut first }) => {
                 if let Some(step) = read_magic(&mut input, &mut first)? {
-                    self.stage = Stage::Opened { input, first };
+                    self.stage = Stage::Unknown(Unknown::Opened { input, first });
                     return Ok(Some(step));
                 }
                 let codec = first.first_chunk().and_then(|magic| compressed::recognise(*magic));
@@ -109,10 +115,10 @@ impl Reader {
                         Stream::new(bytes, &[], self.block_len)
                     }
                 };
-                self.stage = Stage::Unpacked(Box::new(stream));
+                self.stage = Stage::Unknown(Unknown::Unpacked(Box::new(stream)));
                 Ok(None)
             }
-            Stage::Unpacked(stream) => self.recognise_container(stream, interfaces),
+            Stage::Unknown(Unknown::Unpacked(stream)) => self.recognise_container(stream, interfaces),
             other => {
                 self.stage = other;
                 Ok(None)
@@ -130,7 +136,7 @@ impl Reader {
             Fill::End(0) => return Err(Fault::Empty),
             Fill::Stopped => return Ok(Some(Step::End)),
             Fill::Idle => {
-                self.stage = Stage::Unpacked(stream);
+                self.stage = Stage::Unknown(Unknown::Unpacked(stream));
                 return Ok(Some(Step::Idle));
             }
         }
@@ -144,7 +150,7 @@ impl Reader {
         match (stream.fill(needed_len)?, magic) {
             (Fill::Stopped, _) => Ok(Some(Step::End)),
             (Fill::Idle, Some(_)) => {
-                self.stage = Stage::Unpacked(stream);
+                self.stage = Stage::Unknown(Unknown::Unpacked(stream));
                 Ok(Some(Step::Idle))
             }
             (Fill::Ready, Some(magic)) => {

@@ -1,61 +1,123 @@
-use portlabel::decode::decode;
-use portlabel::engine::*;
-use portlabel::source::{Files, Next, Source};
+//! Each stage of the packet path alone, and the whole, on fixtures: nanoseconds and packets a second.
+//!
+//! `cargo bench --bench stages`. Fixtures are small and stay in the cache: what this shows is the work, not the waiting
+//! for memory; for that see `ratio`.
+
+use std::hint::black_box;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::Arc;
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use portlabel::decode::{Observation, decode};
+use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
+use portlabel::flow::Limits;
+use portlabel::services::Registry;
+use portlabel::snapshot::{Snapshot, SourceInfo, SourceKind};
+use portlabel::source::{Files, Frame, Pause, Source as _};
+
+/// A mix, many short flows, large frames cut short, and link types that change from packet to packet.
+const FIXTURES: [&str; 4] = ["office", "scan", "snaplen", "mixed-links"];
+
 fn main() {
-    let path: PathBuf = std::env::var_os("CAP").unwrap().into();
-    for _ in 0..3 {
-        let t = Instant::now();
-        let mut f = Files::open(std::slice::from_ref(&path), Default::default());
-        let (mut n, mut b) = (0u64, 0u64);
-        f.read(&mut |fr, _| {
-            n += 1;
-            b += u64::from(fr.wire_len);
-            std::ops::ControlFlow::Continue(())
-        })
-        .unwrap();
-        println!("walk {:.1} ns ({b})", t.elapsed().as_nanos() as f64 / n as f64);
-        let t = Instant::now();
-        let mut f = Files::open(std::slice::from_ref(&path), Default::default());
-        let (mut n, mut b) = (0u64, 0u64);
-        let mut v = Vec::with_capacity(1024);
-        f.read(&mut |fr, _| {
-            n += 1;
-            v.push(decode(fr));
-            if v.len() == 1024 {
-                b += v[7].wire_len as u64;
-                v.clear();
-            }
-            std::ops::ControlFlow::Continue(())
-        })
-        .unwrap();
-        println!("walk+decode {:.1} ns ({b})", t.elapsed().as_nanos() as f64 / n as f64);
-    }
-    let mut f = Files::open(std::slice::from_ref(&path), Default::default());
-    let mut v = Vec::new();
-    while let Next::Frame(fr) = f.next().unwrap() {
-        v.push(decode(&fr));
-        if v.len() == 4_000_000 {
-            break;
+    divan::main();
+}
+
+fn capture(fixture: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(fixture);
+    let files = ["capture.pcap", "capture.pcapng"].map(|name| folder.join(name));
+    files.into_iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{}: no capture", folder.display()))
+}
+
+/// Passes each frame of a fixture on; returns how many there are.
+fn walk(fixture: &str, mut take: impl FnMut(&Frame<'_>)) -> u64 {
+    let mut files = Files::open(&[capture(fixture)], Arc::default());
+    let mut packets = 0;
+    let read = files.read(&mut |frame, _| {
+        packets += 1;
+        take(frame);
+        ControlFlow::Continue(())
+    });
+    assert!(matches!(read, Ok(Pause::End)) && packets > 0, "{fixture}: {read:?}");
+    packets
+}
+
+fn observations(fixture: &str) -> Vec<Observation> {
+    let mut packets = Vec::new();
+    walk(fixture, |frame| packets.push(decode(frame)));
+    packets
+}
+
+fn engine() -> Engine {
+    let source = SourceInfo { kind: SourceKind::File, names: Vec::new(), host: None, filter: None };
+    let config = EngineConfig { limits: Limits::default(), interval: None, flow_records: false };
+    Engine::new(config, source.into(), Registry::builtin())
+}
+
+fn snapshot(packets: &[Observation]) -> Arc<Snapshot> {
+    let mut engine = engine();
+    engine.ingest(packets);
+    engine.finish(RunEnd::Complete);
+    let snapshot = engine.drain_events().find_map(|event| match event {
+        Event::Snapshot(snapshot) => Some(snapshot),
+        Event::Flow(_) => None,
+    });
+    snapshot.expect("a final snapshot")
+}
+
+/// Opening the file and walking its records.
+#[divan::bench(args = FIXTURES)]
+fn source(bencher: Bencher, fixture: &str) {
+    let packets = walk(fixture, |_| ());
+    bencher.counter(ItemsCount::new(packets)).bench(|| walk(fixture, |frame| drop(black_box(frame.ts))));
+}
+
+/// Link, network and transport headers of every frame.
+#[divan::bench(name = "decode", args = FIXTURES)]
+fn decode_frames(bencher: Bencher, fixture: &str) {
+    let mut frames = Vec::new();
+    walk(fixture, |frame| frames.push((frame.ts, frame.wire_len, frame.link, frame.data.to_vec())));
+    bencher.counter(ItemsCount::new(frames.len())).bench(|| {
+        for (ts, wire_len, link, data) in &frames {
+            let frame = Frame { ts: *ts, wire_len: *wire_len, link: *link, interface: 0, data };
+            black_box(decode(&frame));
         }
-    }
-    for _ in 0..3 {
-        let src = portlabel::snapshot::SourceInfo {
-            kind: portlabel::snapshot::SourceKind::File,
-            names: vec![],
-            host: None,
-            filter: None,
-        };
-        let mut e = Engine::new(
-            EngineConfig { limits: Default::default(), interval: None, flow_records: false },
-            src.into(),
-            portlabel::services::Registry::builtin(),
-        );
-        let t = Instant::now();
-        for c in v.chunks(1024) {
-            e.ingest(c);
+    });
+}
+
+/// Flows, labels and statistics of every packet, in an engine that has seen nothing yet.
+#[divan::bench(args = FIXTURES)]
+fn ingest(bencher: Bencher, fixture: &str) {
+    let packets = observations(fixture);
+    bencher
+        .counter(ItemsCount::new(packets.len()))
+        .with_inputs(engine)
+        .bench_local_refs(|engine| engine.ingest(&packets));
+}
+
+/// The label of every packet, as if each were a flow's first.
+#[divan::bench(args = FIXTURES)]
+fn label(bencher: Bencher, fixture: &str) {
+    let registry = Registry::builtin();
+    let segments: Vec<_> = observations(fixture).into_iter().filter_map(|packet| packet.outcome.ok()).collect();
+    bencher.counter(ItemsCount::new(segments.len())).bench(|| {
+        for segment in &segments {
+            black_box(registry.label(segment));
         }
-        println!("ingest {:.1} ns", t.elapsed().as_nanos() as f64 / v.len() as f64);
-    }
+    });
+}
+
+/// The final snapshot as JSON.
+#[divan::bench(args = FIXTURES)]
+fn json(bencher: Bencher, fixture: &str) {
+    let snapshot = snapshot(&observations(fixture));
+    bencher.bench(|| serde_json::to_vec(snapshot.as_ref()));
+}
+
+/// Everything, from opening the file to the snapshot.
+#[divan::bench(args = FIXTURES)]
+fn whole(bencher: Bencher, fixture: &str) {
+    let packets = walk(fixture, |_| ());
+    bencher.counter(ItemsCount::new(packets)).bench(|| snapshot(&observations(fixture)));
 }

@@ -17,7 +17,7 @@ struct Told {
 fn run(files: &mut Files) -> Told {
     let mut told = Told::default();
     loop {
-        let (seconds, interface) = match files.next() {
+        let (seconds, interface) = match files.next_packet() {
             Ok(Next::Frame(frame)) => (frame.ts.as_nanos() / 1_000_000_000, frame.interface as usize),
             Ok(Next::Idle) => continue,
             Ok(Next::End) => return told,
@@ -167,7 +167,7 @@ fn a_fifo_is_merged_with_a_file() {
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).expect("a FIFO");
     let mut files = open(&[&file, &fifo]);
-    assert!(matches!(files.next(), Ok(Next::Idle)), "nobody knows what comes first");
+    assert!(matches!(files.next_packet(), Ok(Next::Idle)), "nobody knows what comes first");
     let mut writer = fs::File::options().write(true).open(&fifo).expect("a reader");
     writer.write_all(&pcap_file(&[2, 4])).expect("room in the pipe");
     drop(writer);
@@ -181,7 +181,7 @@ fn a_stop_ends_in_order() {
     fs::write(&path, pcap_file(&(0..100_000).collect::<Vec<_>>())).expect("room");
     let stop = Arc::new(AtomicBool::new(false));
     let mut files = Files::open(&[path], Arc::clone(&stop));
-    assert!(matches!(files.next(), Ok(Next::Frame(_))));
+    assert!(matches!(files.next_packet(), Ok(Next::Frame(_))));
     stop.store(true, Ordering::Relaxed);
     let told = run(&mut files);
     assert_eq!(told.errors, []);
