@@ -174,7 +174,9 @@ impl Args {
             Some(path) => Some(filter_from(&path).map_err(|error| usage(ErrorKind::Io, error))?),
             None => self.filter,
         };
-        let conflict = output::conflict(&self.output).or_else(|| output::overwrites_input(&self.output, &inputs));
+        let conflict = output::conflict(&self.output)
+            .or_else(|| output::overwrites_input(&self.output, &inputs))
+            .or_else(|| save_conflict(self.write.as_deref()?, &inputs, &self.output));
         if let Some(conflict) = conflict {
             return Err(usage(ErrorKind::ArgumentConflict, conflict));
         }
@@ -221,6 +223,22 @@ fn limits(idle: Option<Duration>, active: Option<Duration>, max_flows: u32) -> L
         active: active.and_then(unless_zero),
         max_flows: max_flows as usize,
     }
+}
+
+/// What is wrong when the packets read would be saved over an input, among the captures of a folder that is read, or to
+/// where an output goes.
+fn save_conflict(save: &Path, inputs: &[PathBuf], outputs: &[Spec]) -> Option<String> {
+    let folder = save.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // not there yet, or not to be found: then nothing is at stake
+    let folder = fs::canonicalize(folder).ok()?;
+    let place = fs::canonicalize(save).unwrap_or_else(|_| folder.join(save.file_name().unwrap_or_default()));
+    let is_place = |path: &Path| fs::canonicalize(path).is_ok_and(|path| path == place);
+    let is_output =
+        |spec: &Spec| matches!(&spec.destination, Destination::Path(path) if *path == save || is_place(path));
+    if inputs.iter().any(|input| is_place(input) || fs::canonicalize(input).is_ok_and(|input| input == folder)) {
+        return Some(format!("{} would be an input itself; save to another place", save.display()));
+    }
+    outputs.iter().any(is_output).then(|| format!("an output goes to {} too; save to another file", save.display()))
 }
 
 /// The expression in a file, as tcpdump reads it: comment lines start with '#'.
