@@ -7,7 +7,7 @@ use portlabel::decode::decode;
 use portlabel::engine::{EngineConfig, Event};
 use portlabel::flow::Limits;
 use portlabel::snapshot::{COLUMNS, ColumnKind, ServiceRow, Snapshot, Summary, Value};
-use portlabel::units::Transport;
+use portlabel::units::{Timestamp, Transport};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -257,8 +257,8 @@ proptest! {
         let last = final_snapshot(&events);
         prop_assert_eq!(last.packets, frames.len() as u64);
         prop_assert_eq!(last.wire_bytes, frames.iter().map(|frame| u64::from(frame.wire_len)).sum::<u64>());
-        prop_assert_eq!(last.first_ts.map(|ts| ts.as_nanos()), frames.iter().map(|frame| frame.ts_nanos).min());
-        prop_assert_eq!(last.last_ts.map(|ts| ts.as_nanos()), frames.iter().map(|frame| frame.ts_nanos).max());
+        prop_assert_eq!(last.first_ts.map(Timestamp::as_nanos), frames.iter().map(|frame| frame.ts_nanos).min());
+        prop_assert_eq!(last.last_ts.map(Timestamp::as_nanos), frames.iter().map(|frame| frame.ts_nanos).max());
         let with_ports = frames.iter().filter(|frame| decode(&frame.frame()).outcome.is_ok()).count() as u64;
         prop_assert_eq!(last.services.iter().map(|row| row.packets).sum::<u64>(), with_ports);
         // eviction, idle and active timeouts cut flows up, and lose nothing

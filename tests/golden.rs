@@ -23,7 +23,9 @@ fn differing_lines(want: &str, got: &str) -> String {
     let (want, got): (Vec<_>, Vec<_>) = (want.lines().collect(), got.lines().collect());
     let line = |lines: &[&str], at: usize| lines.get(at).copied().unwrap_or("(none)").to_owned();
     let differing = (0..want.len().max(got.len())).filter(|at| want.get(*at) != got.get(*at)).take(20);
-    differing.map(|at| format!("  line {}:\n  - {}\n  + {}\n", at + 1, line(&want, at), line(&got, at))).collect()
+    let shown: Vec<_> =
+        differing.map(|at| format!("  line {}:\n  - {}\n  + {}\n", at + 1, line(&want, at), line(&got, at))).collect();
+    shown.concat()
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn read(path: &Path) -> (Vec<Owned>, Vec<SourceError>) {
     let mut files = Files::open(&[path.to_owned()], Arc::default());
     let (mut frames, mut errors) = (Vec::new(), Vec::new());
     loop {
-        match files.next() {
+        match files.next_packet() {
             Ok(Next::Frame(frame)) => frames.push(Owned {
                 ts_nanos: frame.ts.as_nanos(),
                 wire_len: frame.wire_len,

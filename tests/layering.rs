@@ -65,7 +65,7 @@ fn is_in_module(path: &str, module: &str) -> bool {
 fn without_comments(text: &str) -> String {
     let code = |line: &str| {
         let starts = line.match_indices("//").map(|(at, _)| at);
-        let comment = starts.into_iter().find(|at| line[..*at].matches('"').count() % 2 == 0);
+        let comment = starts.into_iter().find(|at| line[..*at].matches('"').count().is_multiple_of(2));
         line[..comment.unwrap_or(line.len())].to_owned() + "\n"
     };
     text.lines().map(code).collect()

@@ -3,15 +3,19 @@
 //! What a file of `src/` promises for itself is tested in that file. Here stands what holds between files, and what users
 //! meet. Tests that need the corpus take its place from `PORTLABEL_CORPUS`, and say so when it is not set.
 
-// What several subjects stand on, without a test of its own: the cases of `fixtures/`, the binary as a process,
-// captures counted and taken apart without `source`, and frames made by hand.
+// What several subjects stand on: the cases of `fixtures/`, the binary as a process, captures counted and put together
+// without `source`, and frames made by hand.
 mod cases;
 mod frames;
 mod program;
 mod records;
 
+// The binary as users meet it: arguments, streams, signals, exit codes, messages.
+mod cli;
 // Laws of counting that hold for any packets: sums, directions, intervals, batches, reversed and translated traffic.
 mod conservation;
+// What only the corpus shows: hundreds of captures of others, of which none may crash, miscount or depend on threads.
+mod corpus;
 // BPF filters against tcpdump.
 mod filters;
 // Every fixture against its reviewed report, and against totals that were counted by others.
