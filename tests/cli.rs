@@ -64,7 +64,8 @@ fn wrong_usage_is_told() {
     let (dns, x) = (capture("dns"), folder.path().join("x"));
     let (to_x, to_dns) = (format!("json={}", x.display()), format!("json={dns}"));
     let save_to_x = ["-w", text(&x), "-o", &to_x, &dns];
-    let cases: [(&[&str], &str); 12] = [
+    fs::copy(&dns, folder.path().join("dns.pcap")).expect("room");
+    let cases: [(&[&str], &str); 13] = [
         (&[], "error: nothing to read: name a capture file, a folder of captures, or '-' for standard input"),
         (&["--no-such-flag", &dns], "unexpected argument '--no-such-flag'"),
         (&["-", "-"], "'-' is named twice: standard input can be read once"),
@@ -72,6 +73,7 @@ fn wrong_usage_is_told() {
         (&[&dns, "-o", "json", "-o", "table"], "two outputs go to standard output: json and table"),
         (&[&dns, "-o", &to_dns], "is an input; the output json would overwrite it"),
         (&[&dns, "-w", &dns], "would be an input itself"),
+        (&[text(folder.path()), "-w", text(&x)], "would be an input itself"),
         (&save_to_x, "an output goes to"),
         (&[&dns, "--interval", "0"], "an interval cannot be 0"),
         (&[&dns, "--idle-timeout", "5"], "expected a number with a unit"),
@@ -81,7 +83,8 @@ fn wrong_usage_is_told() {
     for (args, says) in cases {
         assert_refused(args, 2, says);
     }
-    assert!(!x.exists() && run(&[&dns]).code == Some(0));
+    assert!(!x.exists());
+    assert_eq!(fs::read(&dns).expect("it is there"), fs::read(folder.path().join("dns.pcap")).expect("it is there"));
 }
 
 #[test]
@@ -549,6 +552,7 @@ fn intervals_are_lines_that_add_up() {
             assert_eq!(last[key], all[key], "{name}: {key}");
         }
         assert_eq!(lines.iter().filter(|line| line["final"] == true).count(), 1);
+        assert_eq!(&report(&[&capture, "--interval", "1s"]), last, "{name}: json is the last one alone");
         let of_intervals: u64 = lines
             .iter()
             .flat_map(|line| line["services"].as_array().expect("rows"))

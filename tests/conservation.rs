@@ -1,6 +1,7 @@
 //! The counting law and its relatives, for any packets: hand-made ones whose flows recur, among garbage.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portlabel::decode::decode;
@@ -290,6 +291,11 @@ proptest! {
                 sum.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
             }
         }
+        // only what is older than something before it can be late
+        let earlier = |at: usize| frames[..at].iter().any(|before| before.ts_nanos > frames[at].ts_nanos);
+        let out_of_order = (0..frames.len()).filter(|at| earlier(*at)).count() as u64;
+        let late = |snapshot: &Arc<Snapshot>| snapshot.interval.as_ref().map_or(0, |interval| interval.late_packets);
+        prop_assert!(snapshots.iter().map(late).sum::<u64>() <= out_of_order);
         let last = snapshots.last().expect("a final snapshot");
         let want: BTreeMap<_, _> = last
             .services

@@ -56,6 +56,9 @@ fn totals_are_those_of_the_records_and_of_tshark() {
         let counted = [records.packets(), records.wire_bytes()];
         assert_eq!([&report["packets"], &report["wire_bytes"]].map(Value::as_u64), counted.map(Some), "{}", case.name);
         assert_eq!(totals_of_tshark(&case), counted, "{}", case.name);
+        let rows = ["services", "portless"].map(|rows| report[rows].as_array().expect("rows"));
+        let sum = |what: &str| rows.iter().copied().flatten().filter_map(|row| row[what].as_u64()).sum::<u64>();
+        assert_eq!([sum("packets"), sum("wire_bytes")], counted, "{}", case.name);
     }
 }
 
