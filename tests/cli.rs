@@ -455,8 +455,8 @@ fn bounds_end_the_run() {
 #[test]
 fn saved_packets_give_the_same_services() {
     let folder = folder();
-    let path = folder.path().join("saved.pcapng");
     for case in Case::all() {
+        let path = folder.path().join(&case.name);
         let capture = text(&case.capture);
         let want = report(&[capture, "-w", text(&path)]);
         assert_eq!(nameless(want.clone()), nameless(report(&[capture])), "{}", case.name);
@@ -469,6 +469,7 @@ fn saved_packets_give_the_same_services() {
         );
     }
     // what was filtered and bounded
+    let path = folder.path().join("filtered");
     let filtered = report(&[&capture("office"), "-f", "tcp", "-c", "20", "-w", text(&path)]);
     assert_eq!(filtered["services"], report(&[text(&path)])["services"]);
     if has("tshark", "saved files are not read by others") {
