@@ -225,18 +225,21 @@ fn limits(idle: Option<Duration>, active: Option<Duration>, max_flows: u32) -> L
     }
 }
 
-/// What is wrong when the packets read would be saved over an input, among the captures of a folder that is read, or to
-/// where an output goes.
+/// What is wrong when the packets read would be saved over an input, be it one of a folder, or to where an output goes.
 fn save_conflict(save: &Path, inputs: &[PathBuf], outputs: &[Spec]) -> Option<String> {
-    let folder = save.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // not there yet, or not to be found: then nothing is at stake
-    let folder = fs::canonicalize(folder).ok()?;
-    let place = fs::canonicalize(save).unwrap_or_else(|_| folder.join(save.file_name().unwrap_or_default()));
-    let is_place = |path: &Path| fs::canonicalize(path).is_ok_and(|path| path == place);
-    let is_output =
-        |spec: &Spec| matches!(&spec.destination, Destination::Path(path) if *path == save || is_place(path));
-    if inputs.iter().any(|input| is_place(input) || fs::canonicalize(input).is_ok_and(|input| input == folder)) {
-        return Some(format!("{} would be an input itself; save to another place", save.display()));
+    let is_same = |path: &Path| {
+        path == save || fs::canonicalize(path).is_ok_and(|path| fs::canonicalize(save).is_ok_and(|save| path == save))
+    };
+    let is_input = |input: &PathBuf| {
+        let place = fs::canonicalize(save).ok().zip(fs::canonicalize(input).ok());
+        place.is_some_and(|(place, input)| place.is_file() && (place == input || place.parent() == Some(&input)))
+    };
+    let is_output = |spec: &Spec| match &spec.destination {
+        Destination::Stdout => save.as_os_str() == "-",
+        Destination::Path(path) => is_same(path),
+    };
+    if inputs.iter().any(is_input) {
+        return Some(format!("{} is an input; saving would overwrite it", save.display()));
     }
     outputs.iter().any(is_output).then(|| format!("an output goes to {} too; save to another file", save.display()))
 }
