@@ -64,16 +64,18 @@ fn wrong_usage_is_told() {
     let (dns, x) = (capture("dns"), folder.path().join("x"));
     let (to_x, to_dns) = (format!("json={}", x.display()), format!("json={dns}"));
     let save_to_x = ["-w", text(&x), "-o", &to_x, &dns];
-    fs::copy(&dns, folder.path().join("dns.pcap")).expect("room");
-    let cases: [(&[&str], &str); 13] = [
+    let copy = folder.path().join("dns.pcap");
+    fs::copy(&dns, &copy).expect("room");
+    let cases: [(&[&str], &str); 14] = [
         (&[], "error: nothing to read: name a capture file, a folder of captures, or '-' for standard input"),
         (&["--no-such-flag", &dns], "unexpected argument '--no-such-flag'"),
         (&["-", "-"], "'-' is named twice: standard input can be read once"),
         (&[&dns, "-o", "xml"], "'xml' is no format"),
         (&[&dns, "-o", "json", "-o", "table"], "two outputs go to standard output: json and table"),
         (&[&dns, "-o", &to_dns], "is an input; the output json would overwrite it"),
-        (&[&dns, "-w", &dns], "would be an input itself"),
-        (&[text(folder.path()), "-w", text(&x)], "would be an input itself"),
+        (&[&dns, "-w", &dns], "is an input; saving would overwrite it"),
+        (&[text(folder.path()), "-w", text(&copy)], "is an input; saving would overwrite it"),
+        (&[&dns, "-w", "-"], "an output goes to - too"),
         (&save_to_x, "an output goes to"),
         (&[&dns, "--interval", "0"], "an interval cannot be 0"),
         (&[&dns, "--idle-timeout", "5"], "expected a number with a unit"),
@@ -84,7 +86,7 @@ fn wrong_usage_is_told() {
         assert_refused(args, 2, says);
     }
     assert!(!x.exists());
-    assert_eq!(fs::read(&dns).expect("it is there"), fs::read(folder.path().join("dns.pcap")).expect("it is there"));
+    assert_eq!(fs::read(&dns).expect("it is there"), fs::read(&copy).expect("it is there"));
 }
 
 #[test]
@@ -149,6 +151,23 @@ fn a_folder_means_the_captures_in_it() {
     assert_eq!(nameless(ran.json()), nameless(report(&[&capture("dns"), &capture("http")])));
     let quiet = run(&[text(folder.path()), "-o", "json", "-q"]);
     assert_eq!((quiet.code, quiet.stderr.as_str(), quiet.stdout), (Some(0), "", ran.stdout));
+}
+
+#[test]
+fn what_is_written_into_a_folder_that_is_read_is_not_read() {
+    let folder = folder();
+    fs::copy(capture("dns"), folder.path().join("dns.pcap")).expect("room");
+    let [json, flows] = ["json", "flows"].map(|format| format!("{format}={}/{format}", folder.path().display()));
+    let saved = folder.path().join("saved");
+    let ran = run(&[text(folder.path()), "-o", &json, "-o", &flows, "-w", text(&saved)]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let report = fs::read_to_string(folder.path().join("json")).expect("written");
+    assert_eq!(count(&serde_json::from_str(&report).expect("JSON"), "/packets"), 32);
+    // the next time the report is there
+    fs::remove_file(&saved).expect("it is there");
+    let ran = run(&[text(folder.path()), "-o", &json]);
+    assert_eq!(ran.code, Some(0));
+    assert_eq!(ran.stderr.matches(": skipped, no capture: ").count(), 2, "{}", ran.stderr);
 }
 
 #[test]
@@ -297,6 +316,23 @@ fn a_fifo_that_stalls_is_reported_and_can_be_interrupted() {
     let last = reading.join().expect("a last line");
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(3), ""));
     assert_eq!((count(&last, "/packets"), &last["final"]), (3, &true.into()));
+    drop(writer);
+}
+
+#[test]
+fn an_interrupted_wait_is_a_report_of_nothing() {
+    let folder = folder();
+    let path = folder.path().join("fifo");
+    mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+    let mut command = portlabel();
+    command.arg(&path).args(["-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the program starts");
+    // waits until it reads
+    let writer = File::options().write(true).open(&path).expect("a FIFO");
+    signal(&child, Signal::INT);
+    let ended = end_of(child);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(3), ""));
+    assert_eq!((count(&ended.json(), "/packets"), &ended.json()["final"]), (0, &true.into()));
     drop(writer);
 }
 
