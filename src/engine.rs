@@ -1,14 +1,10 @@
 //! The one place where a packet is counted.
 
 use std::collections::VecDeque;
-use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decode::{Observation, Segment};
-use crate::flow::{
-    Advance, Counted, FlowKey, FlowTable, Limits, LookUp, Opening, Packet, PacketClock, Side, Slot, Turn,
-};
+use crate::flow::{Advance, Counted, FlowTable, Header, Keyer, Limits, Opening, Packet, PacketClock, Slot, Turn};
 use crate::services::{End, Registry};
 use crate::snapshot::{
     Drops, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Interval, SNAPSHOT_SCHEMA, Snapshot, SourceInfo, Traffic,
@@ -16,8 +12,8 @@ use crate::snapshot::{
 use crate::stats::{CellKey, Stats};
 use crate::units::{Timestamp, Transport};
 
-/// Packets whose flows are looked up together.
-const LOOK_AHEAD: usize = 64;
+/// Packets whose flows are asked for together.
+const LOOK_AHEAD: usize = 32;
 
 /// What an engine is asked for.
 #[derive(Clone, Debug)]
@@ -98,34 +94,38 @@ impl Engine {
         }
     }
 
+    /// What makes the packets that [`Engine::ingest`] takes; another thread may have a copy of it.
+    #[must_use]
+    pub fn keyer(&self) -> Keyer {
+        self.flows.keyer().clone()
+    }
+
     /// Counts packets, in their order. The result is the same as if each came alone; together they are faster, because
-    /// what is read from memory for some is asked for before any of them is counted.
-    pub fn ingest(&mut self, packets: &[Observation]) {
+    /// for each group memory is asked for ahead of its use: first the places in the index, then the flows.
+    pub fn ingest(&mut self, packets: &[Packet]) {
         for packets in packets.chunks(LOOK_AHEAD) {
-            let mut look_ups = [None; LOOK_AHEAD];
-            for (packet, look_up) in packets.iter().zip(&mut look_ups) {
-                *look_up = packet.outcome.as_ref().ok().map(|segment| self.flows.prepare(segment));
+            for packet in packets {
+                self.flows.prefetch_index(packet);
             }
-            let known = look_ups.iter().flatten();
-            black_box(known.clone().filter(|look_up| self.flows.visit_index(look_up)).count());
-            black_box(known.fold(0, |visited, look_up| visited ^ self.flows.visit_flow(look_up)));
-            for (packet, look_up) in packets.iter().zip(&look_ups) {
-                self.count(packet, look_up.as_ref());
+            for packet in packets {
+                self.flows.prefetch_flow(packet);
+            }
+            for packet in packets {
+                self.count(packet);
             }
         }
     }
 
     /// Counts a packet: to the totals, and to one of a service and a reason.
-    fn count(&mut self, packet: &Observation, look_up: Option<&LookUp>) {
+    fn count(&mut self, packet: &Packet) {
         self.advance(packet.ts);
         self.total += Traffic { packets: 1, wire_bytes: packet.wire_len.into() };
-        match &packet.outcome {
-            Ok(segment) => {
-                let look_up = look_up.copied().unwrap_or_else(|| self.flows.prepare(segment));
-                let counted = self.count_to_flow(segment, packet, &look_up);
-                self.stats.count(counted, packet.wire_len, segment.later_fragment);
+        match packet.outcome {
+            Ok(header) => {
+                let counted = self.count_to_flow(packet, header);
+                self.stats.count(counted, packet.wire_len, header.later_fragment);
             }
-            Err(reason) => self.stats.count_portless(*reason, packet.wire_len),
+            Err(reason) => self.stats.count_portless(reason, packet.wire_len),
         }
     }
 
@@ -184,20 +184,19 @@ impl Engine {
     }
 
     /// Counts a packet to its flow, which it may start.
-    fn count_to_flow(&mut self, segment: &Segment, packet: &Observation, look_up: &LookUp) -> Counted {
-        let (key, sender) = (look_up.key, look_up.sender);
+    fn count_to_flow(&mut self, packet: &Packet, header: Header) -> Counted {
         let age_nanos = self.clock.age_nanos();
-        let Some(slot) = self.flows.find(look_up) else {
+        let Some(slot) = self.flows.find(packet) else {
             if self.flows.is_full()
                 && let Some(slot) = self.flows.least_recent()
             {
                 self.report_end(slot, FlowEnd::Evicted);
                 self.flows.remove_oldest(slot);
             }
-            let opening = self.label(key, sender, segment, packet);
-            return self.flows.open(&opening, age_nanos);
+            let opening = self.label(packet, header);
+            return self.flows.open(packet, header, opening, age_nanos);
         };
-        match self.flows.turn(slot, segment, packet.ts) {
+        match self.flows.turn(slot, packet, header) {
             Turn::Same => {}
             Turn::Cut => {
                 self.report_record(slot, FlowEnd::Active);
@@ -205,26 +204,26 @@ impl Engine {
             }
             Turn::Over(end) => {
                 self.report_end(slot, end);
-                let opening = self.label(key, sender, segment, packet);
-                return self.flows.reopen(slot, &opening, age_nanos);
+                let opening = self.label(packet, header);
+                return self.flows.reopen(slot, packet, header, opening, age_nanos);
             }
         }
-        self.flows.count(slot, sender, segment, Packet { ts: packet.ts, age_nanos, wire_len: packet.wire_len })
+        self.flows.count(slot, packet, header, age_nanos)
     }
 
     /// Labels a flow by its first packet, once and for all.
-    fn label<'a>(&mut self, key: FlowKey, sender: Side, segment: &'a Segment, packet: &Observation) -> Opening<'a> {
-        let label = self.registry.label(segment);
+    fn label(&mut self, packet: &Packet, header: Header) -> Opening {
+        let segment = packet.segment(header);
+        let label = self.registry.label(&segment);
         let (server, port) = match label.server {
-            End::Src => (sender, segment.src_port),
-            End::Dst => (sender.other(), segment.dst_port),
+            End::Src => (header.sender, segment.src_port),
+            End::Dst => (header.sender.other(), segment.dst_port),
         };
-        let key_of_cell =
-            CellKey { transport: segment.transport, service: label.service, port, evidence: label.evidence };
-        let registry = &self.registry;
-        let cell = self.stats.cell(key_of_cell, |service| registry.name(service).into());
+        let (transport, registry) = (segment.transport, &self.registry);
+        let key = CellKey { transport, service: label.service, port, evidence: label.evidence };
+        let cell = self.stats.cell(key, |service| registry.name(service).into());
         self.stats.flow_started(cell);
-        Opening { key, server, sender, cell, segment, ts: packet.ts, wire_len: packet.wire_len }
+        Opening { server, cell }
     }
 
     fn report_end(&mut self, slot: Slot, end: FlowEnd) {
@@ -307,7 +306,7 @@ fn flag_letters(flags: u8) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{Handshake, Portless};
+    use crate::decode::{Handshake, Observation, Portless, Segment};
     use crate::snapshot::SourceKind;
     use crate::units::{AddressWords, IpVersion};
 
@@ -355,7 +354,9 @@ mod tests {
     }
 
     fn run(engine: &mut Engine, packets: &[Observation]) -> (Vec<FlowRecord>, Vec<Arc<Snapshot>>) {
-        engine.ingest(packets);
+        let keyer = engine.keyer();
+        let packets: Vec<_> = packets.iter().map(|packet| keyer.packet(packet)).collect();
+        engine.ingest(&packets);
         engine.finish(RunEnd::Complete);
         let (mut flows, mut snapshots) = (Vec::new(), Vec::new());
         for event in engine.drain_events() {
@@ -369,6 +370,7 @@ mod tests {
 
     #[test]
     fn flows_end_for_a_reason() {
+        use FlowEnd::{Active, Closed, Evicted, Final, Idle, Reopened, Reset};
         let minute = 60 * SECOND;
         let close = [
             tcp(0, 1, true, SYN),
@@ -380,7 +382,6 @@ mod tests {
         let with = |more: &[Observation]| [&close[..], more].concat();
         let udp = |nanos| packet(nanos, Transport::Udp, 1, true, 0);
         let limits = Limits { max_flows: 2, active: Some(Duration::from_secs(10)), ..Limits::default() };
-        use FlowEnd::{Active, Closed, Evicted, Final, Idle, Reopened, Reset};
         let cases = [
             ("open at the end", close[..3].to_vec(), vec![(Final, 3)]),
             ("closed", close.to_vec(), vec![(Closed, 5)]),
@@ -479,7 +480,9 @@ mod tests {
         assert_eq!(seen, [(5, 6, 0, 2, 2, 1, false), (8, 9, 1, 4, 2, 1, false), (9, 10, 0, 5, 1, 0, true)]);
         let whole = run(&mut engine(Limits::default(), None), &packets).1;
         let (mut with, without) = (snapshots[2].services.clone(), &whole[0].services);
-        with.iter_mut().for_each(|row| row.interval = None);
+        for row in &mut with {
+            row.interval = None;
+        }
         assert_eq!(&with, without, "totals are the same with intervals and without");
     }
 

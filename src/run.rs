@@ -15,8 +15,8 @@ use std::time::Duration;
 pub use delivery::{Delivery, Progress};
 pub use intake::{Bounds, Intake};
 
-use crate::decode::Observation;
 use crate::engine::{Engine, Event, RunEnd};
+use crate::flow::Packet;
 use crate::source::{FilterError, SaveError, Severity, Source, SourceError};
 use crate::units::LinkType;
 
@@ -78,7 +78,7 @@ pub fn say(message: &dyn std::fmt::Display) {
 
 /// From the reading thread to the counting one.
 enum Parcel {
-    Packets(Vec<Observation>),
+    Packets(Vec<Packet>),
     End(RunEnd),
 }
 
@@ -160,7 +160,7 @@ fn spawn<'scope>(scope: &'scope thread::Scope<'scope, '_>, name: &str, work: imp
 fn read<S: Source>(
     intake: &mut Intake<S>,
     full: &SyncSender<Parcel>,
-    to_fill: &Receiver<Vec<Observation>>,
+    to_fill: &Receiver<Vec<Packet>>,
     notices: &SyncSender<Report>,
     stop: &AtomicBool,
 ) {
@@ -181,7 +181,7 @@ fn read<S: Source>(
 fn count(
     engine: &mut Engine,
     to_count: &Receiver<Parcel>,
-    empty: &SyncSender<Vec<Observation>>,
+    empty: &SyncSender<Vec<Packet>>,
     reports: &SyncSender<Report>,
 ) {
     loop {

@@ -3,6 +3,7 @@
 //! The smallest unit of account is the [`Cell`]: the traffic of one service on one server port, named by one rule.
 //! Totals, directions, ports and evidence of a row are sums over its cells, so they add up by construction.
 
+mod buckets;
 mod distribution;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,6 +23,9 @@ use crate::units::{ServiceId, Transport};
 
 /// How many server ports a row lists; the others are summed up.
 const LISTED_PORTS: usize = 8;
+
+/// How many packets' values wait to be recorded.
+const MAX_PENDING: usize = 128;
 
 /// What a flow is counted under, from its first packet to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,9 +96,20 @@ impl Measures {
     }
 }
 
+/// What a packet adds to the distributions of its row.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    row: u32,
+    wire_len: u32,
+    gap_us: Option<u64>,
+}
+
 /// Everything that was counted.
 #[derive(Debug, Default)]
 pub struct Stats {
+    /// At most [`MAX_PENDING`]. Histograms are larger than the cache, so values wait for company: recorded one right
+    /// after the other, their waits for memory overlap.
+    pending: Vec<Pending>,
     rows: Vec<Row>,
     row_of: HashMap<(Transport, Option<ServiceId>), u32, RandomState>,
     cells: Vec<Cell>,
@@ -138,14 +153,26 @@ impl Stats {
         if later_fragment {
             cell.later_fragments += wire;
         }
-        let measures = &mut self.rows[cell.row as usize].current;
-        measures.packet_size_bytes.record(wire.wire_bytes, &mut self.budget);
-        if let Some(gap_us) = counted.gap_us {
-            measures.gap_us.record(gap_us, &mut self.budget);
-        }
+        self.pending.push(Pending { row: cell.row, wire_len, gap_us: counted.gap_us });
         if let Some(rtt_us) = counted.handshake_rtt_us {
-            measures.handshake_rtt_us.record(rtt_us, &mut self.budget);
+            self.rows[cell.row as usize].current.handshake_rtt_us.record(rtt_us, &mut self.budget);
         }
+        // at a fixed number, wherever batches end: that keeps the order in which the budget is spent
+        if self.pending.len() == MAX_PENDING {
+            self.settle();
+        }
+    }
+
+    /// Records the values that wait.
+    fn settle(&mut self) {
+        for pending in &self.pending {
+            let measures = &mut self.rows[pending.row as usize].current;
+            measures.packet_size_bytes.record(pending.wire_len.into(), &mut self.budget);
+            if let Some(gap_us) = pending.gap_us {
+                measures.gap_us.record(gap_us, &mut self.budget);
+            }
+        }
+        self.pending.clear();
     }
 
     /// Counts a packet that has no ports.
@@ -189,6 +216,7 @@ impl Stats {
     /// one begins.
     #[must_use]
     pub fn service_rows(&mut self, interval: bool) -> Vec<ServiceRow> {
+        self.settle();
         let (cells, budget) = (&self.cells, &mut self.budget);
         let mut rows: Vec<_> = self.rows.iter_mut().map(|row| row.snapshot(cells, interval, budget)).collect();
         rows.sort_by(|a, b| {

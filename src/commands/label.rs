@@ -59,7 +59,7 @@ fn label_captures(config: &Config, filter: Option<Filter>) -> Result<Outcome, St
     let mut delivery = Delivery::new(outputs, progress, config.quiet);
     let engine = Engine::new(config.engine.clone(), source.into(), Registry::builtin());
     let bounds = Bounds { packets: config.count, duration: config.duration };
-    let intake = Intake::new(files, filter, save, bounds);
+    let intake = Intake::new(files, engine.keyer(), filter, save, bounds);
     let threads = match thread::available_parallelism() {
         Ok(cores) if cores.get() > 1 => Threads::Three,
         _ => Threads::One,

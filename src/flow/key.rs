@@ -54,16 +54,33 @@ impl Side {
 }
 
 impl FlowKey {
+    /// What a packet without ports has in the place of a key.
+    pub(super) const NOTHING: Self = Self([0; 5]);
+
     /// The key of a segment's flow, and the side that sent the segment.
     #[must_use]
+    #[inline]
     pub fn of(segment: &Segment) -> (Self, Side) {
-        let (src, dst) = ((segment.src_addr, segment.src_port), (segment.dst_addr, segment.dst_port));
-        let (low, high, sender) = if src <= dst { (src, dst, Side::Low) } else { (dst, src, Side::High) };
-        let ([low_0, low_1], [high_0, high_1]) = (low.0.0, high.0.0);
-        let rest = u64::from(low.1) << 48
-            | u64::from(high.1) << 32
+        let ([src_0, src_1], src_port) = (segment.src_addr.0, u64::from(segment.src_port));
+        let ([dst_0, dst_1], dst_port) = (segment.dst_addr.0, u64::from(segment.dst_port));
+        // Directions alternate as they please, and a branch would be mispredicted for every other packet: so there is
+        // none, neither in the comparison nor in the exchange.
+        #[expect(clippy::needless_bitwise_bool, reason = "lazy operators are branches")]
+        let swap =
+            (src_0 > dst_0) | ((src_0 == dst_0) & ((src_1 > dst_1) | ((src_1 == dst_1) & (src_port > dst_port))));
+        let mask = u64::from(swap).wrapping_neg();
+        let exchange = |a: u64, b: u64| {
+            let difference = (a ^ b) & mask;
+            (a ^ difference, b ^ difference)
+        };
+        let (low_0, high_0) = exchange(src_0, dst_0);
+        let (low_1, high_1) = exchange(src_1, dst_1);
+        let (low_port, high_port) = exchange(src_port, dst_port);
+        let rest = low_port << 48
+            | high_port << 32
             | u64::from(segment.transport as u8) << 8
             | u64::from(segment.ip_version as u8);
+        let sender = if swap { Side::High } else { Side::Low };
         (Self([low_0, low_1, high_0, high_1, rest]), sender)
     }
 
@@ -73,16 +90,27 @@ impl FlowKey {
         Transport::ALL[(self.0[4] >> 8 & 0xff) as usize % Transport::ALL.len()]
     }
 
-    /// One of the two ends.
+    /// The IP version of both ends.
     #[must_use]
-    pub fn endpoint(&self, side: Side) -> Endpoint {
-        let version = if self.0[4] & 0xff == u64::from(IpVersion::V4 as u8) { IpVersion::V4 } else { IpVersion::V6 };
+    pub fn ip_version(&self) -> IpVersion {
+        if self.0[4] & 0xff == u64::from(IpVersion::V4 as u8) { IpVersion::V4 } else { IpVersion::V6 }
+    }
+
+    /// Address and port of one of the two ends.
+    #[must_use]
+    pub fn end(&self, side: Side) -> (AddressWords, u16) {
         let (words, shift) = match side {
             Side::Low => ([self.0[0], self.0[1]], 48),
             Side::High => ([self.0[2], self.0[3]], 32),
         };
-        let port = (self.0[4] >> shift & 0xffff) as u16;
-        Endpoint { addr: AddressWords(words).to_ip(version), port }
+        (AddressWords(words), (self.0[4] >> shift & 0xffff) as u16)
+    }
+
+    /// One of the two ends.
+    #[must_use]
+    pub fn endpoint(&self, side: Side) -> Endpoint {
+        let (address, port) = self.end(side);
+        Endpoint { addr: address.to_ip(self.ip_version()), port }
     }
 }
 

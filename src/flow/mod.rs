@@ -3,14 +3,17 @@
 mod clock;
 mod index;
 mod key;
+mod packet;
+mod prefetch;
 mod slab;
 mod table;
 mod tcp;
 
 pub use clock::{Advance, PacketClock};
 pub use key::{FlowKey, Side};
+pub use packet::{Header, Keyer, Packet};
 pub use slab::Slot;
-pub use table::{Counted, FlowTable, Limits, LookUp, Opening, Packet, Turn};
+pub use table::{Counted, FlowTable, Limits, Opening, Turn};
 pub use tcp::{Closing, HandshakeClock, TcpState};
 
 use crate::snapshot::{FlowEnd, Traffic};

@@ -2,15 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::hash::BuildHasher as _;
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
 
 use super::index::Index;
+use super::packet::{Header, Keyer, Packet};
+use super::prefetch::prefetch;
 use super::slab::{Slab, Slot};
 use super::{Flow, FlowKey, HandshakeClock, Side, TcpState};
-use crate::decode::{Handshake, Segment};
+use crate::decode::Handshake;
 use crate::snapshot::{FlowEnd, Traffic};
 use crate::units::{Timestamp, Transport};
 
@@ -38,50 +39,19 @@ impl Default for Limits {
     }
 }
 
-/// The first packet of a flow, as the table needs it.
+/// What the label of a flow decided about it.
 #[derive(Clone, Copy, Debug)]
-pub struct Opening<'a> {
-    /// Identity.
-    pub key: FlowKey,
-    /// The end that serves, by the flow's label.
+pub struct Opening {
+    /// The end that serves.
     pub server: Side,
-    /// The end that sent this packet.
-    pub sender: Side,
-    /// Where the statistics of its label are kept.
+    /// Where the statistics of the label are kept.
     pub cell: u32,
-    /// The packet.
-    pub segment: &'a Segment,
-    /// Its time.
-    pub ts: Timestamp,
-    /// Its bytes on the wire.
-    pub wire_len: u32,
 }
 
-impl Opening<'_> {
-    fn counted(&self) -> Counted {
-        Counted { cell: self.cell, to_server: self.sender != self.server, gap_us: None, handshake_rtt_us: None }
+impl Opening {
+    fn counted(self, header: Header) -> Counted {
+        Counted { cell: self.cell, to_server: header.sender != self.server, gap_us: None, handshake_rtt_us: None }
     }
-}
-
-/// When and how large a packet is.
-#[derive(Clone, Copy, Debug)]
-pub struct Packet {
-    /// Its time.
-    pub ts: Timestamp,
-    /// The age of the capture, see [`PacketClock`](super::PacketClock).
-    pub age_nanos: u64,
-    /// Its bytes on the wire.
-    pub wire_len: u32,
-}
-
-/// What a flow is looked up by, and what is known of a packet before that.
-#[derive(Clone, Copy, Debug)]
-pub struct LookUp {
-    /// Identity of the flow.
-    pub key: FlowKey,
-    /// The end that sent the packet.
-    pub sender: Side,
-    tag: u32,
 }
 
 /// What a packet added to its flow, for the statistics.
@@ -115,12 +85,16 @@ pub enum Turn {
 /// up to date. So being seen costs nothing, and taking out the least recently seen is exact all the same.
 #[derive(Debug)]
 pub struct FlowTable {
-    limits: Limits,
+    max_flows: usize,
     flows: Slab,
     index: Index,
-    hasher: RandomState,
+    keyer: Keyer,
     /// TCP, and the rest: they differ in how long they may be silent.
     queues: [BinaryHeap<Reverse<Queued>>; 2],
+    /// For how long the flows of each queue may be silent.
+    idle_nanos: [u64; 2],
+    /// When a record is cut that has been kept since then; the maximum is never.
+    active_nanos: u64,
     /// No flow is idle before this age, in nanoseconds.
     idle_after_age: u64,
     /// Later fragments of the few flows that have any.
@@ -140,11 +114,16 @@ impl FlowTable {
     /// An empty table.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        let nanos = |limit: Option<Duration>| {
+            limit.map_or(u64::MAX, |limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX))
+        };
         Self {
-            limits,
+            max_flows: limits.max_flows.max(1),
+            idle_nanos: [nanos(limits.tcp_idle), nanos(limits.other_idle)],
+            active_nanos: nanos(limits.active),
             flows: Slab::default(),
             index: Index::default(),
-            hasher: RandomState::default(),
+            keyer: Keyer::default(),
             queues: [BinaryHeap::new(), BinaryHeap::new()],
             idle_after_age: u64::MAX,
             later_fragments: HashMap::default(),
@@ -167,40 +146,37 @@ impl FlowTable {
     /// There is no room for one more flow.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.len() >= self.limits.max_flows.max(1)
+        self.len() >= self.max_flows
     }
 
-    /// What the flow of a segment is looked up by.
+    /// What computes the tags of this table.
     #[must_use]
-    #[inline]
-    pub fn prepare(&self, segment: &Segment) -> LookUp {
-        let (key, sender) = FlowKey::of(segment);
-        LookUp { key, sender, tag: self.tag(&key) }
+    pub fn keyer(&self) -> &Keyer {
+        &self.keyer
     }
 
-    /// Reads where a look-up begins: the first of three steps that, each done for several packets in a row, make their
-    /// waits for memory overlap. What it returns serves no other end than that nothing be left out.
-    #[must_use]
+    /// Asks for the place where a look-up begins: the first of three steps that, each done for several packets in a row,
+    /// make their waits for memory overlap.
     #[inline]
-    pub fn visit_index(&self, look_up: &LookUp) -> bool {
-        self.index.likely(look_up.tag).is_some()
+    pub fn prefetch_index(&self, packet: &Packet) {
+        self.index.prefetch(packet.tag);
     }
 
-    /// Reads both halves of the flow where a look-up most likely ends, the first with its tag: the second step.
-    #[must_use]
+    /// Asks for the flow where the look-up most likely ends, the first with its tag: the second step.
     #[inline]
-    pub fn visit_flow(&self, look_up: &LookUp) -> u64 {
-        self.index.find(look_up.tag, |_| true).map_or(0, |slot| {
+    pub fn prefetch_flow(&self, packet: &Packet) {
+        if let Some(slot) = self.index.find(packet.tag, |_| true) {
             let flow = self.flow(slot);
-            flow.seen_age ^ flow.to_server.packets
-        })
+            prefetch(&flow.key);
+            prefetch(&flow.to_server);
+        }
     }
 
-    /// Where the flow is: the third step.
+    /// Where the flow of a packet is: the third step.
     #[must_use]
     #[inline]
-    pub fn find(&self, look_up: &LookUp) -> Option<Slot> {
-        self.index.find(look_up.tag, |slot| self.flow(slot).key == look_up.key)
+    pub fn find(&self, packet: &Packet) -> Option<Slot> {
+        self.index.find(packet.tag, |slot| self.flow(slot).key == packet.key)
     }
 
     /// The flow at `slot`.
@@ -217,99 +193,96 @@ impl FlowTable {
 
     /// What a packet is to the flow at `slot`, which has its key.
     #[must_use]
-    pub fn turn(&self, slot: Slot, segment: &Segment, ts: Timestamp) -> Turn {
-        let flow = self.flow(slot);
-        let idle = self.idle_nanos(queue_of(flow.key.transport()));
-        if ts.nanos_since(flow.last_ts) > idle {
+    #[inline]
+    pub fn turn(&self, slot: Slot, packet: &Packet, header: Header) -> Turn {
+        let (flow, ts) = (self.flow(slot), packet.ts);
+        if ts.nanos_since(flow.last_ts) > self.idle_nanos[queue_of(&flow.key)] {
             return Turn::Over(flow.end(FlowEnd::Idle));
         }
-        if segment.handshake == Handshake::Open && flow.tcp.is_over() {
+        if header.handshake == Handshake::Open && flow.tcp.is_over() {
             return Turn::Over(FlowEnd::Reopened);
         }
-        match self.limits.active {
-            Some(active) if u128::from(ts.nanos_since(flow.record_first_ts)) >= active.as_nanos() => Turn::Cut,
-            _ => Turn::Same,
-        }
+        let kept_nanos = ts.nanos_since(flow.record_first_ts);
+        if kept_nanos >= self.active_nanos && self.active_nanos < u64::MAX { Turn::Cut } else { Turn::Same }
     }
 
     /// Opens a flow with its first packet. There must be room, see [`FlowTable::is_full`], and none with this key.
-    pub fn open(&mut self, opening: &Opening<'_>, age_nanos: u64) -> Counted {
-        let flow = self.first_packet(opening, age_nanos);
-        let (number, queue) = (flow.number, queue_of(opening.key.transport()));
+    pub fn open(&mut self, packet: &Packet, header: Header, opening: Opening, age_nanos: u64) -> Counted {
+        let flow = self.first_packet(packet, header, opening, age_nanos);
+        let (number, queue) = (flow.number, queue_of(&packet.key));
         let slot = self.flows.insert(flow);
-        let tag = self.tag(&opening.key);
-        self.index.insert(tag, slot);
+        self.index.insert(packet.tag, slot);
         self.queues[queue].push(Reverse(Queued { seen_age: age_nanos, number, slot }));
-        self.idle_after_age = self.idle_after_age.min(age_nanos.saturating_add(self.idle_nanos(queue)));
-        self.count_fragment(slot, opening.segment, opening.wire_len);
-        opening.counted()
+        self.idle_after_age = self.idle_after_age.min(age_nanos.saturating_add(self.idle_nanos[queue]));
+        self.count_fragment(slot, packet, header);
+        opening.counted(header)
     }
 
     /// Opens a flow in the place of one with the same key, which has ended.
-    pub fn reopen(&mut self, slot: Slot, opening: &Opening<'_>, age_nanos: u64) -> Counted {
+    pub fn reopen(&mut self, slot: Slot, packet: &Packet, header: Header, opening: Opening, age_nanos: u64) -> Counted {
         // its place in the queue is brought up to date when it comes to the top
         self.later_fragments.remove(&slot);
-        *self.flows.get_mut(slot) = self.first_packet(opening, age_nanos);
-        self.count_fragment(slot, opening.segment, opening.wire_len);
-        opening.counted()
+        *self.flows.get_mut(slot) = self.first_packet(packet, header, opening, age_nanos);
+        self.count_fragment(slot, packet, header);
+        opening.counted(header)
     }
 
-    fn first_packet(&mut self, opening: &Opening<'_>, age_nanos: u64) -> Flow {
+    fn first_packet(&mut self, packet: &Packet, header: Header, opening: Opening, age_nanos: u64) -> Flow {
         let number = self.started;
         self.started = self.started.wrapping_add(1);
-        let to_server = opening.sender != opening.server;
-        let wire = Traffic { packets: 1, wire_bytes: opening.wire_len.into() };
+        let to_server = header.sender != opening.server;
+        let wire = Traffic { packets: 1, wire_bytes: packet.wire_len.into() };
         let (to, from) = if to_server { (wire, Traffic::default()) } else { (Traffic::default(), wire) };
-        let flags = opening.segment.tcp_flags;
         Flow {
-            key: opening.key,
+            key: packet.key,
             seen_age: age_nanos,
-            first_ts: opening.ts,
-            last_ts: opening.ts,
-            record_first_ts: opening.ts,
+            first_ts: packet.ts,
+            last_ts: packet.ts,
+            record_first_ts: packet.ts,
             to_server: to,
             from_server: from,
-            handshake: HandshakeClock::start(opening.ts),
+            handshake: HandshakeClock::start(packet.ts),
             number,
             cell: opening.cell,
-            tcp_flags: flags,
-            tcp: TcpState::first(flags, to_server),
+            tcp_flags: header.tcp_flags,
+            tcp: TcpState::first(header.tcp_flags, to_server),
             server: opening.server,
             answered: !to_server,
-            tunnels: opening.segment.tunnels,
+            tunnels: header.tunnels,
         }
     }
 
     /// Counts a packet to a flow that is open.
-    pub fn count(&mut self, slot: Slot, sender: Side, segment: &Segment, packet: Packet) -> Counted {
-        self.count_fragment(slot, segment, packet.wire_len);
+    #[inline]
+    pub fn count(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) -> Counted {
+        self.count_fragment(slot, packet, header);
         let flow = self.flows.get_mut(slot);
-        let to_server = sender != flow.server;
+        let to_server = header.sender != flow.server;
         let gap_us = packet.ts.nanos_since(flow.last_ts) / 1000;
         let traffic = if to_server { &mut flow.to_server } else { &mut flow.from_server };
         *traffic += Traffic { packets: 1, wire_bytes: packet.wire_len.into() };
-        flow.seen_age = packet.age_nanos;
+        flow.seen_age = age_nanos;
         flow.first_ts = flow.first_ts.min(packet.ts);
         flow.record_first_ts = flow.record_first_ts.min(packet.ts);
         flow.last_ts = flow.last_ts.max(packet.ts);
         flow.answered |= !to_server;
+        flow.tcp_flags |= header.tcp_flags;
         let mut handshake_rtt_us = None;
-        if segment.transport == Transport::Tcp {
-            flow.tcp_flags |= segment.tcp_flags;
-            if flow.tcp.observe(segment.tcp_flags, to_server) {
-                handshake_rtt_us = flow.handshake.stop(packet.ts);
-                if handshake_rtt_us.is_none() {
-                    flow.tcp.forget_opening();
-                }
+        // other transports have no flags, and nothing to observe
+        if header.tcp_flags != 0 && flow.tcp.observe(header.tcp_flags, to_server) {
+            handshake_rtt_us = flow.handshake.stop(packet.ts);
+            if handshake_rtt_us.is_none() {
+                flow.tcp.forget_opening();
             }
         }
         Counted { cell: flow.cell, to_server, gap_us: Some(gap_us), handshake_rtt_us }
     }
 
-    fn count_fragment(&mut self, slot: Slot, segment: &Segment, wire_len: u32) {
-        if segment.later_fragment {
+    #[inline]
+    fn count_fragment(&mut self, slot: Slot, packet: &Packet, header: Header) {
+        if header.later_fragment {
             let fragments = self.later_fragments.entry(slot).or_default();
-            *fragments += Traffic { packets: 1, wire_bytes: wire_len.into() };
+            *fragments += Traffic { packets: 1, wire_bytes: packet.wire_len.into() };
         }
     }
 
@@ -330,7 +303,7 @@ impl FlowTable {
         }
         let deadlines = [0, 1].map(|queue| {
             let oldest = self.oldest(queue)?;
-            Some((oldest.seen_age.saturating_add(self.idle_nanos(queue)), oldest.number, oldest.slot))
+            Some((oldest.seen_age.saturating_add(self.idle_nanos[queue]), oldest.number, oldest.slot))
         });
         let first = deadlines.into_iter().flatten().min();
         self.idle_after_age = first.map_or(u64::MAX, |(deadline, ..)| deadline);
@@ -346,8 +319,8 @@ impl FlowTable {
     /// Takes a flow out that [`FlowTable::idle`] or [`FlowTable::least_recent`] gave.
     pub fn remove_oldest(&mut self, slot: Slot) {
         let key = self.flow(slot).key;
-        self.queues[queue_of(key.transport())].pop();
-        let tag = self.tag(&key);
+        self.queues[queue_of(&key)].pop();
+        let tag = self.keyer.tag(&key);
         self.index.remove(tag, slot);
         self.later_fragments.remove(&slot);
         self.flows.remove(slot);
@@ -384,20 +357,11 @@ impl FlowTable {
             top.0 = current;
         }
     }
-
-    fn idle_nanos(&self, queue: usize) -> u64 {
-        let idle = if queue == TCP_QUEUE { self.limits.tcp_idle } else { self.limits.other_idle };
-        idle.map_or(u64::MAX, |idle| u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX))
-    }
-
-    fn tag(&self, key: &FlowKey) -> u32 {
-        (self.hasher.hash_one(key) >> 32) as u32
-    }
 }
 
 const TCP_QUEUE: usize = 0;
 
 /// TCP flows may be silent for longer than others, so they queue apart.
-fn queue_of(transport: Transport) -> usize {
-    if transport == Transport::Tcp { TCP_QUEUE } else { 1 }
+fn queue_of(key: &FlowKey) -> usize {
+    if key.transport() == Transport::Tcp { TCP_QUEUE } else { 1 }
 }

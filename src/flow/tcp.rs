@@ -68,7 +68,9 @@ impl TcpState {
     /// Takes note of a later packet's flags. True when this is the client's first ACK after a SYN that was not repeated,
     /// nor its SYN ACK: the moment that ends the handshake's round trip (RFC 9293, figure 6).
     pub fn observe(&mut self, flags: u8, from_client: bool) -> bool {
-        self.closing = self.closing.after(flags, from_client);
+        if flags & (FIN | RST) != 0 {
+            self.closing = self.closing.after(flags, from_client);
+        }
         if matches!(self.opening, Opening::Untimed | Opening::Timed) {
             return false;
         }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{BATCH_PACKETS, Notice};
-use crate::decode::{Observation, Portless, decode};
+use crate::decode::{Portless, decode};
 use crate::engine::RunEnd;
+use crate::flow::{Keyer, Packet};
 use crate::source::{Filter, Pause, Save, Source};
 use crate::units::{LinkType, Timestamp};
 
@@ -22,6 +23,7 @@ pub struct Bounds {
 /// A source, and what is done with its packets before they are counted.
 pub struct Intake<S> {
     source: S,
+    keyer: Keyer,
     filter: Option<Filter>,
     save: Option<Save>,
     bounds: Bounds,
@@ -31,16 +33,17 @@ pub struct Intake<S> {
 }
 
 impl<S: Source> Intake<S> {
-    /// Takes packets of `source` that match `filter`, within `bounds`, and writes them to `save` too.
-    pub fn new(source: S, filter: Option<Filter>, save: Option<Save>, bounds: Bounds) -> Self {
-        Self { source, filter, save, bounds, taken: 0, first_ts: None, unknown_links: Vec::new() }
+    /// Takes packets of `source` that match `filter`, within `bounds`, writes them to `save` too, and makes them ready for
+    /// the engine that `keyer` is of.
+    pub fn new(source: S, keyer: Keyer, filter: Option<Filter>, save: Option<Save>, bounds: Bounds) -> Self {
+        Self { source, keyer, filter, save, bounds, taken: 0, first_ts: None, unknown_links: Vec::new() }
     }
 
     /// Reads the next packets into an empty batch: until it is full, nothing can be read just now, or the end, which is
     /// returned. What users must be told goes to `notice`.
     pub(super) fn fill(
         &mut self,
-        batch: &mut Vec<Observation>,
+        batch: &mut Vec<Packet>,
         stop: &AtomicBool,
         notice: &mut impl FnMut(Notice),
     ) -> Option<RunEnd> {
@@ -48,7 +51,7 @@ impl<S: Source> Intake<S> {
             return Some(self.end(RunEnd::Stopped, notice));
         }
         loop {
-            let Self { source, filter, save, bounds, taken, first_ts, unknown_links } = self;
+            let Self { source, keyer, filter, save, bounds, taken, first_ts, unknown_links } = self;
             let mut stopped = false;
             let pause = source.read(&mut |frame, interfaces| {
                 if let Some(filter) = filter {
@@ -66,8 +69,8 @@ impl<S: Source> Intake<S> {
                     stopped = true;
                     return ControlFlow::Break(());
                 }
-                let packet = decode(frame);
-                if packet.outcome == Err(Portless::UnknownLink) && !unknown_links.contains(&frame.link) {
+                let observed = decode(frame);
+                if observed.outcome == Err(Portless::UnknownLink) && !unknown_links.contains(&frame.link) {
                     unknown_links.push(frame.link);
                     notice(Notice::UnknownLink(frame.link));
                 }
@@ -80,7 +83,7 @@ impl<S: Source> Intake<S> {
                 first_ts.get_or_insert(frame.ts);
                 *taken += 1;
                 stopped = bounds.packets == Some(*taken);
-                batch.push(packet);
+                batch.push(keyer.packet(&observed));
                 if stopped || batch.len() == BATCH_PACKETS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             return match pause {

@@ -1,17 +1,13 @@
 //! The distribution of a quantity: exact where that is cheap, a histogram where it is not.
 
-use hdrhistogram::Histogram;
-
+use super::buckets::Buckets;
 use crate::snapshot::Summary;
 
 /// How many values are kept as they are before a histogram takes over.
 const FEW: usize = 32;
 
-/// How many histograms a run may hold. Each takes 10 to 40 kB, by the range of its values.
-const MAX_HISTOGRAMS: usize = 2048;
-
-/// Significant decimal digits of a histogram: quantiles are within 1 %.
-const SIGNIFICANT_DIGITS: u8 = 2;
+/// How many histograms a run may hold. Each takes 4 to 18 kB, by the range of its values.
+const MAX_HISTOGRAMS: usize = 4096;
 
 /// The memory set aside for histograms, by number. A scan of every port would take half a gigabyte without it.
 #[derive(Debug)]
@@ -33,13 +29,14 @@ impl HistogramBudget {
         self.refused
     }
 
-    fn histogram(&mut self) -> Option<Box<Histogram<u64>>> {
-        let histogram = if self.left == 0 { None } else { Histogram::new(SIGNIFICANT_DIGITS).ok() };
-        match histogram {
-            Some(_) => self.left -= 1,
-            None => self.refused += 1,
+    fn take(&mut self) -> bool {
+        let granted = self.left > 0;
+        if granted {
+            self.left -= 1;
+        } else {
+            self.refused += 1;
         }
-        histogram.map(Box::new)
+        granted
     }
 }
 
@@ -59,7 +56,7 @@ enum Shape {
     /// The values themselves.
     Few(Vec<u64>),
     /// Too many for that.
-    Many(Box<Histogram<u64>>),
+    Many(Buckets),
     /// Too many for that, and no room for a histogram.
     Refused,
 }
@@ -72,18 +69,19 @@ impl Default for Distribution {
 
 impl Distribution {
     /// Adds a value.
+    #[inline]
     pub fn record(&mut self, value: u64, budget: &mut HistogramBudget) {
         self.count += 1;
         self.sum = self.sum.saturating_add(value);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
         match &mut self.shape {
-            Shape::Many(histogram) => add(histogram, value),
+            Shape::Many(buckets) => buckets.add(value),
             Shape::Few(values) if values.len() < FEW => values.push(value),
             Shape::Few(_) => {
                 self.promote(budget);
-                if let Shape::Many(histogram) = &mut self.shape {
-                    add(histogram, value);
+                if let Shape::Many(buckets) = &mut self.shape {
+                    buckets.add(value);
                 }
             }
             Shape::Refused => {}
@@ -103,21 +101,20 @@ impl Distribution {
                 }
                 match &mut self.shape {
                     Shape::Few(own) => own.extend(values),
-                    Shape::Many(histogram) => {
+                    Shape::Many(buckets) => {
                         for value in values {
-                            add(histogram, *value);
+                            buckets.add(*value);
                         }
                     }
                     Shape::Refused => {}
                 }
             }
-            Shape::Many(values) => {
+            Shape::Many(other) => {
                 if matches!(self.shape, Shape::Few(_)) {
                     self.promote(budget);
                 }
-                if let Shape::Many(histogram) = &mut self.shape {
-                    let added = histogram.add(values.as_ref());
-                    debug_assert!(added.is_ok(), "both resize by themselves");
+                if let Shape::Many(buckets) = &mut self.shape {
+                    buckets.merge(other);
                 }
             }
             Shape::Refused => self.give_back(budget, Shape::Refused),
@@ -128,21 +125,22 @@ impl Distribution {
     pub fn clear(&mut self, budget: &mut HistogramBudget) {
         match &mut self.shape {
             Shape::Few(values) => values.clear(),
-            Shape::Many(histogram) if self.count > 0 => histogram.reset(),
+            Shape::Many(buckets) if self.count > 0 => buckets.clear(),
             Shape::Many(_) | Shape::Refused => self.give_back(budget, Shape::Few(Vec::new())),
         }
         (self.count, self.sum, self.min, self.max) = (0, 0, u64::MAX, 0);
     }
 
     /// From plain values to a histogram of them.
+    #[cold]
     fn promote(&mut self, budget: &mut HistogramBudget) {
-        let histogram = budget.histogram();
-        self.shape = match (std::mem::replace(&mut self.shape, Shape::Refused), histogram) {
-            (Shape::Few(values), Some(mut histogram)) => {
+        self.shape = match std::mem::replace(&mut self.shape, Shape::Refused) {
+            Shape::Few(values) if budget.take() => {
+                let mut buckets = Buckets::default();
                 for value in values {
-                    add(&mut histogram, value);
+                    buckets.add(value);
                 }
-                Shape::Many(histogram)
+                Shape::Many(buckets)
             }
             _ => Shape::Refused,
         };
@@ -161,42 +159,31 @@ impl Distribution {
         if self.count == 0 {
             return None;
         }
-        let sorted = match &self.shape {
+        let [p50, p90, p99] = self.percentiles([50, 90, 99]);
+        #[expect(clippy::cast_precision_loss, reason = "a mean is a real number")]
+        let mean = self.sum as f64 / self.count as f64;
+        Some(Summary { count: self.count, sum: self.sum, min: self.min, mean, p50, p90, p99, max: self.max })
+    }
+
+    fn percentiles<const N: usize>(&self, percents: [u8; N]) -> [Option<u64>; N] {
+        match &self.shape {
             Shape::Few(values) => {
                 let mut sorted = values.clone();
                 sorted.sort_unstable();
-                sorted
+                // the nearest rank: the smallest value that so many percent of all do not exceed
+                percents.map(|percent| {
+                    let rank = (sorted.len() * usize::from(percent)).div_ceil(100);
+                    sorted.get(rank.saturating_sub(1)).copied()
+                })
             }
-            Shape::Many(_) | Shape::Refused => Vec::new(),
-        };
-        let percentile = |percent: usize| match &self.shape {
-            // the nearest rank: the smallest value that `percent` of all do not exceed
-            Shape::Few(_) => sorted.get((sorted.len() * percent).div_ceil(100) - 1).copied(),
-            #[expect(clippy::cast_precision_loss, reason = "a percentage")]
-            Shape::Many(histogram) => {
-                Some(histogram.value_at_quantile(percent as f64 / 100.0).clamp(self.min, self.max))
+            Shape::Many(buckets) => {
+                let histogram = buckets.histogram();
+                let value = |percent| histogram.value_at_quantile(f64::from(percent) / 100.0).clamp(self.min, self.max);
+                percents.map(|percent| Some(value(percent)))
             }
-            Shape::Refused => None,
-        };
-        #[expect(clippy::cast_precision_loss, reason = "a mean is a real number")]
-        let mean = self.sum as f64 / self.count as f64;
-        Some(Summary {
-            count: self.count,
-            sum: self.sum,
-            min: self.min,
-            mean,
-            p50: percentile(50),
-            p90: percentile(90),
-            p99: percentile(99),
-            max: self.max,
-        })
+            Shape::Refused => [None; N],
+        }
     }
-}
-
-fn add(histogram: &mut Histogram<u64>, value: u64) {
-    // it fails only where it may not grow, and ours may
-    let recorded = histogram.record(value);
-    debug_assert!(recorded.is_ok(), "{value}: {recorded:?}");
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use portlabel::decode::{Observation, decode};
+use portlabel::decode::decode;
 use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
-use portlabel::flow::Limits;
+use portlabel::flow::{Limits, Packet};
 use portlabel::services::Registry;
 use portlabel::snapshot::{Snapshot, SourceInfo, SourceKind};
 use portlabel::source::{Files, Frame, Pause, Source as _};
@@ -43,9 +43,10 @@ fn walk(fixture: &str, mut take: impl FnMut(&Frame<'_>)) -> u64 {
     packets
 }
 
-fn observations(fixture: &str) -> Vec<Observation> {
-    let mut packets = Vec::new();
-    walk(fixture, |frame| packets.push(decode(frame)));
+/// The packets of a fixture, as an engine takes them.
+fn packets(fixture: &str, engine: &Engine) -> Vec<Packet> {
+    let (mut packets, keyer) = (Vec::new(), engine.keyer());
+    walk(fixture, |frame| packets.push(keyer.packet(&decode(frame))));
     packets
 }
 
@@ -55,9 +56,9 @@ fn engine() -> Engine {
     Engine::new(config, source.into(), Registry::builtin())
 }
 
-fn snapshot(packets: &[Observation]) -> Arc<Snapshot> {
+fn snapshot(fixture: &str) -> Arc<Snapshot> {
     let mut engine = engine();
-    engine.ingest(packets);
+    engine.ingest(&packets(fixture, &engine));
     engine.finish(RunEnd::Complete);
     let snapshot = engine.drain_events().find_map(|event| match event {
         Event::Snapshot(snapshot) => Some(snapshot),
@@ -70,7 +71,11 @@ fn snapshot(packets: &[Observation]) -> Arc<Snapshot> {
 #[divan::bench(args = FIXTURES)]
 fn source(bencher: Bencher, fixture: &str) {
     let packets = walk(fixture, |_| ());
-    bencher.counter(ItemsCount::new(packets)).bench(|| walk(fixture, |frame| drop(black_box(frame.ts))));
+    bencher.counter(ItemsCount::new(packets)).bench(|| {
+        walk(fixture, |frame| {
+            black_box(frame.ts);
+        })
+    });
 }
 
 /// Link, network and transport headers of every frame.
@@ -89,18 +94,22 @@ fn decode_frames(bencher: Bencher, fixture: &str) {
 /// Flows, labels and statistics of every packet, in an engine that has seen nothing yet.
 #[divan::bench(args = FIXTURES)]
 fn ingest(bencher: Bencher, fixture: &str) {
-    let packets = observations(fixture);
     bencher
-        .counter(ItemsCount::new(packets.len()))
-        .with_inputs(engine)
-        .bench_local_refs(|engine| engine.ingest(&packets));
+        .counter(ItemsCount::new(walk(fixture, |_| ())))
+        .with_inputs(|| {
+            let engine = engine();
+            let packets = packets(fixture, &engine);
+            (engine, packets)
+        })
+        .bench_local_refs(|(engine, packets)| engine.ingest(packets));
 }
 
 /// The label of every packet, as if each were a flow's first.
 #[divan::bench(args = FIXTURES)]
 fn label(bencher: Bencher, fixture: &str) {
     let registry = Registry::builtin();
-    let segments: Vec<_> = observations(fixture).into_iter().filter_map(|packet| packet.outcome.ok()).collect();
+    let mut segments = Vec::new();
+    walk(fixture, |frame| segments.extend(decode(frame).outcome));
     bencher.counter(ItemsCount::new(segments.len())).bench(|| {
         for segment in &segments {
             black_box(registry.label(segment));
@@ -111,7 +120,7 @@ fn label(bencher: Bencher, fixture: &str) {
 /// The final snapshot as JSON.
 #[divan::bench(args = FIXTURES)]
 fn json(bencher: Bencher, fixture: &str) {
-    let snapshot = snapshot(&observations(fixture));
+    let snapshot = snapshot(fixture);
     bencher.bench(|| serde_json::to_vec(snapshot.as_ref()));
 }
 
@@ -119,5 +128,5 @@ fn json(bencher: Bencher, fixture: &str) {
 #[divan::bench(args = FIXTURES)]
 fn whole(bencher: Bencher, fixture: &str) {
     let packets = walk(fixture, |_| ());
-    bencher.counter(ItemsCount::new(packets)).bench(|| snapshot(&observations(fixture)));
+    bencher.counter(ItemsCount::new(packets)).bench(|| snapshot(fixture));
 }
