@@ -35,9 +35,9 @@ impl Owned {
 pub fn events(frames: &[Owned], config: &EngineConfig, batch_len: usize) -> Vec<Event> {
     let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
     let mut engine = Engine::new(config.clone(), source.into(), Registry::builtin());
-    let mut events = Vec::new();
+    let (keyer, mut events) = (engine.keyer(), Vec::new());
     for batch in frames.chunks(batch_len) {
-        let packets: Vec<_> = batch.iter().map(|frame| decode(&frame.frame())).collect();
+        let packets: Vec<_> = batch.iter().map(|frame| keyer.packet(&decode(&frame.frame()))).collect();
         engine.ingest(&packets);
         events.extend(engine.drain_events());
     }
