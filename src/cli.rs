@@ -174,7 +174,9 @@ impl Args {
             Some(path) => Some(filter_from(&path).map_err(|error| usage(ErrorKind::Io, error))?),
             None => self.filter,
         };
-        let conflict = output::conflict(&self.output).or_else(|| output::overwrites_input(&self.output, &inputs));
+        let conflict = output::conflict(&self.output)
+            .or_else(|| output::overwrites_input(&self.output, &inputs))
+            .or_else(|| save_conflict(self.write.as_deref()?, &inputs, &self.output));
         if let Some(conflict) = conflict {
             return Err(usage(ErrorKind::ArgumentConflict, conflict));
         }
@@ -221,6 +223,25 @@ fn limits(idle: Option<Duration>, active: Option<Duration>, max_flows: u32) -> L
         active: active.and_then(unless_zero),
         max_flows: max_flows as usize,
     }
+}
+
+/// What is wrong when the packets read would be saved over an input, be it one of a folder, or to where an output goes.
+fn save_conflict(save: &Path, inputs: &[PathBuf], outputs: &[Spec]) -> Option<String> {
+    let is_same = |path: &Path| {
+        path == save || fs::canonicalize(path).is_ok_and(|path| fs::canonicalize(save).is_ok_and(|save| path == save))
+    };
+    let is_input = |input: &PathBuf| {
+        let place = fs::canonicalize(save).ok().zip(fs::canonicalize(input).ok());
+        place.is_some_and(|(place, input)| place.is_file() && (place == input || place.parent() == Some(&input)))
+    };
+    let is_output = |spec: &Spec| match &spec.destination {
+        Destination::Stdout => save.as_os_str() == "-",
+        Destination::Path(path) => is_same(path),
+    };
+    if inputs.iter().any(is_input) {
+        return Some(format!("{} is an input; saving would overwrite it", save.display()));
+    }
+    outputs.iter().any(is_output).then(|| format!("an output goes to {} too; save to another file", save.display()))
 }
 
 /// The expression in a file, as tcpdump reads it: comment lines start with '#'.

@@ -1,5 +1,30 @@
 //! Tests of the whole: one binary, one module a subject.
+//!
+//! What a file of `src/` promises for itself is tested in that file. Here stands what holds between files, and what users
+//! meet. Tests that need the corpus take its place from `PORTLABEL_CORPUS`, and say so when it is not set.
 
+// What several subjects stand on: the cases of `fixtures/`, the binary as a process, captures counted and put together
+// without `source`, and frames made by hand.
+mod cases;
+mod frames;
+mod program;
+mod records;
+
+// The binary as users meet it: arguments, streams, signals, exit codes, messages.
+mod cli;
+// Laws of counting that hold for any packets: sums, directions, intervals, batches, reversed and translated traffic.
+mod conservation;
+// What only the corpus shows: hundreds of captures of others, of which none may crash, miscount or depend on threads.
+mod corpus;
+// BPF filters against tcpdump.
 mod filters;
+// Every fixture against its reviewed report, and against totals that were counted by others.
+mod golden;
+// Bytes that want to do harm: random, cut, flipped; in frames and in files.
+mod hostile;
+// The order of layers in `src/`, and which of them may know which dependency.
+mod layering;
+// Files that `-w` writes.
 mod saved;
+// Container readers against tshark and another crate, packet by packet.
 mod second_opinion;

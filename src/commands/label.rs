@@ -44,9 +44,10 @@ enum StartError {
 fn label_captures(config: &Config, filter: Option<Filter>) -> Result<Outcome, StartError> {
     let stop = stop_flag().map_err(StartError::Signals)?;
     // outputs first: a path that cannot be written is told before anything is read
+    // before anything is created: a report among the captures of a folder is none of them
+    let files = Files::open(&config.inputs, Arc::clone(&stop));
     let outputs = config.outputs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
     let save = config.save.as_deref().map(Save::create).transpose()?;
-    let files = Files::open(&config.inputs, Arc::clone(&stop));
     let source = SourceInfo {
         kind: SourceKind::File,
         names: files.names().into_iter().map(str::to_owned).collect(),

@@ -106,7 +106,8 @@ impl<S: Source> Intake<S> {
         if let Some(Err(error)) = self.save.take().map(Save::finish) {
             notice(Notice::Save(error));
         }
-        if self.source.is_readable() { end } else { RunEnd::NothingReadable }
+        // who stops before anything came gets a report of nothing
+        if self.source.is_readable() || end == RunEnd::Stopped { end } else { RunEnd::NothingReadable }
     }
 }
 

@@ -1,0 +1,122 @@
+//! What only the corpus shows. `PORTLABEL_CORPUS` names it; without it these tests go by the fixtures alone, and say so.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use jsonschema::Validator;
+use portlabel::output::{FLOW_JSON_SCHEMA, SNAPSHOT_JSON_SCHEMA};
+
+use crate::cases::{Case, corpus, corpus_captures};
+use crate::program::{Ran, has, portlabel, portlabel_on_one_processor, ran};
+
+/// Files on which we differ from the oracle, and why.
+const KNOWN: &[(&str, &str)] = &[
+    ("pcapplusplus/solaris.snoop", "snoop files are not read yet"),
+    ("tcpdump/atm-heapoverflow.pcap", "tshark takes the 4 bytes of SunATM's pseudo-header off"),
+    (
+        "pcapplusplus/clusterfuzz-testcase-minimized-FuzzTarget-4683685084594176",
+        "a wire length above 2^31, which tshark cuts down to that",
+    ),
+    (
+        "pcapplusplus/clusterfuzz-testcase-minimized-FuzzTarget-6604968558198784",
+        "a wire length above 2^31, which tshark cuts down to that",
+    ),
+];
+
+#[test]
+fn counts_are_those_of_the_oracle() {
+    let Some(corpus) = corpus("there is no oracle to compare with") else { return };
+    let mut check = Command::new("python3");
+    check.arg(corpus.join("tools/check.py")).args(["counts", "--verbose", "1000"]);
+    check.args(["--bin", env!("CARGO_BIN_EXE_portlabel")]).arg("--files").arg(corpus.join("files"));
+    let checked = ran(check.arg("--oracle-table").arg(corpus.join("oracle.tsv")));
+    let mut lines: Vec<_> = checked.stdout.lines().collect();
+    let summary = lines.pop().unwrap_or_else(|| panic!("{checked:?}"));
+    let known: BTreeSet<_> = KNOWN.iter().map(|(file, _)| *file).collect();
+    let found: BTreeSet<_> = lines.iter().map(|line| line.split(": ").next().unwrap_or_default()).collect();
+    let unknown: Vec<_> = found.difference(&known).collect();
+    assert!(unknown.is_empty(), "{unknown:?}\n{}", checked.stdout);
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(gone.is_empty(), "{gone:?} agree now: they are no exception any more");
+    let files = corpus_captures(&corpus).len();
+    assert_eq!(summary, format!("files {files}, disagree {}, crashed 0", KNOWN.len()));
+}
+
+/// Every capture of the fixtures, and of the corpus where there is one.
+fn captures() -> Vec<PathBuf> {
+    let corpus = corpus("only the fixtures are looked at");
+    let mut captures: Vec<_> = Case::all().into_iter().map(|case| case.capture).collect();
+    captures.extend(corpus.iter().flat_map(|corpus| corpus_captures(corpus)));
+    captures
+}
+
+/// What `-o json` and `-o flows` write, and the exit code and messages.
+fn reports(mut command: Command, capture: &Path, folder: &Path) -> (Ran, String) {
+    let flows = folder.join("flows");
+    // flows are added to what is there
+    drop(std::fs::remove_file(&flows));
+    let ran = ran(command.arg(capture).args(["-o", "json", "-o"]).arg(format!("flows={}", flows.display())));
+    (ran, std::fs::read_to_string(&flows).expect("it was opened before anything was read"))
+}
+
+#[test]
+fn reports_do_not_depend_on_the_run_or_on_threads_and_follow_the_schemas() {
+    let snapshot_schema = validator(SNAPSHOT_JSON_SCHEMA);
+    let flow_schema = validator(FLOW_JSON_SCHEMA);
+    let on_one_processor = has("taskset", "one thread is not compared with several");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut wrong = Vec::new();
+    for capture in captures() {
+        let name = capture.display();
+        let (first, flows) = reports(portlabel(), &capture, folder.path());
+        let same = |(other, other_flows): (Ran, String)| {
+            (other.code, other.stdout, other.stderr, other_flows)
+                == (first.code, first.stdout.clone(), first.stderr.clone(), flows.clone())
+        };
+        if !same(reports(portlabel(), &capture, folder.path())) {
+            wrong.push(format!("{name}: a second run differs"));
+        }
+        if on_one_processor && !same(reports(portlabel_on_one_processor(), &capture, folder.path())) {
+            wrong.push(format!("{name}: differs on one processor"));
+        }
+        if !(matches!(first.code, Some(0 | 3)) || first.code == Some(1) && first.stdout.is_empty()) {
+            wrong.push(format!("{name}: exit code {:?}", first.code));
+        }
+        // as many as show every kind of interval: every line has all rows so far
+        let lines = ran(portlabel().arg(&capture).args(["-o", "ndjson", "--interval", "1s", "-c", "500"]));
+        let documents =
+            [(&snapshot_schema, vec![first.stdout.as_str()]), (&snapshot_schema, lines.stdout.lines().collect())];
+        for (schema, documents) in documents.into_iter().chain([(&flow_schema, flows.lines().collect())]) {
+            let faults = documents.into_iter().filter(|text| !text.is_empty()).flat_map(|text| faults(schema, text));
+            wrong.extend(faults.map(|fault| format!("{name}: {fault}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn validator(schema: &str) -> Validator {
+    jsonschema::validator_for(&serde_json::from_str(schema).expect("JSON")).expect("a schema")
+}
+
+/// What a schema has against a document.
+fn faults(schema: &Validator, text: &str) -> Vec<String> {
+    match serde_json::from_str(text) {
+        Ok(document) => {
+            schema.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect()
+        }
+        Err(error) => vec![format!("{error}: {text}")],
+    }
+}
+
+#[test]
+fn schemas_refuse_what_is_wrong() {
+    let (snapshot, flow) = (validator(SNAPSHOT_JSON_SCHEMA), validator(FLOW_JSON_SCHEMA));
+    let case = Case::named("udplite");
+    let report = ran(portlabel().arg(&case.capture).args(["-o", "json"])).stdout;
+    let flows = ran(portlabel().arg(&case.capture).args(["-o", "flows"])).stdout;
+    let record = flows.lines().next().expect("a flow");
+    assert_eq!((faults(&snapshot, &report), faults(&flow, record)), (vec![], vec![]));
+    assert!(!faults(&snapshot, record).is_empty() && !faults(&flow, &report).is_empty());
+    assert!(!faults(&snapshot, &report.replace("\"packets\": ", "\"packets\": -")).is_empty());
+}

@@ -1,0 +1,193 @@
+//! Bytes that want to do harm: the decoder returns for any, and a file that is cut or corrupt is reported as far as it
+//! goes.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use portlabel::decode::decode;
+use portlabel::engine::EngineConfig;
+use portlabel::flow::Limits;
+use portlabel::source::{Files, Next, Severity, SourceError};
+use portlabel::units::LinkType;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use crate::cases::Case;
+use crate::frames::{Owned, events, snapshots};
+use crate::records::records;
+
+/// The link types that are known, and one that is not.
+const LINKS: [LinkType; 11] = [
+    LinkType::NULL,
+    LinkType::ETHERNET,
+    LinkType(12),
+    LinkType(14),
+    LinkType::RAW,
+    LinkType::LOOP,
+    LinkType::LINUX_SLL,
+    LinkType::IPV4,
+    LinkType::IPV6,
+    LinkType::LINUX_SLL2,
+    LinkType(147),
+];
+
+/// The frames of a capture, and what was wrong with it.
+fn read(path: &Path) -> (Vec<Owned>, Vec<SourceError>) {
+    let mut files = Files::open(&[path.to_owned()], Arc::default());
+    let (mut frames, mut errors) = (Vec::new(), Vec::new());
+    loop {
+        match files.next_packet() {
+            Ok(Next::Frame(frame)) => frames.push(Owned {
+                ts_nanos: frame.ts.as_nanos(),
+                wire_len: frame.wire_len,
+                link: frame.link.0,
+                data: frame.data.to_vec(),
+            }),
+            Ok(Next::Idle) => panic!("{} is a file", path.display()),
+            Ok(Next::End) => return (frames, errors),
+            Err(error) => errors.push(error),
+        }
+    }
+}
+
+/// Counts frames, and holds the law to them.
+fn assert_law(frames: &[Owned]) {
+    let config = EngineConfig { limits: Limits::default(), interval: None, flow_records: false };
+    let snapshots = snapshots(&events(frames, &config, 1024));
+    let [snapshot] = &snapshots[..] else { panic!("{} snapshots", snapshots.len()) };
+    let services = snapshot.services.iter().map(|row| [row.packets, row.wire_bytes]);
+    let portless = snapshot.portless.iter().map(|row| [row.packets, row.wire_bytes]);
+    let sum = services.chain(portless).fold([0, 0], |sum, row| [sum[0] + row[0], sum[1] + row[1]]);
+    assert_eq!(sum, [frames.len() as u64, frames.iter().map(|frame| u64::from(frame.wire_len)).sum()]);
+}
+
+#[test]
+fn every_prefix_of_every_fixtures_frames_decodes() {
+    for case in Case::all() {
+        let (frames, errors) = read(&case.capture);
+        assert!(errors.is_empty() && !frames.is_empty(), "{}: {errors:?}", case.name);
+        for frame in &frames {
+            // beyond the headers every prefix is like the next one
+            for len in 0..=frame.data.len().min(200) {
+                let prefix = Owned { data: frame.data[..len].to_vec(), ..frame.clone() };
+                let observation = decode(&prefix.frame());
+                assert_eq!(observation.wire_len, frame.wire_len);
+                // ports do not change with what is cut off behind them
+                let whole = decode(&frame.frame()).outcome;
+                if let (Ok(cut), Ok(whole)) = (observation.outcome, whole) {
+                    assert_eq!((cut.src(), cut.dst()), (whole.src(), whole.dst()), "{}: {len}", case.name);
+                }
+            }
+        }
+    }
+}
+
+/// Cuts a copy of every fixture, from its end on: `step` bytes shorter each time.
+#[test]
+fn cut_captures_are_reported_up_to_the_cut() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for case in Case::all() {
+        let bytes = case.bytes();
+        let path = folder.path().join(case.file_name());
+        fs::write(&path, &bytes).expect("room");
+        let file = File::options().write(true).open(&path).expect("it is there");
+        let mut lens: Vec<_> = (0..=bytes.len()).rev().step_by(bytes.len() / 150 + 1).collect();
+        // the ends of records, where nothing is damaged, and around them
+        let ends = records(&bytes).ends;
+        lens.extend(ends.iter().step_by(ends.len() / 8 + 1).flat_map(|end| [end + 1, *end, end - 1]));
+        lens.extend(0..40);
+        lens.retain(|len| *len <= bytes.len());
+        lens.sort_unstable_by(|a, b| b.cmp(a));
+        for len in lens {
+            file.set_len(len as u64).expect("a file can be cut");
+            let (frames, errors) = read(&path);
+            let want = records(&bytes[..len]);
+            let got: Vec<_> = frames.iter().map(|frame| frame.wire_len).collect();
+            assert_eq!(got, want.wire_lens, "{} cut at {len}", case.name);
+            // within the first bytes nobody can tell what it is
+            let severity = match len {
+                0 => Some(Severity::Damaged),
+                1..4 => Some(Severity::Unreadable),
+                _ if want.is_whole => None,
+                _ => Some(Severity::Damaged),
+            };
+            assert_eq!(errors.first().map(SourceError::severity), severity, "{} cut at {len}: {errors:?}", case.name);
+            assert!(errors.len() <= 1, "{} cut at {len}: {errors:?}", case.name);
+            assert_law(&frames);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_decode(data in vec(any::<u8>(), 0..200), wire_len: u32, other: u16) {
+        for link in LINKS.into_iter().chain([LinkType(other)]) {
+            let frame = Owned { ts_nanos: 0, wire_len, link: link.0, data: data.clone() };
+            prop_assert_eq!(decode(&frame.frame()).wire_len, wire_len);
+        }
+    }
+
+    /// Random bytes behind a sound beginning get further.
+    #[test]
+    fn random_bytes_behind_headers_decode(
+        link in select(&LINKS[..]),
+        ether_type in select(vec![[0x08, 0x00], [0x86, 0xdd], [0x81, 0x00], [0x88, 0xa8]]),
+        version in select(vec![0x45_u8, 0x4f, 0x46, 0x60, 0x6f]),
+        data in vec(any::<u8>(), 0..120),
+    ) {
+        let mut header = match link {
+            LinkType::ETHERNET => [&[2; 12], &ether_type[..]].concat(),
+            LinkType::NULL | LinkType::LOOP => vec![2, 0, 0, 0],
+            LinkType::LINUX_SLL => [&[0; 14], &ether_type[..]].concat(),
+            LinkType::LINUX_SLL2 => [&ether_type, &[0; 18][..]].concat(),
+            _ => vec![],
+        };
+        header.push(version);
+        header.extend(data);
+        let wire_len = u32::try_from(header.len()).expect("few bytes");
+        assert_law(&[Owned { ts_nanos: 0, wire_len, link: link.0, data: header }]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn flipped_bits_in_frames_decode(flips in vec((any::<Index>(), 0..8_u8), 1..12), which: Index) {
+        let cases = Case::all();
+        let (mut frames, _) = read(&cases[which.index(cases.len())].capture);
+        for frame in &mut frames {
+            for (at, bit) in &flips {
+                // most of them into the headers
+                let len = if bit % 2 == 0 { frame.data.len() } else { frame.data.len().min(60) };
+                frame.data[at.index(len)] ^= 1 << bit;
+            }
+        }
+        assert_law(&frames);
+    }
+
+    #[test]
+    fn flipped_bytes_in_files_are_survived(
+        changes in vec((any::<Index>(), any::<u8>(), any::<bool>()), 1..12),
+        cut: Option<Index>,
+        which: Index,
+    ) {
+        let cases = Case::all();
+        let mut bytes = cases[which.index(cases.len())].bytes();
+        for (at, byte, near_the_beginning) in &changes {
+            let len = if *near_the_beginning { bytes.len().min(300) } else { bytes.len() };
+            bytes[at.index(len)] = *byte;
+        }
+        bytes.truncate(cut.map_or(bytes.len(), |cut| cut.index(bytes.len())));
+        let mut file = tempfile::NamedTempFile::new().expect("room");
+        file.write_all(&bytes).expect("room");
+        let (frames, errors) = read(file.path());
+        prop_assert!(errors.len() <= 1, "{:?}", errors);
+        let captured_len: usize = frames.iter().map(|frame| frame.data.len()).sum();
+        prop_assert!(captured_len <= bytes.len());
+        assert_law(&frames);
+    }
+}
