@@ -43,9 +43,9 @@ enum StartError {
 
 fn label_captures(config: &Config, filter: Option<Filter>) -> Result<Outcome, StartError> {
     let stop = stop_flag().map_err(StartError::Signals)?;
-    // outputs first: a path that cannot be written is told before anything is read
-    // before anything is created: a report among the captures of a folder is none of them
+    // folders are looked through before anything is created in them: a report among the captures is none of them
     let files = Files::open(&config.inputs, Arc::clone(&stop));
+    // and outputs are opened before packets are read: a path that cannot be written is told at once
     let outputs = config.outputs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
     let save = config.save.as_deref().map(Save::create).transpose()?;
     let source = SourceInfo {
