@@ -14,14 +14,6 @@ use crate::program::{Ran, has, portlabel, portlabel_on_one_processor, ran};
 const KNOWN: &[(&str, &str)] = &[
     ("pcapplusplus/solaris.snoop", "snoop files are not read yet"),
     ("tcpdump/atm-heapoverflow.pcap", "tshark takes the 4 bytes of SunATM's pseudo-header off"),
-    (
-        "pcapplusplus/clusterfuzz-testcase-minimized-FuzzTarget-4683685084594176",
-        "a wire length above 2^31, which tshark cuts down to that",
-    ),
-    (
-        "pcapplusplus/clusterfuzz-testcase-minimized-FuzzTarget-6604968558198784",
-        "a wire length above 2^31, which tshark cuts down to that",
-    ),
 ];
 
 #[test]

@@ -126,7 +126,7 @@ proptest! {
     fn random_bytes_decode(data in vec(any::<u8>(), 0..200), wire_len: u32, other: u16) {
         for link in LINKS.into_iter().chain([LinkType(other)]) {
             let frame = Owned { ts_nanos: 0, wire_len, link: link.0, data: data.clone() };
-            prop_assert_eq!(decode(&frame.frame()).wire_len, wire_len);
+            prop_assert_eq!(decode(&frame.frame()).wire_len, wire_len.min(i32::MAX.unsigned_abs()));
         }
     }
 

@@ -11,11 +11,16 @@ pub use transport::tcp_flag;
 use crate::source::Frame;
 use crate::units::{AddressWords, Endpoint, IpVersion, LinkType, Timestamp, Transport};
 
+/// The longest packet that is believed, in bytes. No link carries two gigabytes at once: a capture that claims more is
+/// damaged, and the claim would swamp every other packet in the sums. Wireshark cuts such lengths at the same number.
+const MAX_WIRE_LEN: u32 = i32::MAX.unsigned_abs();
+
 /// Decodes a frame. Total: it returns for any bytes under any link type.
 #[must_use]
 #[inline(always)]
 pub fn decode(frame: &Frame<'_>) -> Observation {
-    Observation { ts: frame.ts, wire_len: frame.wire_len, outcome: segment(frame.link, frame.data) }
+    let wire_len = frame.wire_len.min(MAX_WIRE_LEN);
+    Observation { ts: frame.ts, wire_len, outcome: segment(frame.link, frame.data) }
 }
 
 /// The ports of a frame, header by header.
@@ -31,7 +36,7 @@ fn segment(link: LinkType, data: &[u8]) -> Result<Segment, Portless> {
 pub struct Observation {
     /// When the packet was captured.
     pub ts: Timestamp,
-    /// Bytes on the wire, link header included.
+    /// Bytes on the wire, link header included, at most 2,147,483,647.
     pub wire_len: u32,
     /// Its ports, or why it has none.
     pub outcome: Result<Segment, Portless>,

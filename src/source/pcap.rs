@@ -1,7 +1,7 @@
 //! Classic pcap files: draft-ietf-opsawg-pcap, and what libpcap's `sf-pcap.c` knows of older ones.
 
 use super::error::{Damage, Fault};
-use super::record::{ByteOrder, Record, Step, index, plausible};
+use super::record::{ByteOrder, Record, Step, index};
 use super::stream::{Fill, Stream};
 use crate::units::{LinkType, Timestamp};
 
@@ -168,7 +168,7 @@ impl Pcap {
         };
         // at most 2^32 seconds and 2^32 microseconds: far from the end of the range
         let nanos = i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * i64::from(self.magic.fraction_nanos);
-        Some(RecordHeader { ts: Timestamp::from_nanos(nanos), captured_len, wire_len: plausible(wire_len) })
+        Some(RecordHeader { ts: Timestamp::from_nanos(nanos), captured_len, wire_len })
     }
 
     #[cold]

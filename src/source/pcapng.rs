@@ -4,7 +4,7 @@
 use super::Interface;
 use super::description::{Clock, Description};
 use super::error::{Damage, Fault};
-use super::record::{ByteOrder, Record, Step, index, plausible};
+use super::record::{ByteOrder, Record, Step, index};
 use super::stream::{Fill, Stream};
 use crate::units::{LinkType, Timestamp};
 
@@ -176,7 +176,6 @@ impl PcapNg {
             return Err(self.damage(Damage::LongPacket { claimed: captured_len, left: room as u64 }));
         }
         // A captured length beyond the wire's makes no sense; tshark cuts it as well.
-        let wire_len = plausible(wire_len);
         let data = self.stream.span(skipped, index(captured_len.min(wire_len)));
         self.record = Record { ts, wire_len, link: known.link, interface: known.index, data };
         Ok(())

@@ -100,13 +100,6 @@ impl ByteOrder {
     }
 }
 
-/// A length on the wire that a packet can have. No link carries two gigabytes at once: what claims more is damaged, and
-/// would swamp every other packet in the sums. Wireshark cuts such lengths at the same number.
-#[inline]
-pub(super) fn plausible(wire_len: u32) -> u32 {
-    wire_len.min(i32::MAX.unsigned_abs())
-}
-
 /// A length that is a number of a container, as an index.
 #[inline]
 pub(super) const fn index(len: u32) -> usize {
