@@ -1,5 +1,6 @@
 //! `portlabel FILE…`: the services of captures.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -26,6 +27,7 @@ pub fn label(config: &Config) -> ExitCode {
     };
     match label_captures(config, filter) {
         Ok(outcome) => exit_code(outcome),
+        Err(error @ StartError::OverwritesInput(_)) => failure(2, &error),
         Err(error) => failure(1, &error),
     }
 }
@@ -39,12 +41,18 @@ enum StartError {
     Output(#[from] OutputError),
     #[error(transparent)]
     Save(#[from] SaveError),
+    #[error("{0}")]
+    OverwritesInput(String),
 }
 
 fn label_captures(config: &Config, filter: Option<Filter>) -> Result<Outcome, StartError> {
     let stop = stop_flag().map_err(StartError::Signals)?;
     // folders are looked through before anything is created in them: a report among the captures is none of them
     let files = Files::open(&config.inputs, Arc::clone(&stop));
+    let captures: Vec<_> = files.names().into_iter().map(PathBuf::from).collect();
+    if let Some(conflict) = output::overwrites_input(&config.outputs, &captures) {
+        return Err(StartError::OverwritesInput(conflict));
+    }
     // and outputs are opened before packets are read: a path that cannot be written is told at once
     let outputs = config.outputs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
     let save = config.save.as_deref().map(Save::create).transpose()?;
