@@ -2,11 +2,14 @@
 //!
 //! `PORTLABEL_CORPUS` names the corpus; without it, or without tcpdump, this test says so and passes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use portlabel::source::{Files, Filter, Next};
+
+use crate::cases::corpus;
+use crate::program::has;
 
 /// Headers, addresses, ports, bytes, lengths, tunnels: one of each kind of instruction.
 const EXPRESSIONS: [&str; 12] = [
@@ -53,12 +56,8 @@ fn count_of_ours(path: &Path, expression: &str) -> Result<u64, String> {
 
 #[test]
 fn filters_let_through_what_tcpdump_lets_through() {
-    let Some(corpus) = std::env::var_os("PORTLABEL_CORPUS").map(PathBuf::from) else {
-        eprintln!("SKIPPED: PORTLABEL_CORPUS is not set, so there is nothing to filter");
-        return;
-    };
-    if Command::new("tcpdump").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: there is no tcpdump to compare with");
+    let Some(corpus) = corpus("there is nothing to filter") else { return };
+    if !has("tcpdump", "there is nothing to compare with") {
         return;
     }
     let table = std::fs::read_to_string(corpus.join("oracle.tsv")).expect("the corpus has its oracle");

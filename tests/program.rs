@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::cases::skipped;
+
 /// Longer than anything here takes; a program that does not end by then never does.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -112,7 +114,7 @@ fn exit_of(mut child: Child) -> ExitStatus {
 pub fn has(tool: &str, without_it: &str) -> bool {
     let found = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
-        eprintln!("SKIPPED: there is no {tool}: {without_it}");
+        skipped(&format!("there is no {tool}: {without_it}"));
     }
     found
 }

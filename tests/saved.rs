@@ -2,11 +2,13 @@
 //!
 //! `PORTLABEL_CORPUS` names the corpus; without it this test says so and passes, without capinfos it says that too.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
 use portlabel::source::{Files, Next, Save};
+
+use crate::cases::{corpus, skipped};
 
 /// Time, wire length, link type and captured bytes.
 type Packet = (i64, u32, u16, Vec<u8>);
@@ -36,10 +38,7 @@ fn read(path: &Path, mut copy: Option<&mut Save>) -> Vec<Packet> {
 
 #[test]
 fn saved_files_hold_the_same_packets() {
-    let Some(corpus) = std::env::var_os("PORTLABEL_CORPUS").map(PathBuf::from) else {
-        eprintln!("SKIPPED: PORTLABEL_CORPUS is not set, so there is nothing to save");
-        return;
-    };
+    let Some(corpus) = corpus("there is nothing to save") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let table = std::fs::read_to_string(corpus.join("oracle.tsv")).expect("the corpus has its oracle");
     let mut saved = Vec::new();
@@ -56,7 +55,7 @@ fn saved_files_hold_the_same_packets() {
     let mut capinfos = Command::new("capinfos");
     capinfos.args(["-T", "-M", "-r", "-c"]).args(saved.iter().map(|(_, path, _)| path));
     let Ok(output) = capinfos.output() else {
-        eprintln!("SKIPPED: there is no capinfos to count what was saved");
+        skipped("there is no capinfos to count what was saved");
         return;
     };
     let table = String::from_utf8_lossy(&output.stdout).into_owned();

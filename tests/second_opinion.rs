@@ -11,20 +11,14 @@ use std::sync::Arc;
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 use portlabel::source::{Files, Next};
 
+use crate::cases::corpus;
+
 /// What two readers can disagree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Packet {
     ts_nanos: i64,
     wire_len: u32,
     data: Vec<u8>,
-}
-
-fn corpus() -> Option<PathBuf> {
-    let folder = std::env::var_os("PORTLABEL_CORPUS").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("SKIPPED: PORTLABEL_CORPUS is not set, so there is nothing to compare with");
-    }
-    folder
 }
 
 /// What our readers make of a file, and what is wrong with it.
@@ -83,7 +77,7 @@ const KNOWN_OF_CRATE: &[(&str, &str)] =
 
 #[test]
 fn packets_are_those_that_tshark_counts() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = corpus("there is nothing to compare with") else { return };
     let rows = oracle(&corpus);
     let (mut agreeing, mut wrong) = (0, Vec::new());
     for row in &rows {
@@ -220,7 +214,7 @@ fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn packets_are_those_of_the_pcap_parser_crate() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = corpus("there is nothing to compare with") else { return };
     let mut paths = Vec::new();
     files_below(&corpus.join("files"), &mut paths);
     paths.sort();
