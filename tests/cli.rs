@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cases::Case;
-use crate::program::{PATIENCE, Ran, end_of, has, portlabel, ran, run, run_with_input};
+use crate::program::{PATIENCE, Ran, document, end_of, has, portlabel, ran, run, run_with_input};
 use crate::records::{pcap_header, pcap_record, records};
 
 const SECOND: u64 = 1_000_000_000;
@@ -163,7 +163,7 @@ fn what_is_written_into_a_folder_that_is_read_is_not_read() {
     let ran = run(&[text(folder.path()), "-o", &json, "-o", &flows, "-w", text(&saved)]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     let report = fs::read_to_string(folder.path().join("json")).expect("written");
-    assert_eq!(count(&serde_json::from_str(&report).expect("JSON"), "/packets"), 32);
+    assert_eq!(count(&document(&report), "/packets"), 32);
     // the next time the report is there
     fs::remove_file(&saved).expect("it is there");
     let ran = run(&[text(folder.path()), "-o", &json]);
@@ -183,8 +183,9 @@ fn a_cut_capture_is_reported_up_to_the_cut() {
         let path = folder.path().join(case.file_name());
         fs::write(&path, bytes).expect("room");
         let ran = run(&[text(&path), "-o", "json"]);
-        assert_eq!((ran.code, ran.stderr), (Some(3), format!("portlabel: {}: {says}\n", path.display())), "{name}");
-        let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let told = format!("portlabel: {}: {says}\n", path.display());
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(3), told.as_str()), "{name}");
+        let report = ran.json();
         let want = records(bytes);
         assert!(!want.is_whole && says.contains(&format!("at byte {}: ", want.ends.last().expect("packets"))));
         assert_eq!([count(&report, "/packets"), count(&report, "/wire_bytes")], [want.packets(), want.wire_bytes()]);
@@ -275,7 +276,7 @@ fn signal(child: &Child, signal: Signal) {
 fn last_line(mut stdout: BufReader<std::process::ChildStdout>) -> Value {
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).expect("text");
-    serde_json::from_str(rest.lines().last().expect("a line")).unwrap_or_else(|error| panic!("{error}: {rest}"))
+    document(rest.lines().last().expect("a line"))
 }
 
 #[test]
@@ -309,7 +310,7 @@ fn a_fifo_that_stalls_is_reported_and_can_be_interrupted() {
     writer.write_all(&[pcap_header(), packets, vec![1, 2, 3]].concat()).expect("it reads");
     // the end of the first second shows although nothing more comes
     let (line, stdout) = first_line(&mut child);
-    let first: Value = serde_json::from_str(&line).expect("JSON");
+    let first = document(&line);
     assert_eq!((count(&first, "/packets"), &first["final"]), (1, &false.into()));
     signal(&child, Signal::INT);
     let reading = thread::spawn(move || last_line(stdout));

@@ -5,17 +5,22 @@
 use std::fs;
 
 use crate::cases::Case;
-use crate::program::{portlabel, ran};
+use crate::program::{Ran, portlabel, ran};
 use crate::records::records;
 use serde_json::Value;
 
 /// The report on a case, as `-o json` prints it inside the case's folder, without the line of the program's version.
 fn report(case: &Case) -> String {
-    let ran = ran(portlabel().current_dir(&case.folder).args([case.file_name(), "-o", "json"]));
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", case.name);
+    let ran = whole_report(case);
     let is_version = |line: &&str| line.starts_with("  \"version\": ");
     assert_eq!(ran.stdout.lines().filter(is_version).count(), 1, "{}", case.name);
     ran.stdout.lines().filter(|line| !is_version(line)).flat_map(|line| [line, "\n"]).collect()
+}
+
+fn whole_report(case: &Case) -> Ran {
+    let ran = ran(portlabel().current_dir(&case.folder).args([case.file_name(), "-o", "json"]));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", case.name);
+    ran
 }
 
 /// The lines in which two texts differ, each with its number.
@@ -50,7 +55,7 @@ fn reports_are_the_expected_ones() {
 #[test]
 fn totals_are_those_of_the_records_and_of_tshark() {
     for case in Case::all() {
-        let report: Value = serde_json::from_str(&report(&case)).expect("JSON");
+        let report = whole_report(&case).json();
         let records = records(&case.bytes());
         assert!(records.is_whole, "{}", case.name);
         let counted = [records.packets(), records.wire_bytes()];

@@ -3,10 +3,12 @@
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use jsonschema::Validator;
+use portlabel::output::{FLOW_JSON_SCHEMA, SNAPSHOT_JSON_SCHEMA};
 use serde_json::Value;
 
 use crate::cases::skipped;
@@ -26,14 +28,32 @@ pub struct Ran {
 impl Ran {
     /// Standard output, as one JSON document.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        document(&self.stdout)
     }
 
     /// Standard output, as JSON documents, one a line.
     pub fn json_lines(&self) -> Vec<Value> {
-        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        self.stdout.lines().map(parse).collect()
+        self.stdout.lines().map(document).collect()
     }
+}
+
+/// What the program printed as one JSON document, held to the schema that it names.
+pub fn document(text: &str) -> Value {
+    static SCHEMAS: LazyLock<[(&str, Validator); 2]> = LazyLock::new(|| {
+        [("portlabel.snapshot/1", SNAPSHOT_JSON_SCHEMA), ("portlabel.flow/1", FLOW_JSON_SCHEMA)].map(
+            |(name, schema)| {
+                let schema = serde_json::from_str(schema).expect("JSON");
+                (name, jsonschema::validator_for(&schema).expect("a schema"))
+            },
+        )
+    });
+    let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let named = SCHEMAS.iter().find(|(name, _)| value["schema"] == *name);
+    let (name, schema) = named.unwrap_or_else(|| panic!("it names no schema of ours: {text}"));
+    if let Err(error) = schema.validate(&value) {
+        panic!("not as {name} at {}: {error}", error.instance_path());
+    }
+    value
 }
 
 /// The program, with nothing of the environment that changes what it prints.

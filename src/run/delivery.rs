@@ -43,7 +43,7 @@ impl Progress {
 
     fn tick(&mut self) {
         if self.bar.is_none() && self.started.elapsed() >= PROGRESS_AFTER {
-            let template = "{bar:30} {percent:>3} %  {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+            let template = "{bar:30} {percent:>3} %  {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             self.bar = Some(ProgressBar::new(self.total_bytes).with_style(style));
         }
