@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::flow::{Advance, Counted, FlowTable, Header, Keyer, Limits, Opening, Packet, PacketClock, Slot, Turn};
+use crate::flow::{Counted, FlowTable, Header, Keyer, Limits, Opening, Packet, PacketClock, Slot, Turn};
 use crate::services::{End, Registry};
 use crate::snapshot::{
     Drops, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Interval, SNAPSHOT_SCHEMA, Snapshot, SourceInfo, Traffic,
@@ -145,32 +145,34 @@ impl Engine {
         }
     }
 
-    /// Moves packet time on: ends intervals and flows whose time is up.
+    /// Moves packet time on: ends intervals and flows whose time is up. Nothing of the packet itself is counted before the
+    /// interval that it ends is reported.
     fn advance(&mut self, ts: Timestamp) {
+        if let Some(step) = self.config.interval {
+            self.place_in_interval(ts, step);
+        }
         self.first_ts = Some(self.first_ts.map_or(ts, |first| first.min(ts)));
         self.last_ts = Some(self.last_ts.map_or(ts, |last| last.max(ts)));
-        let before = self.clock.now();
-        let advance = self.clock.advance(ts);
-        if let Some(interval) = self.config.interval {
-            self.place_in_interval(ts, advance, interval, before);
-        }
+        self.clock.advance(ts);
         self.end_idle_flows(self.clock.age_nanos());
     }
 
-    /// Closes the open interval if the packet is past it, and opens the packet's. Flows whose time is up within an
-    /// interval end in it, though it takes a later packet to notice.
-    fn place_in_interval(&mut self, ts: Timestamp, advance: Advance, step: Duration, before: Option<Timestamp>) {
+    /// Closes the open interval if the packet is past it, and opens the packet's.
+    fn place_in_interval(&mut self, ts: Timestamp, step: Duration) {
+        let jumps = self.clock.is_jump(ts);
         if let Some(open) = &mut self.open_interval {
-            let jumped_back = advance == Advance::Set && ts < open.start;
-            if ts < open.end && !jumped_back {
+            // the last interval there is has no end that a packet could be past
+            let is_past = ts >= open.end && open.end < Timestamp::MAX;
+            if !is_past && !(jumps && ts < open.start) {
                 open.late_packets += u64::from(ts < open.start);
                 return;
             }
-            if let (Advance::Normal, Some(before)) = (advance, before) {
-                let passed_nanos = self.clock.now().map_or(0, |now| now.nanos_since(open.end.max(before)));
-                self.end_idle_flows(self.clock.age_nanos() - passed_nanos);
+            let end = open.end;
+            if !jumps {
+                // flows whose time is up within the interval end in it, though it takes a later packet to notice
+                self.end_idle_flows(self.clock.age_nanos() + self.clock.nanos_until(end));
             }
-            self.snapshot(self.open_interval.map(|open| open.end), None);
+            self.snapshot(Some(end), None);
         }
         let start = ts.floor_to(step);
         self.open_interval = Some(OpenInterval { start, end: start.saturating_add(step), late_packets: 0 });
@@ -200,7 +202,7 @@ impl Engine {
             Turn::Same => {}
             Turn::Cut => {
                 self.report_record(slot, FlowEnd::Active);
-                self.flows.cut(slot, packet.ts);
+                return self.flows.count_in_new_record(slot, packet, header, age_nanos);
             }
             Turn::Over(end) => {
                 self.report_end(slot, end);
@@ -478,12 +480,50 @@ mod tests {
             })
             .collect();
         assert_eq!(seen, [(5, 6, 0, 2, 2, 1, false), (8, 9, 1, 4, 2, 1, false), (9, 10, 0, 5, 1, 0, true)]);
+        let last_ts: Vec<_> = snapshots.iter().filter_map(|s| Some(s.last_ts?.as_nanos())).collect();
+        assert_eq!(last_ts, [6 * SECOND - 1, 8 * SECOND, 9 * SECOND], "of what was counted, not of what comes next");
         let whole = run(&mut engine(Limits::default(), None), &packets).1;
         let (mut with, without) = (snapshots[2].services.clone(), &whole[0].services);
         for row in &mut with {
             row.interval = None;
         }
         assert_eq!(&with, without, "totals are the same with intervals and without");
+    }
+
+    #[test]
+    fn a_jump_is_counted_with_the_packet_that_jumps() {
+        let day = 24 * 3600 * SECOND;
+        let packets = [tcp(0, 1, true, ACK), tcp(day, 2, true, ACK), tcp(1, 1, true, ACK)];
+        let (_, snapshots) = run(&mut engine(Limits::default(), Some(Duration::from_mins(1))), &packets);
+        let seen: Vec<_> = snapshots.iter().map(|s| (s.packets, s.time_jumps, s.last_ts)).collect();
+        let (zero, day) = (Some(Timestamp::from_nanos(0)), Some(Timestamp::from_nanos(day)));
+        assert_eq!(seen, [(1, 0, zero), (2, 1, day), (3, 2, day)]);
+    }
+
+    #[test]
+    fn the_end_of_time_is_one_interval() {
+        let packets = [tcp(i64::MAX, 1, true, ACK), tcp(i64::MAX, 1, true, ACK), tcp(i64::MAX, 2, true, ACK)];
+        let (_, snapshots) = run(&mut engine(Limits::default(), Some(Duration::from_secs(1))), &packets);
+        assert_eq!(snapshots.iter().map(|s| s.packets).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn a_cut_record_begins_anew() {
+        let limits = Limits { active: Some(Duration::from_secs(10)), ..Limits::default() };
+        let packets = [
+            tcp(0, 1, true, SYN),
+            tcp(1000, 1, false, SYN_ACK),
+            tcp(2000, 1, true, ACK),
+            tcp(10 * SECOND, 1, true, ACK),
+        ];
+        let (flows, snapshots) = run(&mut engine(limits, None), &packets);
+        let seen: Vec<_> = flows
+            .iter()
+            .map(|f| (f.end, f.first_ts.as_nanos(), f.last_ts.as_nanos(), f.tcp_flags.as_deref(), f.handshake_rtt_us))
+            .collect();
+        let cut = (FlowEnd::Active, 0, 2000, Some("SA"), Some(2));
+        assert_eq!(seen, [cut, (FlowEnd::Final, 10 * SECOND, 10 * SECOND, Some("A"), None)]);
+        assert_eq!(snapshots[0].services[0].gap_us.as_ref().map(|gap| gap.count), Some(3));
     }
 
     #[test]

@@ -12,6 +12,9 @@ use std::time::Duration;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The latest time that can be told.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// The time `nanos` nanoseconds after the Unix epoch (before it when negative).
     #[must_use]
     pub const fn from_nanos(nanos: i64) -> Self {

@@ -1,11 +1,9 @@
 //! Packet time, the only clock: nothing here knows what time it is outside the capture.
 
-use std::time::Duration;
-
 use crate::units::Timestamp;
 
-/// A step of packet time by more than this, either way, is a jump and not the passing of time.
-const JUMP: Duration = Duration::from_hours(1);
+/// A step of packet time by more than this, an hour, either way, is a jump and not the passing of time.
+const JUMP_NANOS: u64 = 3_600_000_000_000;
 
 /// The time of a capture, which is the largest packet time seen, and the age of everything in it.
 ///
@@ -18,34 +16,28 @@ pub struct PacketClock {
     jumps: u64,
 }
 
-/// What a packet's timestamp did to the clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Advance {
-    /// The clock stands, or has moved on.
-    Normal,
-    /// The first packet, or one more than an hour away: the clock was set to it.
-    Set,
-}
-
 impl PacketClock {
     /// Moves the clock to a packet's time, unless it is a little late.
-    pub fn advance(&mut self, ts: Timestamp) -> Advance {
-        let Some(now) = self.now else {
-            self.now = Some(ts);
-            return Advance::Set;
-        };
-        let jump_nanos = JUMP.as_nanos();
-        let ahead_nanos = ts.nanos_since(now);
-        if u128::from(ahead_nanos) > jump_nanos || u128::from(now.nanos_since(ts)) > jump_nanos {
+    pub fn advance(&mut self, ts: Timestamp) {
+        if self.is_jump(ts) {
             self.jumps += 1;
             self.now = Some(ts);
-            return Advance::Set;
+            return;
         }
-        if ahead_nanos > 0 {
-            self.now = Some(ts);
-            self.age_nanos += ahead_nanos;
-        }
-        Advance::Normal
+        self.age_nanos += self.nanos_until(ts);
+        self.now = Some(self.now.map_or(ts, |now| now.max(ts)));
+    }
+
+    /// A packet at `ts` makes the clock jump.
+    #[must_use]
+    pub fn is_jump(&self, ts: Timestamp) -> bool {
+        self.now.is_some_and(|now| ts.nanos_since(now).max(now.nanos_since(ts)) > JUMP_NANOS)
+    }
+
+    /// How far the clock is from `ts`, in nanoseconds; 0 when it is there, or has not begun.
+    #[must_use]
+    pub fn nanos_until(&self, ts: Timestamp) -> u64 {
+        self.now.map_or(0, |now| ts.nanos_since(now))
     }
 
     /// The clock; `None` before the first packet.

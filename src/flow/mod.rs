@@ -9,7 +9,7 @@ mod slab;
 mod table;
 mod tcp;
 
-pub use clock::{Advance, PacketClock};
+pub use clock::PacketClock;
 pub use key::{FlowKey, Side};
 pub use packet::{Header, Keyer, Packet};
 pub use slab::Slot;

@@ -13,7 +13,7 @@ use super::slab::{Slab, Slot};
 use super::{Flow, FlowKey, HandshakeClock, Side, TcpState};
 use crate::decode::Handshake;
 use crate::snapshot::{FlowEnd, Traffic};
-use crate::units::{Timestamp, Transport};
+use crate::units::Transport;
 
 /// How many flows there may be, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,13 +286,20 @@ impl FlowTable {
         }
     }
 
-    /// Begins a new record for a flow that goes on; `ts` is the time of the packet that is counted next.
-    pub fn cut(&mut self, slot: Slot, ts: Timestamp) {
+    /// Counts a packet to a flow that goes on, as the first of a new record; the one before was reported.
+    pub fn count_in_new_record(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) -> Counted {
         self.later_fragments.remove(&slot);
         let flow = self.flows.get_mut(slot);
-        flow.record_first_ts = ts;
         (flow.to_server, flow.from_server) = (Traffic::default(), Traffic::default());
         flow.tcp_flags = 0;
+        // a handshake that was reported is not reported again
+        if flow.tcp.is_timed() {
+            flow.tcp.forget_opening();
+        }
+        let counted = self.count(slot, packet, header, age_nanos);
+        let flow = self.flows.get_mut(slot);
+        (flow.record_first_ts, flow.last_ts) = (packet.ts, packet.ts);
+        counted
     }
 
     /// A flow that has been silent for longer than it may at this age, if there is one: the one whose time was up first,
