@@ -174,9 +174,8 @@ impl Args {
             Some(path) => Some(filter_from(&path).map_err(|error| usage(ErrorKind::Io, error))?),
             None => self.filter,
         };
-        let conflict = output::conflict(&self.output)
-            .or_else(|| output::overwrites_input(&self.output, &inputs))
-            .or_else(|| save_conflict(self.write.as_deref()?, &inputs, &self.output));
+        let write = self.write.map(|path| if path == Path::new("/dev/stdout") { "-".into() } else { path });
+        let conflict = output::conflict(&self.output).or_else(|| save_conflict(write.as_deref()?, &self.output));
         if let Some(conflict) = conflict {
             return Err(usage(ErrorKind::ArgumentConflict, conflict));
         }
@@ -188,7 +187,7 @@ impl Args {
             filter,
             count: self.count,
             duration: self.duration,
-            save: self.write,
+            save: write,
             table: output::Options {
                 color: match self.color {
                     ColorWhen::Always => true,
@@ -205,8 +204,9 @@ impl Args {
                 interval: self.interval,
                 flow_records: self.output.iter().any(|spec| spec.format.wants_flows()),
             },
-            // a bar between the lines of a stream on the same terminal would disturb both
-            progress: io::stderr().is_terminal() && !(self.no_progress || self.quiet || streams && to_terminal),
+            // a bar between the lines that this program or the next one in a pipe prints would disturb both
+            progress: io::stderr().is_terminal()
+                && !(self.no_progress || self.quiet || streams && to_terminal || is_pipe(&io::stdout())),
             quiet: self.quiet,
             outputs: self.output,
             inputs,
@@ -225,23 +225,21 @@ fn limits(idle: Option<Duration>, active: Option<Duration>, max_flows: u32) -> L
     }
 }
 
-/// What is wrong when the packets read would be saved over an input, be it one of a folder, or to where an output goes.
-fn save_conflict(save: &Path, inputs: &[PathBuf], outputs: &[Spec]) -> Option<String> {
+/// What is wrong when the packets read would be saved to where an output goes.
+fn save_conflict(save: &Path, outputs: &[Spec]) -> Option<String> {
     let is_same = |path: &Path| {
         path == save || fs::canonicalize(path).is_ok_and(|path| fs::canonicalize(save).is_ok_and(|save| path == save))
     };
-    let is_input = |input: &PathBuf| {
-        let place = fs::canonicalize(save).ok().zip(fs::canonicalize(input).ok());
-        place.is_some_and(|(place, input)| place.is_file() && (place == input || place.parent() == Some(&input)))
-    };
-    let is_output = |spec: &Spec| match &spec.destination {
-        Destination::Stdout => save.as_os_str() == "-",
-        Destination::Path(path) => is_same(path),
-    };
-    if inputs.iter().any(is_input) {
-        return Some(format!("{} is an input; saving would overwrite it", save.display()));
-    }
-    outputs.iter().any(is_output).then(|| format!("an output goes to {} too; save to another file", save.display()))
+    outputs.iter().find_map(|spec| match &spec.destination {
+        Destination::Stdout if save == Path::new("-") => Some(format!(
+            "standard output cannot take both the packets and the {0}; name another place for it: -o {0}=FILE",
+            spec.format
+        )),
+        Destination::Path(path) if is_same(path) => {
+            Some(format!("the output {} goes to {} too; save to another file", spec.format, save.display()))
+        }
+        _ => None,
+    })
 }
 
 /// The expression in a file, as tcpdump reads it: comment lines start with '#'.
@@ -269,10 +267,14 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn is_pipe(output: &io::Stdout) -> bool {
+    rustix::fs::fstat(output).is_ok_and(|found| rustix::fs::FileType::from_raw_mode(found.st_mode).is_fifo())
+}
+
 /// Columns of the terminal that standard output is, if it is one.
 fn terminal_width() -> Option<usize> {
     let stdout = io::stdout();
-    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|width| *width > 0);
     let size = || rustix::termios::tcgetwinsize(&stdout).ok().map(|size| usize::from(size.ws_col));
     stdout.is_terminal().then(|| columns.or_else(size).filter(|width| *width > 0)).flatten()
 }

@@ -163,7 +163,7 @@ impl Engine {
         if let Some(open) = &mut self.open_interval {
             // the last interval there is has no end that a packet could be past
             let is_past = ts >= open.end && open.end < Timestamp::MAX;
-            if !is_past && !(jumps && ts < open.start) {
+            if !(is_past || jumps && ts < open.start) {
                 open.late_packets += u64::from(ts < open.start);
                 return;
             }

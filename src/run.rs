@@ -17,6 +17,7 @@ pub use intake::{Bounds, Intake};
 
 use crate::engine::{Engine, Event, RunEnd};
 use crate::flow::Packet;
+use crate::output::printable;
 use crate::source::{FilterError, SaveError, Severity, Source, SourceError};
 use crate::units::LinkType;
 
@@ -44,8 +45,8 @@ pub enum Notice {
     /// An input cannot be read, or not to its end.
     #[error(transparent)]
     Input(#[from] SourceError),
-    /// The filter cannot be applied to a packet; reading has ended there.
-    #[error(transparent)]
+    /// The filter makes no sense for a link type.
+    #[error("{0}; packets of this link type are left out")]
     Filter(#[from] FilterError),
     /// The packets read cannot be saved any more; labelling goes on.
     #[error(transparent)]
@@ -63,6 +64,8 @@ pub struct Outcome {
     pub nothing_readable: bool,
     /// It was stopped from outside before everything was read.
     pub interrupted: bool,
+    /// Packets that the final snapshot counts.
+    pub packets: u64,
     /// An input was damaged, or could not be read at all, or not to its end.
     pub input_trouble: bool,
     /// An output failed.
@@ -71,8 +74,10 @@ pub struct Outcome {
     pub only_unknown_links: bool,
 }
 
-/// Tells users something, on standard error. A closed standard error is no reason to stop.
+/// Tells users something, on standard error. A closed standard error is no reason to stop. Names of files may hold
+/// what a terminal would obey: it is shown instead.
 pub fn say(message: &dyn std::fmt::Display) {
+    let message = printable(&message.to_string());
     drop(writeln!(std::io::stderr(), "portlabel: {message}"));
 }
 
@@ -98,6 +103,7 @@ pub fn run<S: Source + Send>(
     stop: &AtomicBool,
     threads: Threads,
 ) -> Outcome {
+    delivery.expect_saving(intake.saves());
     match threads {
         Threads::One => run_on_one(intake, engine, delivery, stop),
         Threads::Three => run_on_three(intake, engine, delivery, stop),

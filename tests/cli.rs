@@ -76,8 +76,8 @@ fn wrong_usage_is_told() {
         (&[&dns, "-o", &to_dns], "is an input; the output json would overwrite it"),
         (&[&dns, "-w", &dns], "is an input; saving would overwrite it"),
         (&[text(folder.path()), "-w", text(&copy)], "is an input; saving would overwrite it"),
-        (&[&dns, "-w", "-"], "an output goes to - too"),
-        (&save_to_x, "an output goes to"),
+        (&[&dns, "-w", "-"], "standard output cannot take both the packets and the table"),
+        (&save_to_x, "the output json goes to"),
         (&[&dns, "--interval", "0"], "an interval cannot be 0"),
         (&[&dns, "--idle-timeout", "5"], "expected a number with a unit"),
         (&[&dns, "-f", "tcp prt 80"], "filter expression \"tcp prt 80\": can't parse filter expression: syntax error"),
@@ -279,6 +279,11 @@ fn last_line(mut stdout: BufReader<std::process::ChildStdout>) -> Value {
     document(rest.lines().last().expect("a line"))
 }
 
+/// What a user is told who ends a run before everything was read.
+fn interrupted_after(packets: u64) -> String {
+    format!("portlabel: interrupted: the report covers the {packets} packets read until then\n")
+}
+
 #[test]
 fn an_interrupted_run_reports_what_was_read() {
     for how in [Signal::INT, Signal::TERM] {
@@ -286,8 +291,8 @@ fn an_interrupted_run_reports_what_was_read() {
         signal(&child, how);
         let reading = thread::spawn(move || last_line(stdout));
         let ended = end_of(child);
-        assert_eq!((ended.code, ended.stderr.as_str()), (Some(3), ""));
         let last = reading.join().expect("a last line");
+        assert_eq!((ended.code, ended.stderr), (Some(3), interrupted_after(count(&last, "/packets"))));
         assert_eq!((&last["final"], &last["interval"]["complete"]), (&true.into(), &false.into()));
         let packets = count(&last, "/packets");
         assert!(packets > 10, "{packets} packets in more than one second");
@@ -316,7 +321,7 @@ fn a_fifo_that_stalls_is_reported_and_can_be_interrupted() {
     let reading = thread::spawn(move || last_line(stdout));
     let ended = end_of(child);
     let last = reading.join().expect("a last line");
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(3), ""));
+    assert_eq!((ended.code, ended.stderr), (Some(3), interrupted_after(3)));
     assert_eq!((count(&last, "/packets"), &last["final"]), (3, &true.into()));
     drop(writer);
 }
@@ -333,7 +338,7 @@ fn an_interrupted_wait_is_a_report_of_nothing() {
     let writer = File::options().write(true).open(&path).expect("a FIFO");
     signal(&child, Signal::INT);
     let ended = end_of(child);
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(3), ""));
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(3), interrupted_after(0).as_str()));
     assert_eq!((count(&ended.json(), "/packets"), &ended.json()["final"]), (0, &true.into()));
     drop(writer);
 }
@@ -705,4 +710,59 @@ fn a_full_table_of_flows_loses_no_packet() {
     assert_eq!(sum(&few), sum(&all));
     assert_eq!((count(&few, "/flows/evicted") > 200, count(&all, "/flows/evicted")), (true, 0));
     assert_eq!(count(&few, "/flows/started"), count(&few, "/flows/ended"));
+}
+
+#[test]
+fn a_filter_leaves_out_link_types_that_it_makes_no_sense_for() {
+    // Ethernet, then raw IP, then Ethernet again
+    let (dns, raw) = (capture("dns"), capture("mixed-links"));
+    let ran = run(&["-f", "ether multicast or ip or arp", &raw, &dns, "-o", "json"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("packets of this link type are left out"), "{}", ran.stderr);
+    let ethernet_only = count(&ran.json(), "/packets");
+    assert!(ethernet_only > 32 && ethernet_only < 32 + 40, "{ethernet_only}");
+}
+
+#[test]
+fn saving_goes_on_when_nobody_reads_the_report() {
+    let folder = folder();
+    let saved = folder.path().join("saved.pcapng");
+    let scan = capture("scan");
+    let ran = run(&[&scan, "-w", text(&saved), "-o", "flows=/dev/full", "--idle-timeout", "1ms"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(count(&report(&[text(&saved)]), "/packets"), count(&report(&[&scan]), "/packets"));
+}
+
+#[test]
+fn what_was_there_stays_when_nothing_can_be_read() {
+    let folder = folder();
+    let (old, saved) = (folder.path().join("old.json"), folder.path().join("old.pcapng"));
+    fs::write(&old, "yesterday's report").expect("room");
+    fs::write(&saved, "yesterday's capture").expect("room");
+    let ran = run(&["/nowhere/a.pcap", "-o", &format!("json={}", old.display()), "-w", text(&saved)]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(fs::read_to_string(&old).expect("it is there"), "yesterday's report");
+    assert_eq!(fs::read_to_string(&saved).expect("it is there"), "yesterday's capture");
+}
+
+#[test]
+fn hard_links_to_inputs_are_inputs() {
+    let folder = folder();
+    let (input, link) = (folder.path().join("a.pcap"), folder.path().join("b.pcap"));
+    fs::copy(capture("dns"), &input).expect("room");
+    fs::hard_link(&input, &link).expect("the same file system");
+    for args in [["-w", text(&link)], ["-o", &format!("json={}", link.display())]] {
+        let ran = run(&[text(&input), args[0], args[1]]);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains("is an input"), "{}", ran.stderr);
+    }
+    assert_eq!(fs::read(&input).expect("it is there"), fs::read(capture("dns")).expect("it is there"));
+}
+
+#[test]
+fn names_of_files_cannot_write_to_the_terminal() {
+    let ran = run(&["/nowhere/\u{1b}]0;pwned\u{7}.pcap"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains(r"\u{1b}]0;pwned\u{7}") && !ran.stderr.contains('\u{1b}'), "{}", ran.stderr);
 }

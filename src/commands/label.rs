@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -26,7 +27,13 @@ pub fn label(config: &Config) -> ExitCode {
         Err(error) => return failure(2, &error),
     };
     match label_captures(config, filter) {
-        Ok(outcome) => exit_code(outcome),
+        Ok(outcome) => {
+            if outcome.interrupted {
+                let packets = outcome.packets;
+                run::say(&format_args!("interrupted: the report covers the {packets} packets read until then"));
+            }
+            exit_code(outcome)
+        }
         Err(error @ StartError::OverwritesInput(_)) => failure(2, &error),
         Err(error) => failure(1, &error),
     }
@@ -47,15 +54,23 @@ enum StartError {
 
 fn label_captures(config: &Config, filter: Option<Filter>) -> Result<Outcome, StartError> {
     let stop = stop_flag().map_err(StartError::Signals)?;
+    raise_open_files();
     // folders are looked through before anything is created in them: a report among the captures is none of them
     let files = Files::open(&config.inputs, Arc::clone(&stop));
     let captures: Vec<_> = files.names().into_iter().map(PathBuf::from).collect();
-    if let Some(conflict) = output::overwrites_input(&config.outputs, &captures) {
+    let overwrites = output::overwrites_input(&config.outputs, &captures).or_else(|| {
+        let save = config.save.as_deref().filter(|save| output::is_one_of(save, &captures))?;
+        Some(format!("{} is an input; saving would overwrite it", save.display()))
+    });
+    if let Some(conflict) = overwrites {
         return Err(StartError::OverwritesInput(conflict));
     }
-    // and outputs are opened before packets are read: a path that cannot be written is told at once
-    let outputs = config.outputs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
-    let save = config.save.as_deref().map(Save::create).transpose()?;
+    // and outputs are opened before packets are read: a path that cannot be written is told at once. Not when there is
+    // nothing to write: what was there before stays.
+    let (specs, save) =
+        if captures.is_empty() { (&[][..], None) } else { (&config.outputs[..], config.save.as_deref()) };
+    let outputs = specs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
+    let save = save.map(Save::create).transpose()?;
     let source = SourceInfo {
         kind: SourceKind::File,
         names: files.names().into_iter().map(str::to_owned).collect(),
@@ -86,8 +101,15 @@ fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// As many open files as the system allows: captures that overlap in time are open together. Where it does not help, the
+/// inputs that cannot be opened are named.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
 fn failure(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
-    crate::run::say(message);
+    run::say(message);
     ExitCode::from(code)
 }
 

@@ -64,7 +64,8 @@ pub(super) fn share(part: u64, whole: u64) -> String {
 
 /// Text that came from outside, with whatever a terminal would obey instead of show (control characters, changes of
 /// direction, invisible ones) written as an escape.
-pub(super) fn printable(text: &str) -> String {
+#[must_use]
+pub fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
         let hidden = matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

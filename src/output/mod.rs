@@ -16,6 +16,7 @@ mod table;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -23,6 +24,7 @@ use crate::snapshot::{FlowRecord, Snapshot};
 use sink::Sink;
 
 pub use flows::FLOW_JSON_SCHEMA;
+pub use human::printable;
 pub use json::SNAPSHOT_JSON_SCHEMA;
 pub use table::{Options, SortKey, UnknownSortKey};
 
@@ -234,13 +236,22 @@ pub fn conflict(specs: &[Spec]) -> Option<String> {
 /// What is wrong when an output would overwrite a file that is to be read.
 #[must_use]
 pub fn overwrites_input(specs: &[Spec], inputs: &[PathBuf]) -> Option<String> {
-    let inputs: Vec<_> = inputs.iter().filter_map(|path| fs::canonicalize(path).ok()).filter(|p| p.is_file()).collect();
-    specs.iter().find_map(|spec| match spec.destination.normal() {
-        Destination::Path(path) if inputs.contains(&path) => {
+    specs.iter().find_map(|spec| match &spec.destination {
+        Destination::Path(path) if is_one_of(path, inputs) => {
             Some(format!("{} is an input; the output {} would overwrite it", spec.destination, spec.format))
         }
         _ => None,
     })
+}
+
+/// A path leads to one of these regular files, under whatever name: links, hard ones too, are followed.
+#[must_use]
+pub fn is_one_of(path: &Path, files: &[PathBuf]) -> bool {
+    let identity = |path: &Path| {
+        let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        Some((found.dev(), found.ino()))
+    };
+    identity(path).is_some_and(|this| files.iter().any(|file| identity(file) == Some(this)))
 }
 
 /// Names as a sentence lists them.

@@ -305,7 +305,7 @@ fn render(snapshot: &Snapshot, options: &Options) -> String {
         let lines = lines(snapshot, options);
         let shown = grid(&mut page, &lines);
         page.line(Style::new(), "");
-        page.line(Style::new(), &sum(snapshot));
+        page.wrapped(Style::new(), sum(snapshot).iter().map(String::as_str), " ");
         if shown.iter().any(|&at| marks_guesses(&lines, at)) {
             page.line(DIM, "? guessed from the port numbers alone");
         }
@@ -525,18 +525,17 @@ fn says_something(lines: &[Line], at: usize) -> bool {
 }
 
 /// That it all adds up.
-fn sum(snapshot: &Snapshot) -> String {
+fn sum(snapshot: &Snapshot) -> [String; 3] {
     let services = traffic(snapshot.services.iter().map(|row| (row.packets, row.wire_bytes)));
     let portless = traffic(snapshot.portless.iter().map(|row| (row.packets, row.wire_bytes)));
     let equal = services.packets + portless.packets == snapshot.packets
         && services.wire_bytes + portless.wire_bytes == snapshot.wire_bytes;
-    format!(
-        "{} of services + {} without ports {} {}",
-        human::count(services.packets),
-        human::count(portless.packets),
-        if equal { "=" } else { "≠" },
-        human::counted(snapshot.packets, "packet"),
-    )
+    let sign = if equal { "=" } else { "≠" };
+    [
+        format!("{} of services", human::count(services.packets)),
+        format!("+ {} without ports", human::count(portless.packets)),
+        format!("{sign} {}", human::counted(snapshot.packets, "packet")),
+    ]
 }
 
 fn traffic(rows: impl Iterator<Item = (u64, u64)>) -> Traffic {

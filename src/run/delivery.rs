@@ -19,6 +19,8 @@ const PROGRESS_AFTER: Duration = Duration::from_millis(100);
 pub struct Delivery {
     outputs: Vec<Box<dyn Output + Send>>,
     had_outputs: bool,
+    /// The packets read are saved too.
+    saving: bool,
     progress: Option<Progress>,
     outcome: Outcome,
     /// Remarks that change nothing about the result are left out.
@@ -43,7 +45,7 @@ impl Progress {
 
     fn tick(&mut self) {
         if self.bar.is_none() && self.started.elapsed() >= PROGRESS_AFTER {
-            let template = "{bar:30} {percent:>3} %  {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+            let template = "{percent:>3} % {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {eta} left";
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             self.bar = Some(ProgressBar::new(self.total_bytes).with_style(style));
         }
@@ -65,6 +67,7 @@ impl Delivery {
     pub fn new(outputs: Vec<Box<dyn Output + Send>>, progress: Option<Progress>, quiet: bool) -> Self {
         Self {
             had_outputs: !outputs.is_empty(),
+            saving: false,
             outputs,
             progress,
             outcome: Outcome { nothing_readable: true, ..Outcome::default() },
@@ -72,10 +75,21 @@ impl Delivery {
         }
     }
 
+    /// Says whether packets are saved, which is a reason to go on when every reader of the reports has gone away.
+    pub(super) fn expect_saving(&mut self, saving: bool) {
+        self.saving = saving;
+    }
+
     /// Tells users something, on standard error.
     pub fn notice(&mut self, notice: &Notice) {
+        if let Notice::Save(error) = notice {
+            self.saving = false;
+            if error.is_broken_pipe() {
+                return;
+            }
+            self.outcome.output_failed = true;
+        }
         let severity = notice.severity();
-        self.outcome.output_failed |= matches!(notice, Notice::Save(_));
         self.outcome.input_trouble |= matches!(severity, Some(Severity::Unreadable | Severity::Damaged));
         if !(self.quiet && severity == Some(Severity::Skipped)) {
             self.message(&notice.to_string());
@@ -97,6 +111,7 @@ impl Delivery {
                 && snapshot.is_final
             {
                 self.outcome.nothing_readable = false;
+                self.outcome.packets = snapshot.packets;
                 let unknown = snapshot.portless.iter().find(|row| row.reason == "unknown_link");
                 self.outcome.only_unknown_links = unknown.is_some_and(|row| row.packets == snapshot.packets);
                 if let Some(progress) = &mut self.progress {
@@ -119,7 +134,7 @@ impl Delivery {
 
     /// There were readers, and all have gone away.
     pub(super) fn nobody_reads(&self) -> bool {
-        self.had_outputs && self.outputs.is_empty()
+        self.had_outputs && self.outputs.is_empty() && !self.saving
     }
 
     /// Completes the outputs, and says what became of the run as far as it was seen here.

@@ -30,13 +30,16 @@ pub struct Intake<S> {
     taken: u64,
     first_ts: Option<Timestamp>,
     unknown_links: Vec<LinkType>,
+    /// Link types that the filter makes no sense for.
+    unfiltered_links: Vec<LinkType>,
 }
 
 impl<S: Source> Intake<S> {
     /// Takes packets of `source` that match `filter`, within `bounds`, writes them to `save` too, and makes them ready for
     /// the engine that `keyer` is of.
     pub fn new(source: S, keyer: Keyer, filter: Option<Filter>, save: Option<Save>, bounds: Bounds) -> Self {
-        Self { source, keyer, filter, save, bounds, taken: 0, first_ts: None, unknown_links: Vec::new() }
+        let (unknown_links, unfiltered_links) = (Vec::new(), Vec::new());
+        Self { source, keyer, filter, save, bounds, taken: 0, first_ts: None, unknown_links, unfiltered_links }
     }
 
     /// Reads the next packets into an empty batch: until it is full, nothing can be read just now, or the end, which is
@@ -51,17 +54,20 @@ impl<S: Source> Intake<S> {
             return Some(self.end(RunEnd::Stopped, notice));
         }
         loop {
-            let Self { source, keyer, filter, save, bounds, taken, first_ts, unknown_links } = self;
+            let Self { source, keyer, filter, save, bounds, taken, first_ts, unknown_links, unfiltered_links } = self;
             let mut stopped = false;
             let pause = source.read(&mut |frame, interfaces| {
                 if let Some(filter) = filter {
+                    if unfiltered_links.contains(&frame.link) {
+                        return ControlFlow::Continue(());
+                    }
                     match filter.matches(frame) {
                         Ok(true) => {}
                         Ok(false) => return ControlFlow::Continue(()),
                         Err(error) => {
+                            unfiltered_links.push(frame.link);
                             notice(error.into());
-                            stopped = true;
-                            return ControlFlow::Break(());
+                            return ControlFlow::Continue(());
                         }
                     }
                 }
@@ -99,6 +105,11 @@ impl<S: Source> Intake<S> {
                 Ok(Pause::Enough | Pause::Idle) => None,
             };
         }
+    }
+
+    /// Packets are saved: there is something to read them for, even when nobody takes the reports.
+    pub(super) fn saves(&self) -> bool {
+        self.save.is_some()
     }
 
     /// Completes the saved file; whatever the run's end, what was counted is in it.

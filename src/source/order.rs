@@ -142,17 +142,17 @@ impl Files {
         self.inputs.iter().filter(|slot| slot.readable || !matches!(slot.state, State::Done))
     }
 
-    /// Finds out when the first packet of each file was captured, where there is an order to be found. What can be
-    /// read only once is started.
+    /// Finds out what each file is, and when its first packet was captured; a file that is the only one is started by
+    /// that. What can be read only once waits for its turn.
     fn line_up(&mut self) {
         let alone = self.inputs.len() == 1;
         for at in 0..self.inputs.len() {
-            let Named { origin, folder, .. } = &self.inputs[at].named;
-            if alone && folder.is_none() || !matches!(origin, Origin::File { .. }) {
+            if !matches!(self.inputs[at].named.origin, Origin::File { .. }) {
                 self.starting.push_back(at);
-            } else if let Err(error) = self.probe(at) {
-                self.errors.push_back(error);
+                continue;
             }
+            let result = if alone { self.start(at).map(drop) } else { self.probe(at) };
+            self.errors.extend(result.err());
         }
     }
 

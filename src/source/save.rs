@@ -29,6 +29,14 @@ pub enum SaveError {
     },
 }
 
+impl SaveError {
+    /// Nobody reads what is saved any more, which ends the saving, and is no failure.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
 /// A pcapng file that grows.
 pub struct Save {
     output: String,
