@@ -45,8 +45,16 @@ impl Progress {
 
     fn tick(&mut self) {
         if self.bar.is_none() && self.started.elapsed() >= PROGRESS_AFTER {
-            let template = "{percent:>3} % {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {eta} left";
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            // short of the whole line: what the terminal echoes, such as ^C, would wrap it, and half would stay
+            let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col));
+            let template = match columns.saturating_sub(50) {
+                0..10 => "{percent:>3} % read".to_owned(),
+                bar_len => format!(
+                    "{{percent:>3}} % {{bar:{}}} {{decimal_bytes}} of {{decimal_total_bytes}}, {{eta}} left",
+                    bar_len.min(40)
+                ),
+            };
+            let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
             self.bar = Some(ProgressBar::new(self.total_bytes).with_style(style));
         }
         if let Some(bar) = &self.bar {
