@@ -45,7 +45,7 @@ impl Progress {
 
     fn tick(&mut self) {
         if self.bar.is_none() && self.started.elapsed() >= PROGRESS_AFTER {
-            // short of the whole line: what the terminal echoes, such as ^C, would wrap it, and half would stay
+            // the bar gets what the numbers leave; a narrow terminal gets the percentage alone
             let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col));
             let template = match columns.saturating_sub(50) {
                 0..10 => "{percent:>3} % read".to_owned(),
