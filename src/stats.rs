@@ -1,6 +1,6 @@
 //! Statistics per service: every packet is counted the moment it is seen.
 //!
-//! The smallest unit of account is the [`Cell`]: the traffic of one service on one server port, named by one rule.
+//! The smallest unit of account is the `Cell`: the traffic of one service on one server port, named by one rule.
 //! Totals, directions, ports and evidence of a row are sums over its cells, so they add up by construction.
 
 mod buckets;

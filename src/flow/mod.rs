@@ -5,6 +5,7 @@ mod index;
 mod key;
 mod packet;
 mod prefetch;
+mod queue;
 mod slab;
 mod table;
 mod tcp;

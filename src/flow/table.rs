@@ -1,7 +1,7 @@
 //! All flows that are open: bounded in number, and in how long each may be silent.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
@@ -9,6 +9,7 @@ use foldhash::quality::RandomState;
 use super::index::Index;
 use super::packet::{Header, Keyer, Packet};
 use super::prefetch::prefetch;
+use super::queue::{Queue, Queued};
 use super::slab::{Slab, Slot};
 use super::{Flow, FlowKey, HandshakeClock, Side, TcpState};
 use crate::decode::Handshake;
@@ -80,9 +81,8 @@ pub enum Turn {
 
 /// The flows that are open.
 ///
-/// A packet costs one look-up here and touches the two cache lines of its flow. Order of age is kept lazily: each flow
-/// stands in a heap with the age at which it was seen when it was put there, and only what comes to the top is brought
-/// up to date. So being seen costs nothing, and taking out the least recently seen is exact all the same.
+/// A packet costs one look-up here and touches the two cache lines of its flow; see [`Queue`] for how the order of age is
+/// kept all the same.
 #[derive(Debug)]
 pub struct FlowTable {
     max_flows: usize,
@@ -90,7 +90,7 @@ pub struct FlowTable {
     index: Index,
     keyer: Keyer,
     /// TCP, and the rest: they differ in how long they may be silent.
-    queues: [BinaryHeap<Reverse<Queued>>; 2],
+    queues: [Queue; 2],
     /// For how long the flows of each queue may be silent.
     idle_nanos: [u64; 2],
     /// When a record is cut that has been kept since then; the maximum is never.
@@ -100,14 +100,6 @@ pub struct FlowTable {
     /// Later fragments of the few flows that have any.
     later_fragments: HashMap<Slot, Traffic, RandomState>,
     started: u32,
-}
-
-/// A flow in a queue, oldest first, ties by first packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Queued {
-    seen_age: u64,
-    number: u32,
-    slot: Slot,
 }
 
 impl FlowTable {
@@ -124,7 +116,7 @@ impl FlowTable {
             flows: Slab::default(),
             index: Index::default(),
             keyer: Keyer::default(),
-            queues: [BinaryHeap::new(), BinaryHeap::new()],
+            queues: Default::default(),
             idle_after_age: u64::MAX,
             later_fragments: HashMap::default(),
             started: 0,
@@ -212,7 +204,7 @@ impl FlowTable {
         let (number, queue) = (flow.number, queue_of(&packet.key));
         let slot = self.flows.insert(flow);
         self.index.insert(packet.tag, slot);
-        self.queues[queue].push(Reverse(Queued { seen_age: age_nanos, number, slot }));
+        self.queues[queue].push(Queued { seen_age: age_nanos, number, slot });
         self.idle_after_age = self.idle_after_age.min(age_nanos.saturating_add(self.idle_nanos[queue]));
         self.count_fragment(slot, packet, header);
         opening.counted(header)
@@ -326,7 +318,7 @@ impl FlowTable {
     /// Takes a flow out that [`FlowTable::idle`] or [`FlowTable::least_recent`] gave.
     pub fn remove_oldest(&mut self, slot: Slot) {
         let key = self.flow(slot).key;
-        self.queues[queue_of(&key)].pop();
+        self.queues[queue_of(&key)].remove_oldest(slot);
         let tag = self.keyer.tag(&key);
         self.index.remove(tag, slot);
         self.later_fragments.remove(&slot);
@@ -346,23 +338,18 @@ impl FlowTable {
     pub fn clear(&mut self) {
         self.flows = Slab::default();
         self.index = Index::default();
-        self.queues = [BinaryHeap::new(), BinaryHeap::new()];
+        self.queues = Default::default();
         self.later_fragments.clear();
         self.idle_after_age = u64::MAX;
     }
 
-    /// The least recently seen flow of a queue. Each turn of the loop moves one flow down that was seen since it was
-    /// put in its place; when the top is up to date, nothing below it can be older.
+    /// The least recently seen flow of a queue.
     fn oldest(&mut self, queue: usize) -> Option<Queued> {
-        loop {
-            let mut top = self.queues[queue].peek_mut()?;
-            let flow = self.flows.get(top.0.slot);
-            let current = Queued { seen_age: flow.seen_age, number: flow.number, slot: top.0.slot };
-            if top.0 == current {
-                return Some(current);
-            }
-            top.0 = current;
-        }
+        let flows = &self.flows;
+        self.queues[queue].oldest(|slot| {
+            let Flow { seen_age, number, .. } = *flows.get(slot);
+            Queued { seen_age, number, slot }
+        })
     }
 }
 
