@@ -747,6 +747,21 @@ fn what_was_there_stays_when_nothing_can_be_read() {
 }
 
 #[test]
+fn what_was_there_stays_when_another_output_cannot_be_opened() {
+    let folder = folder();
+    let old = folder.path().join("old.json");
+    fs::write(&old, "yesterday's report, which is longer than nothing").expect("room");
+    let (dns, to_old) = (capture("dns"), format!("json={}", old.display()));
+    for args in [["-o", "csv=/nowhere/x"], ["-w", "/nowhere/x"]] {
+        assert_refused(&[&dns, "-o", &to_old, args[0], args[1]], 1, "/nowhere/x");
+        assert!(fs::read_to_string(&old).expect("it is there").starts_with("yesterday"));
+    }
+    fs::write(&old, "x".repeat(1 << 20)).expect("room");
+    assert_eq!(run(&[&dns, "-o", &to_old]).code, Some(0));
+    assert_eq!(count(&document(&fs::read_to_string(&old).expect("it is there")), "/packets"), 32);
+}
+
+#[test]
 fn hard_links_to_inputs_are_inputs() {
     let folder = folder();
     let (input, link) = (folder.path().join("a.pcap"), folder.path().join("b.pcap"));

@@ -15,16 +15,20 @@ pub(super) struct Sink {
 #[derive(Debug)]
 enum Target {
     Stdout(io::Stdout),
-    File(File),
+    File {
+        file: File,
+        /// What is there is to be replaced, and nothing was written yet: until something is, it stays.
+        replaces: bool,
+    },
 }
 
 impl Sink {
-    /// Opens a destination and replaces what is there.
+    /// Opens a destination and replaces what is there, as soon as there is something to write.
     ///
     /// # Errors
     /// [`OutputError::Open`].
     pub(super) fn replace(destination: &Destination) -> Result<Self, OutputError> {
-        Self::open(destination, OpenOptions::new().write(true).create(true).truncate(true))
+        Self::open(destination, true, OpenOptions::new().write(true).create(true).truncate(false))
     }
 
     /// Opens a destination and adds to what is there.
@@ -32,14 +36,15 @@ impl Sink {
     /// # Errors
     /// [`OutputError::Open`].
     pub(super) fn append(destination: &Destination) -> Result<Self, OutputError> {
-        Self::open(destination, OpenOptions::new().append(true).create(true))
+        Self::open(destination, false, OpenOptions::new().append(true).create(true))
     }
 
-    fn open(destination: &Destination, how: &OpenOptions) -> Result<Self, OutputError> {
+    fn open(destination: &Destination, replaces: bool, how: &OpenOptions) -> Result<Self, OutputError> {
         let target = match destination {
             Destination::Stdout => Target::Stdout(io::stdout()),
             Destination::Path(path) => {
-                Target::File(how.open(path).map_err(|source| OutputError::Open { path: path.clone(), source })?)
+                let file = how.open(path).map_err(|source| OutputError::Open { path: path.clone(), source })?;
+                Target::File { file, replaces }
             }
         };
         Ok(Self { destination: destination.clone(), writer: BufWriter::with_capacity(64 * 1024, target) })
@@ -65,14 +70,20 @@ impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stdout(stdout) => stdout.write(bytes),
-            Self::File(file) => file.write(bytes),
+            Self::File { file, replaces } => {
+                // a device or a pipe has nothing to replace, and cannot be cut
+                if std::mem::take(replaces) && file.metadata()?.is_file() {
+                    file.set_len(0)?;
+                }
+                file.write(bytes)
+            }
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Stdout(stdout) => stdout.flush(),
-            Self::File(file) => file.flush(),
+            Self::File { file, .. } => file.flush(),
         }
     }
 }
