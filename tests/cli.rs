@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -773,6 +774,19 @@ fn hard_links_to_inputs_are_inputs() {
         assert!(ran.stderr.contains("is an input"), "{}", ran.stderr);
     }
     assert_eq!(fs::read(&input).expect("it is there"), fs::read(capture("dns")).expect("it is there"));
+}
+
+#[test]
+fn a_capture_whose_name_is_no_text_is_an_input_too() {
+    let folder = folder();
+    let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"day\xff.pcap"));
+    fs::copy(capture("dns"), &odd).expect("room");
+    // elsewhere, or it would be an input by its own name
+    let elsewhere = self::folder();
+    let link = elsewhere.path().join("link");
+    std::os::unix::fs::symlink(&odd, &link).expect("room");
+    assert_refused(&[text(folder.path()), "-o", &format!("json={}", link.display())], 2, "is an input");
+    assert_eq!(fs::read(&odd).expect("it is there"), fs::read(capture("dns")).expect("it is there"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use portlabel::output::{FLOW_JSON_SCHEMA, SNAPSHOT_JSON_SCHEMA};
 
 use crate::cases::{Case, corpus, corpus_captures};
-use crate::program::{Ran, has, portlabel, portlabel_on_one_processor, ran};
+use crate::program::{Ran, has, portlabel, portlabel_on_one_processor, ran, validator};
 
 /// Files on which we differ from the oracle, and why.
 const KNOWN: &[(&str, &str)] = &[
@@ -86,10 +86,6 @@ fn reports_do_not_depend_on_the_run_or_on_threads_and_follow_the_schemas() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-fn validator(schema: &str) -> Validator {
-    jsonschema::validator_for(&serde_json::from_str(schema).expect("JSON")).expect("a schema")
 }
 
 /// What a schema has against a document.

@@ -37,15 +37,16 @@ impl Ran {
     }
 }
 
+/// A schema, ready to be held against documents.
+pub fn validator(schema: &str) -> Validator {
+    jsonschema::validator_for(&serde_json::from_str(schema).expect("JSON")).expect("a schema")
+}
+
 /// What the program printed as one JSON document, held to the schema that it names.
 pub fn document(text: &str) -> Value {
     static SCHEMAS: LazyLock<[(&str, Validator); 2]> = LazyLock::new(|| {
-        [("portlabel.snapshot/1", SNAPSHOT_JSON_SCHEMA), ("portlabel.flow/1", FLOW_JSON_SCHEMA)].map(
-            |(name, schema)| {
-                let schema = serde_json::from_str(schema).expect("JSON");
-                (name, jsonschema::validator_for(&schema).expect("a schema"))
-            },
-        )
+        [("portlabel.snapshot/1", SNAPSHOT_JSON_SCHEMA), ("portlabel.flow/1", FLOW_JSON_SCHEMA)]
+            .map(|(name, schema)| (name, validator(schema)))
     });
     let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
     let named = SCHEMAS.iter().find(|(name, _)| value["schema"] == *name);

@@ -57,7 +57,8 @@ fn label_captures(config: &Config, filter: Option<Filter>) -> Result<Outcome, St
     raise_open_files();
     // folders are looked through before anything is created in them: a report among the captures is none of them
     let files = Files::open(&config.inputs, Arc::clone(&stop));
-    let captures: Vec<_> = files.names().into_iter().map(PathBuf::from).collect();
+    let names: Vec<_> = files.names().into_iter().map(str::to_owned).collect();
+    let captures: Vec<_> = files.paths().map(PathBuf::from).collect();
     let overwrites = output::overwrites_input(&config.outputs, &captures).or_else(|| {
         let save = config.save.as_deref().filter(|save| output::is_one_of(save, &captures))?;
         Some(format!("{} is an input; saving would overwrite it", save.display()))
@@ -67,16 +68,10 @@ fn label_captures(config: &Config, filter: Option<Filter>) -> Result<Outcome, St
     }
     // and outputs are opened before packets are read: a path that cannot be written is told at once. Not when there is
     // nothing to write: what was there before stays.
-    let (specs, save) =
-        if captures.is_empty() { (&[][..], None) } else { (&config.outputs[..], config.save.as_deref()) };
+    let (specs, save) = if names.is_empty() { (&[][..], None) } else { (&config.outputs[..], config.save.as_deref()) };
     let outputs = specs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
     let save = save.map(Save::create).transpose()?;
-    let source = SourceInfo {
-        kind: SourceKind::File,
-        names: files.names().into_iter().map(str::to_owned).collect(),
-        host: None,
-        filter: config.filter.clone(),
-    };
+    let source = SourceInfo { kind: SourceKind::File, names, host: None, filter: config.filter.clone() };
     let total_bytes = files.total_bytes();
     let progress = (config.progress && total_bytes > 0).then(|| Progress::new(files.progress(), total_bytes));
     let mut delivery = Delivery::new(outputs, progress, config.quiet);

@@ -90,12 +90,6 @@ impl Format {
     pub const fn wants_flows(self) -> bool {
         matches!(self, Self::Flows)
     }
-
-    /// It takes the snapshots of intervals, and not only the final one.
-    #[must_use]
-    pub const fn wants_intervals(self) -> bool {
-        matches!(self, Self::Ndjson | Self::Csv)
-    }
 }
 
 impl fmt::Display for Format {

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -116,6 +116,11 @@ impl Files {
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
         self.candidates().map(|slot| slot.named.name.as_str()).collect()
+    }
+
+    /// Where the inputs are that [`Files::names`] names; standard input is nowhere.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.candidates().filter_map(|slot| slot.named.origin.path())
     }
 
     /// How many inputs could be read, be it only in part: when there is none, nothing could be read at all.

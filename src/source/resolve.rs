@@ -19,6 +19,14 @@ pub(super) enum Origin {
 }
 
 impl Origin {
+    /// Where it is; standard input is nowhere.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } | Self::Stream(path) => Some(path),
+            Self::Standard => None,
+        }
+    }
+
     /// Bytes on disk; 0 where nobody knows before the end.
     pub const fn size(&self) -> u64 {
         match self {
