@@ -1,6 +1,6 @@
 //! Turns the tables in `data/` into the arrays of `services::tables`; a row that is wrong fails the build by its line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use std::{env, fs};
 #[path = "src/services/parse.rs"]
 mod parse;
 
-use parse::{Key, Names, OVERLAY, SEED, SERVICES};
+use parse::{Key, Names, OVERLAY, PAIRS, SEED, SERVICES, STRONG};
 
 /// Transports that have a table of their own, by the registry's word, and what the table is called.
 const TABLES: [(&str, &str); 4] = [("tcp", "TCP"), ("udp", "UDP"), ("sctp", "SCTP"), ("dccp", "DCCP")];
@@ -27,14 +27,22 @@ fn main() -> ExitCode {
 }
 
 fn generate() -> Result<(), String> {
-    let (services, overlay, seed) = (read("services")?, read("overlay")?, read("seed")?);
-    let iana = parse::rows(&services, &SERVICES).and_then(|rows| parse::iana(&rows)).map_err(at("services"))?;
-    let overlay =
-        parse::rows(&overlay, &OVERLAY).and_then(|rows| parse::overlay(&rows, &iana)).map_err(at("overlay"))?;
+    let [services, overlay, seed, strong, pairs] = ["services", "overlay", "seed", "strong", "pairs"].map(read);
+    let [services, overlay, seed, strong, pairs] = [services?, overlay?, seed?, strong?, pairs?];
+    let services = parse::rows(&services, &SERVICES).map_err(at("services"))?;
+    let iana = parse::iana(&services).map_err(at("services"))?;
+    let overlay = parse::rows(&overlay, &OVERLAY).map_err(at("overlay"))?;
+    let in_use = parse::overlay(&overlay, &iana).map_err(at("overlay"))?;
     let list = parse::rows(&seed, &SEED).and_then(|rows| parse::list(&rows, &iana)).map_err(at("seed"))?;
+    let strong = parse::rows(&strong, &STRONG);
+    let strong = strong.and_then(|rows| parse::strong(&rows, &overlay, &iana)).map_err(at("strong"))?;
+    let pairs = parse::rows(&pairs, &PAIRS).and_then(|rows| parse::pairs(&rows, &iana)).map_err(at("pairs"))?;
+    // where the overlay gives a name, it says on which transport
+    let vague = parse::vague(&services).into_iter().filter(|key| in_use.get(*key).is_none()).collect();
     let out = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?;
     let path = Path::new(&out).join("tables.rs");
-    fs::write(&path, source(&iana, &overlay, &list)?).map_err(|fault| format!("{}: {fault}", path.display()))
+    let text = source(&iana, &in_use, &list)? + &reviewed(&strong, &vague, &pairs);
+    fs::write(&path, text).map_err(|fault| format!("{}: {fault}", path.display()))
 }
 
 fn read(table: &str) -> Result<String, String> {
@@ -128,4 +136,21 @@ fn write(pool: &Pool<'_>, tables: &HashMap<&str, Table>) -> Result<String, std::
         writeln!(out, "    ],\n}};")?;
     }
     Ok(out)
+}
+
+/// What the ladder knows of ports beside their names, as Rust text.
+fn reviewed(strong: &BTreeSet<Key>, vague: &BTreeSet<Key>, pairs: &BTreeSet<(Key, u16)>) -> String {
+    let ports = |keys: &BTreeSet<Key>, transport| -> Vec<u16> {
+        keys.iter().filter(|key| key.0 == transport).map(|key| key.1).collect()
+    };
+    let table = |(transport, name)| {
+        let pairs = pairs.iter().filter(|(key, _)| key.0 == transport).map(|(key, client)| (key.1, *client));
+        format!(
+            "pub(super) const {name}_REVIEWED: Reviewed = Reviewed {{ strong: &{:?}, vague: &{:?}, pairs: &{:?} }};\n",
+            ports(strong, transport),
+            ports(vague, transport),
+            pairs.collect::<Vec<_>>()
+        )
+    };
+    TABLES.map(table).concat()
 }

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::decode::Handshake;
 use crate::flow::{Counted, FlowTable, Header, Keyer, Limits, Opening, Packet, PacketClock, Slot, Turn};
-use crate::services::{End, Registry};
+use crate::services::{End, Labeller, Registry};
 use crate::snapshot::{
     Drops, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Interval, SNAPSHOT_SCHEMA, Snapshot, SourceInfo, Traffic,
 };
@@ -54,7 +55,7 @@ pub enum RunEnd {
 pub struct Engine {
     config: EngineConfig,
     source: Arc<SourceInfo>,
-    registry: Registry,
+    labeller: Labeller,
     clock: PacketClock,
     flows: FlowTable,
     stats: Stats,
@@ -82,7 +83,7 @@ impl Engine {
             flows: FlowTable::new(config.limits),
             config,
             source,
-            registry,
+            labeller: Labeller::new(registry),
             clock: PacketClock::default(),
             stats: Stats::default(),
             total: Traffic::default(),
@@ -108,7 +109,12 @@ impl Engine {
                 self.flows.prefetch_index(packet);
             }
             for packet in packets {
-                self.flows.prefetch_flow(packet);
+                let is_known = self.flows.prefetch_flow(packet);
+                if let Ok(header) = packet.outcome
+                    && (!is_known || header.handshake == Handshake::Accept)
+                {
+                    self.labeller.prefetch(&packet.segment(header));
+                }
             }
             for packet in packets {
                 self.count(packet);
@@ -210,18 +216,21 @@ impl Engine {
                 return self.flows.reopen(slot, packet, header, opening, age_nanos);
             }
         }
+        if header.handshake == Handshake::Accept && self.flows.is_awaited(slot, header) {
+            self.labeller.accepted(&packet.segment(header));
+        }
         self.flows.count(slot, packet, header, age_nanos)
     }
 
     /// Labels a flow by its first packet, once and for all.
     fn label(&mut self, packet: &Packet, header: Header) -> Opening {
         let segment = packet.segment(header);
-        let label = self.registry.label(&segment);
+        let label = self.labeller.label(&segment);
         let (server, port) = match label.server {
             End::Src => (header.sender, segment.src_port),
             End::Dst => (header.sender.other(), segment.dst_port),
         };
-        let (transport, registry) = (segment.transport, &self.registry);
+        let (transport, registry) = (segment.transport, self.labeller.registry());
         let key = CellKey { transport, service: label.service, port, evidence: label.evidence };
         let cell = self.stats.cell(key, |service| registry.name(service).into());
         self.stats.flow_started(cell);
@@ -290,6 +299,7 @@ impl Engine {
                 sum += row.flows;
                 sum
             }),
+            learned_forgotten: self.labeller.forgotten(),
             histograms_refused: self.stats.histograms_refused(),
             interval,
             services,
@@ -308,7 +318,7 @@ fn flag_letters(flags: u8) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{Handshake, Observation, Portless, Segment};
+    use crate::decode::{Observation, Portless, Segment};
     use crate::snapshot::SourceKind;
     use crate::units::{AddressWords, IpVersion};
 
@@ -488,6 +498,32 @@ mod tests {
             row.interval = None;
         }
         assert_eq!(&with, without, "totals are the same with intervals and without");
+    }
+
+    #[test]
+    fn servers_are_learned_from_what_they_answer() {
+        let cases = [
+            ("nothing before", vec![], "strong"),
+            ("an opening alone", vec![tcp(0, 1, true, SYN)], "strong"),
+            ("refused", vec![tcp(0, 1, true, SYN), tcp(1, 1, false, RST)], "strong"),
+            ("an answer out of nowhere", vec![tcp(0, 1, false, SYN_ACK), tcp(1, 1, false, SYN_ACK)], "strong"),
+            ("an answered opening", vec![tcp(0, 1, true, SYN), tcp(1, 1, false, SYN_ACK)], "learned"),
+            ("two flows", vec![tcp(0, 1, true, ACK), tcp(1, 2, false, ACK)], "strong"),
+            ("three flows", vec![tcp(0, 1, true, ACK), tcp(1, 2, false, ACK), tcp(2, 3, true, ACK)], "learned"),
+            (
+                "many openings without an answer",
+                vec![tcp(0, 1, true, SYN), tcp(1, 2, true, SYN), tcp(2, 3, true, SYN), tcp(3, 4, true, SYN)],
+                "strong",
+            ),
+        ];
+        for (name, before, want) in cases {
+            for from_client in [true, false] {
+                let packets = [&before[..], &[tcp(SECOND, 9, from_client, ACK)]].concat();
+                let (flows, _) = run(&mut engine(Limits::default(), None), &packets);
+                let last = flows.last().expect("a flow");
+                assert_eq!((last.evidence, last.port), (want, 80), "{name}");
+            }
+        }
     }
 
     #[test]

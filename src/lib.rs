@@ -18,6 +18,7 @@ pub mod decode;
 pub mod engine;
 pub mod flow;
 pub mod output;
+mod prefetch;
 pub mod run;
 pub mod services;
 pub mod snapshot;

@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub drops: Drops,
     /// Flows of all services.
     pub flows: FlowCounts,
+    /// Endpoints that were forgotten to make room: the rule `learned` knows nothing of them any more.
+    pub learned_forgotten: u64,
     /// How often a row's summary had to do without quantiles because the memory set aside for histograms was used up.
     pub histograms_refused: u64,
     /// The interval that ends here; `None` without `--interval`.

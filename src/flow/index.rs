@@ -3,8 +3,8 @@
 //! A general hash map would do, but for one thing: here the place where a search begins can be read ahead of the search,
 //! for many packets at once, so that their waits for memory overlap.
 
-use super::prefetch::prefetch;
 use super::slab::Slot;
+use crate::prefetch::prefetch;
 
 /// The smallest array, in entries.
 const MIN_LEN: usize = 1 << 10;

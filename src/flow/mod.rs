@@ -4,7 +4,6 @@ mod clock;
 mod index;
 mod key;
 mod packet;
-mod prefetch;
 mod queue;
 mod slab;
 mod table;
@@ -52,6 +51,8 @@ pub struct Flow {
     pub answered: bool,
     /// Tunnel headers around its first packet.
     pub tunnels: u8,
+    /// Its first packet was the client's, and opened a connection.
+    has_opened: bool,
 }
 
 const _: () = assert!(size_of::<Flow>() == 128, "a flow is two cache lines");

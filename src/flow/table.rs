@@ -8,11 +8,11 @@ use foldhash::quality::RandomState;
 
 use super::index::Index;
 use super::packet::{Header, Keyer, Packet};
-use super::prefetch::prefetch;
 use super::queue::{Queue, Queued};
 use super::slab::{Slab, Slot};
 use super::{Flow, FlowKey, HandshakeClock, Side, TcpState};
 use crate::decode::Handshake;
+use crate::prefetch::prefetch;
 use crate::snapshot::{FlowEnd, Traffic};
 use crate::units::Transport;
 
@@ -154,14 +154,16 @@ impl FlowTable {
         self.index.prefetch(packet.tag);
     }
 
-    /// Asks for the flow where the look-up most likely ends, the first with its tag: the second step.
+    /// Asks for the flow where the look-up most likely ends, the first with its tag: the second step. False when there is
+    /// none: the packet will open one, unless another packet before it does.
+    #[must_use]
     #[inline]
-    pub fn prefetch_flow(&self, packet: &Packet) {
-        if let Some(slot) = self.index.find(packet.tag, |_| true) {
-            let flow = self.flow(slot);
-            prefetch(&flow.key);
-            prefetch(&flow.to_server);
-        }
+    pub fn prefetch_flow(&self, packet: &Packet) -> bool {
+        let Some(slot) = self.index.find(packet.tag, |_| true) else { return false };
+        let flow = self.flow(slot);
+        prefetch(&flow.key);
+        prefetch(&flow.to_server);
+        true
     }
 
     /// Where the flow of a packet is: the third step.
@@ -181,6 +183,13 @@ impl FlowTable {
     #[must_use]
     pub fn later_fragments(&self, slot: Slot) -> Traffic {
         self.later_fragments.get(&slot).copied().unwrap_or_default()
+    }
+
+    /// The flow's client has opened the connection that a packet of its server accepts.
+    #[must_use]
+    pub fn is_awaited(&self, slot: Slot, header: Header) -> bool {
+        let flow = self.flow(slot);
+        header.sender == flow.server && flow.has_opened
     }
 
     /// What a packet is to the flow at `slot`, which has its key.
@@ -241,6 +250,7 @@ impl FlowTable {
             server: opening.server,
             answered: !to_server,
             tunnels: header.tunnels,
+            has_opened: to_server && header.handshake == Handshake::Open,
         }
     }
 

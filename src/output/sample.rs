@@ -106,7 +106,10 @@ pub(super) fn snapshot() -> Snapshot {
     alt.handshake_rtt_us = Some(Summary { p50: None, p90: None, p99: None, ..rtt });
 
     let mut dns = row("domain", Transport::Udp, (420, 52_500), (210, 16_800), &[(53, 420, 52_500)]);
-    dns.evidence = vec![("system", EvidenceCounts { flows: 210, packets: 420, wire_bytes: 52_500 })];
+    dns.evidence = vec![
+        ("learned", EvidenceCounts { flows: 200, packets: 400, wire_bytes: 50_000 }),
+        ("strong", EvidenceCounts { flows: 10, packets: 20, wire_bytes: 2_500 }),
+    ];
     dns.flows = FlowCounts { started: 210, active: 0, ended: 210, evicted: 1, unanswered: 0 };
     dns.later_fragments = Traffic { packets: 4, wire_bytes: 2_000 };
     dns.gap_us = Some(Summary {
@@ -148,6 +151,7 @@ pub(super) fn snapshot() -> Snapshot {
         time_jumps: 0,
         drops: Drops::default(),
         flows: FlowCounts { started: 322, active: 0, ended: 322, evicted: 1, unanswered: 11 },
+        learned_forgotten: 0,
         histograms_refused: 1,
         interval: Some(Interval {
             start: Timestamp::from_nanos(START + 4_000_000_000),
@@ -181,6 +185,7 @@ pub(super) fn empty() -> Snapshot {
         packets: 0,
         wire_bytes: 0,
         flows: FlowCounts::default(),
+        learned_forgotten: 0,
         histograms_refused: 0,
         interval: None,
         services: Vec::new(),

@@ -245,27 +245,29 @@ fn name(row: &ServiceRow) -> String {
     row.service.as_deref().map_or_else(|| "unlabelled".to_owned(), human::printable)
 }
 
-/// The rule that named most of the row's bytes, with its share unless that is all: `handshake`, `system? 97%`.
-/// The question mark is a guess, see [`guesses`].
+/// The rule that named most of the row's bytes, and the share of them that was no guess, unless that is all or nothing:
+/// `handshake`, `learned 98%`, `strong? 12%`. The question mark is a guess, see [`guesses`].
 fn evidence(row: &ServiceRow) -> String {
     // `rev`, because the last of equal ones is the maximum, and the first rule should be
-    let Some((rule, counts)) = row.evidence.iter().rev().max_by_key(|(_, counts)| counts.wire_bytes) else {
+    let Some((rule, _)) = row.evidence.iter().rev().max_by_key(|(_, counts)| counts.wire_bytes) else {
         return NOTHING.to_owned();
     };
-    let doubt = if guesses(rule) { "?" } else { "" };
-    match (*rule, counts.wire_bytes) {
-        ("none", _) => NOTHING.to_owned(),
-        (rule, bytes) if bytes >= row.wire_bytes => format!("{rule}{doubt}"),
-        (rule, bytes) => {
-            let percent = u128::from(bytes) * 100 / u128::from(row.wire_bytes);
-            format!("{rule}{doubt} {percent}%")
-        }
+    if *rule == "none" {
+        return NOTHING.to_owned();
     }
+    let doubt = if guesses(rule) { "?" } else { "" };
+    let guessed: u64 = row.evidence.iter().filter(|(rule, _)| guesses(rule)).map(|(_, counts)| counts.wire_bytes).sum();
+    let told = row.wire_bytes.saturating_sub(guessed);
+    if told == 0 || guessed == 0 {
+        return format!("{rule}{doubt}");
+    }
+    let percent = u128::from(told) * 100 / u128::from(row.wire_bytes);
+    format!("{rule}{doubt} {}%", percent.max(1)) // neither 0 nor 100, as it is neither nothing nor all
 }
 
 /// The rule knows no more of a flow than its port numbers.
 fn guesses(rule: &str) -> bool {
-    matches!(rule, "same_port" | "system" | "registered" | "ephemeral")
+    matches!(rule, "same_port" | "pair" | "strong" | "system" | "registered" | "ephemeral")
 }
 
 /// A column of the snapshot in the form that suits its unit.
@@ -306,8 +308,8 @@ fn render(snapshot: &Snapshot, options: &Options) -> String {
         let shown = grid(&mut page, &lines);
         page.line(Style::new(), "");
         page.wrapped(Style::new(), sum(snapshot).iter().map(String::as_str), " ");
-        if shown.iter().any(|&at| marks_guesses(&lines, at)) {
-            page.line(DIM, "? guessed from the port numbers alone");
+        for mark in shown.iter().flat_map(|&at| marks(&lines, at)) {
+            page.line(DIM, mark);
         }
         if options.top.is_some_and(|top| top < snapshot.services.len()) {
             page.line(DIM, "… every service is in -o json and -o csv");
@@ -513,9 +515,13 @@ fn grid(page: &mut Page, lines: &[Line]) -> Vec<usize> {
     columns
 }
 
-/// The column has a label that is a guess.
-fn marks_guesses(lines: &[Line], at: usize) -> bool {
-    matches!(VIEWS[at].show, Show::Evidence) && lines.iter().any(|line| line.cells[at].contains('?'))
+/// What the marks of the column mean that it has.
+fn marks(lines: &[Line], at: usize) -> impl Iterator<Item = &'static str> {
+    const MARKS: [(char, &str); 2] =
+        [('?', "? guessed from the port numbers alone"), ('%', "% of the bytes are no guess: packets told who serves")];
+    let is_evidence = matches!(VIEWS[at].show, Show::Evidence);
+    let has = move |mark: char| is_evidence && lines.iter().any(|line| line.cells[at].contains(mark));
+    MARKS.into_iter().filter(move |(mark, _)| has(*mark)).map(|(_, meaning)| meaning)
 }
 
 /// A column in which some row has more than nothing.
@@ -565,6 +571,10 @@ fn notes(snapshot: &Snapshot) -> Vec<String> {
         let flows = human::counted(snapshot.flows.evicted, "flow");
         notes.push(format!("! {flows} ended early because the table of flows was full (--max-flows)"));
     }
+    if snapshot.learned_forgotten > 0 {
+        let endpoints = human::counted(snapshot.learned_forgotten, "endpoint");
+        notes.push(format!("! what was learned of {endpoints} was forgotten to make room: more labels are guesses"));
+    }
     if snapshot.histograms_refused > 0 {
         notes.push("! histogram memory was used up: some medians and percentiles are missing".to_owned());
     }
@@ -575,9 +585,9 @@ fn notes(snapshot: &Snapshot) -> Vec<String> {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::sample;
+    use super::super::{SNAPSHOT_JSON_SCHEMA, sample};
     use super::*;
-    use crate::snapshot::{Drops, SourceInfo};
+    use crate::snapshot::{Drops, EvidenceCounts, SourceInfo};
 
     #[test]
     fn it_fits_the_width() {
@@ -586,6 +596,35 @@ mod tests {
             let name = width.map_or_else(|| "full".to_owned(), |width| width.to_string());
             sample::assert_golden(&format!("table-{name}.txt"), &text);
             assert!(text.lines().all(|line| width.is_none_or(|width| line.width() <= width)), "{width:?}\n{text}");
+        }
+    }
+
+    #[test]
+    fn evidence_tells_guesses_from_what_was_seen() {
+        let cases: [(&[(&str, u64)], &str); 9] = [
+            (&[], NOTHING),
+            (&[("handshake", 10)], "handshake"),
+            (&[("handshake", 4), ("learned", 6)], "learned"),
+            (&[("handshake", 5), ("learned", 4), ("strong", 1)], "handshake 90%"),
+            (&[("strong", 10)], "strong?"),
+            (&[("learned", 4), ("strong", 6)], "strong? 40%"),
+            (&[("learned", 9_999), ("system", 1)], "learned 99%"),
+            (&[("learned", 1), ("system", 9_999)], "system? 1%"),
+            (&[("none", 10)], NOTHING),
+        ];
+        for (rules, want) in cases {
+            let counts = |wire_bytes| EvidenceCounts { flows: 1, packets: 1, wire_bytes };
+            let mut row = sample::snapshot().services.remove(0);
+            row.wire_bytes = rules.iter().map(|(_, bytes)| bytes).sum();
+            row.evidence = rules.iter().map(|(rule, bytes)| (*rule, counts(*bytes))).collect();
+            assert_eq!(evidence(&row), want, "{rules:?}");
+        }
+        // whoever adds a rule says whether it guesses
+        let told = ["override", "handshake", "listener", "multicast", "learned", "none"];
+        let schema: serde_json::Value = serde_json::from_str(SNAPSHOT_JSON_SCHEMA).unwrap();
+        let rules = schema["$defs"]["evidence"]["properties"].as_object().unwrap();
+        for rule in rules.keys() {
+            assert_ne!(guesses(rule), told.contains(&rule.as_str()), "{rule}");
         }
     }
 

@@ -4,7 +4,9 @@
 //! No rule asks who sent the packet unless the packet itself tells (a handshake, a group address), so exchanging the
 //! ends changes nothing.
 
-use super::{End, Evidence, Label, Registry};
+use std::cmp::Ordering;
+
+use super::{End, Evidence, Label, Past, Registry, Standing, reviewed};
 use crate::decode::{Handshake, Segment};
 use crate::units::ServiceId;
 
@@ -16,14 +18,43 @@ const CLIENT_FIRST: u16 = 32_768;
 /// Begin of the dynamic ports, which are never registered (RFC 6335, section 6).
 const DYNAMIC_FIRST: u16 = 49_152;
 
-/// What the rules know of a flow: its first segment, and what the registry calls its two ports.
-struct Flow<'s> {
-    segment: &'s Segment,
-    src: Option<ServiceId>,
-    dst: Option<ServiceId>,
+/// What the rules know of a flow.
+struct Flow<'f> {
+    registry: &'f Registry,
+    /// Its first segment.
+    segment: &'f Segment,
+    /// What the registry calls the ports of source and destination.
+    names: [Option<ServiceId>; 2],
+    /// What earlier packets told about source and destination.
+    pasts: [Past; 2],
 }
 
-impl Flow<'_> {
+impl<'f> Flow<'f> {
+    fn new(registry: &'f Registry, segment: &'f Segment, pasts: [Past; 2]) -> Self {
+        let names = [segment.src_port, segment.dst_port].map(|port| registry.service(segment.transport, port));
+        Self { registry, segment, names, pasts }
+    }
+
+    fn label(&self, Verdict { server, evidence }: Verdict) -> Label {
+        let service = if evidence == Evidence::None { None } else { self.name(server) };
+        Label { service, server, evidence }
+    }
+
+    const fn port(&self, end: End) -> u16 {
+        match end {
+            End::Src => self.segment.src_port,
+            End::Dst => self.segment.dst_port,
+        }
+    }
+
+    const fn name(&self, end: End) -> Option<ServiceId> {
+        self.names[end as usize]
+    }
+
+    const fn past(&self, end: End) -> Past {
+        self.pasts[end as usize]
+    }
+
     /// The end with the lower port. Equal ports have none: without a handshake the first sender is the client.
     const fn lower(&self) -> End {
         if self.segment.src_port < self.segment.dst_port { End::Src } else { End::Dst }
@@ -32,81 +63,259 @@ impl Flow<'_> {
     /// The end whose port is named and within reach of `rule`, which is given that port and the other one; when both
     /// are, the lower.
     fn named(&self, rule: impl Fn(u16, u16) -> bool) -> Option<End> {
-        let (src, dst) = (self.segment.src_port, self.segment.dst_port);
-        match (self.src.is_some() && rule(src, dst), self.dst.is_some() && rule(dst, src)) {
-            (true, true) => Some(self.lower()),
-            (true, false) => Some(End::Src),
-            (false, true) => Some(End::Dst),
-            (false, false) => None,
+        let holds = |end: End| self.name(end).is_some() && rule(self.port(end), self.port(end.other()));
+        only(holds).or_else(|| holds(End::Src).then(|| self.lower()).filter(|_| holds(End::Dst)))
+    }
+
+    fn is_strong(&self, end: End) -> bool {
+        reviewed(self.segment.transport).is_strong(self.port(end))
+    }
+
+    /// The end that is better known to be a server than the other.
+    fn known_server(&self) -> Option<End> {
+        match self.past(End::Src).standing.cmp(&self.past(End::Dst).standing) {
+            Ordering::Greater => Some(End::Src),
+            Ordering::Less => Some(End::Dst),
+            Ordering::Equal => None,
         }
+    }
+
+    /// As [`Flow::named`], where a name alone says little: against a port that is used for everything it says nothing,
+    /// unless that one has met the number before. Else peer-to-peer traffic gets a name for each chance number.
+    fn weakly_named(&self, rule: impl Fn(u16, u16) -> bool) -> Option<End> {
+        let counts =
+            |server: &End| self.known_server().is_none_or(|known| known == *server || self.past(known).has_met_port);
+        self.named(rule).filter(counts)
     }
 }
 
-/// A rule: the end that serves, or nothing when the rule does not apply.
-type Rule = fn(&Flow<'_>) -> Option<End>;
+/// The one end that `holds` for; nothing when it holds for both.
+fn only(holds: impl Fn(End) -> bool) -> Option<End> {
+    match (holds(End::Src), holds(End::Dst)) {
+        (true, false) => Some(End::Src),
+        (false, true) => Some(End::Dst),
+        _ => None,
+    }
+}
 
-/// The rules in the order in which they are tried, which is that of [`Evidence::ALL`]; without one that decides, the
-/// flow has no name.
-const LADDER: [(Evidence, Rule); 6] = [
-    (Evidence::Handshake, handshake),
-    (Evidence::Multicast, multicast),
-    (Evidence::SamePort, same_port),
-    (Evidence::System, system),
-    (Evidence::Registered, registered),
-    (Evidence::Ephemeral, ephemeral),
+/// What a rule says when it decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Verdict {
+    server: End,
+    evidence: Evidence,
+}
+
+impl End {
+    const fn because_of(self, evidence: Evidence) -> Verdict {
+        Verdict { server: self, evidence }
+    }
+}
+
+/// One rule: who serves, or nothing when it does not apply, and how it is told to people.
+struct Rung {
+    /// The evidence that the rule is called by.
+    evidence: Evidence,
+    rule: fn(&Flow<'_>) -> Option<Verdict>,
+    /// Why the end that serves does.
+    says: &'static str,
+    /// Why the rule does not apply.
+    otherwise: &'static str,
+}
+
+/// The rules in the order in which they are tried; without one that decides, the flow has no name.
+const LADDER: [Rung; 10] = [
+    Rung {
+        evidence: Evidence::Override,
+        rule: user_name,
+        says: "a user's file names its port, and not the other one",
+        otherwise: "no user's file names one of the two ports alone",
+    },
+    Rung {
+        evidence: Evidence::Handshake,
+        rule: handshake,
+        says: "the connection is opened to it",
+        otherwise: "this packet neither opens nor accepts a connection",
+    },
+    Rung {
+        evidence: Evidence::Multicast,
+        rule: multicast,
+        says: "it is a multicast or broadcast address",
+        otherwise: "the receiver is no multicast or broadcast address",
+    },
+    Rung {
+        evidence: Evidence::Learned,
+        rule: learned,
+        says: "it has served before",
+        otherwise: "neither end was seen to serve before",
+    },
+    Rung { evidence: Evidence::SamePort, rule: same_port, says: "both ports are equal", otherwise: "the ports differ" },
+    Rung {
+        evidence: Evidence::Pair,
+        rule: pair,
+        says: "the other port is that of its clients",
+        otherwise: "the ports are no pair of a client's and a server's",
+    },
+    Rung {
+        evidence: Evidence::Strong,
+        rule: strong,
+        says: "its port is in the strong set, and the other is not",
+        otherwise: "not exactly one of the ports is in the strong set",
+    },
+    Rung {
+        evidence: Evidence::System,
+        rule: system,
+        says: "the lower or only named port below 1024",
+        otherwise: "there is no named port below 1024",
+    },
+    Rung {
+        evidence: Evidence::Registered,
+        rule: registered,
+        says: "the lower or only named port from 1024 to 32767",
+        otherwise: "there is no named port from 1024 to 32767",
+    },
+    Rung {
+        evidence: Evidence::Ephemeral,
+        rule: ephemeral,
+        says: "a named port from 32768 up, the other from 49152 up",
+        otherwise: "there is no named port from 32768 up with the other from 49152 up",
+    },
 ];
 
-/// The label of the flow that starts with `segment`.
-pub(super) fn label(registry: &Registry, segment: &Segment) -> Label {
-    let name = |port| registry.service(segment.transport, port);
-    let flow = Flow { segment, src: name(segment.src_port), dst: name(segment.dst_port) };
-    for &(evidence, rule) in &LADDER {
-        if let Some(server) = rule(&flow) {
-            let service = match server {
-                End::Src => flow.src,
-                End::Dst => flow.dst,
-            };
-            return Label { service, server, evidence };
-        }
+/// What [`handshake`] says when it leaves the decision to the strong set.
+const ACTIVE_FTP: &str = "it opens the connection from a port of the strong set to one without a name";
+
+/// The label of the flow that starts with `segment`; `pasts` is what earlier packets told about its source and
+/// destination.
+pub(super) fn label(registry: &Registry, segment: &Segment, pasts: [Past; 2]) -> Label {
+    let flow = Flow::new(registry, segment, pasts);
+    let verdict = LADDER.iter().find_map(|rung| (rung.rule)(&flow));
+    flow.label(verdict.unwrap_or_else(|| nobody(&flow)))
+}
+
+/// Why a flow gets its label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The label.
+    pub label: Label,
+    /// What each rule says, in the order in which they are tried; the last is [`Evidence::None`].
+    pub steps: Vec<Step>,
+}
+
+/// What one rule says of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The rule.
+    pub rule: Evidence,
+    /// The end that serves by this rule; `None` when it does not apply.
+    pub server: Option<End>,
+    /// This is the first that applies: it decides.
+    pub decides: bool,
+    /// Why, in words: of the end that serves, or of the flow.
+    pub says: &'static str,
+}
+
+/// What each rule says of the flow that starts with `segment` when nothing was seen before.
+pub(super) fn explain(registry: &Registry, segment: &Segment) -> Explanation {
+    let flow = Flow::new(registry, segment, Default::default());
+    let mut first = None;
+    let mut step = |rule, verdict: Option<Verdict>, says| {
+        let decides = first.is_none() && verdict.is_some();
+        first = first.or(verdict);
+        Step { rule, server: verdict.map(|verdict| verdict.server), decides, says }
+    };
+    let mut steps = Vec::with_capacity(LADDER.len() + 1);
+    for &Rung { evidence, rule, says, otherwise } in &LADDER {
+        let verdict = rule(&flow);
+        steps.push(match verdict {
+            Some(verdict) if verdict.evidence == evidence => step(evidence, Some(verdict), says),
+            Some(verdict) => step(evidence, Some(verdict), ACTIVE_FTP),
+            None => step(evidence, None, otherwise),
+        });
     }
-    Label { service: None, server: flow.lower(), evidence: Evidence::None }
+    let nobody = nobody(&flow);
+    steps.push(step(Evidence::None, Some(nobody), "no rule finds a name: the lower port counts as the server's"));
+    Explanation { label: flow.label(first.unwrap_or(nobody)), steps }
+}
+
+/// What the user says goes before everything else. When both ports are the user's, the other rules decide between them.
+fn user_name(flow: &Flow<'_>) -> Option<Verdict> {
+    let is_named = |end| flow.registry.is_users(flow.segment.transport, flow.port(end));
+    Some(only(is_named)?.because_of(Evidence::Override))
 }
 
 /// Who opens a connection is its client: the opening goes to the server and the server accepts it (RFC 9293,
-/// section 3.5; RFC 9260, section 5.1; RFC 4340, section 8.1).
-const fn handshake(flow: &Flow<'_>) -> Option<End> {
-    match flow.segment.handshake {
-        Handshake::Open => Some(End::Dst),
-        Handshake::Accept => Some(End::Src),
-        Handshake::None => None,
+/// section 3.5; RFC 9260, section 5.1; RFC 4340, section 8.1). But for active FTP, whose server opens the data
+/// connection from its well-known port to a port without a name (RFC 959, section 3.2).
+fn handshake(flow: &Flow<'_>) -> Option<Verdict> {
+    let server = match flow.segment.handshake {
+        Handshake::Open => End::Dst,
+        Handshake::Accept => End::Src,
+        Handshake::None => return None,
+    };
+    if flow.name(server).is_none() && flow.is_strong(server.other()) {
+        return Some(server.other().because_of(Evidence::Strong));
     }
+    Some(server.because_of(Evidence::Handshake))
 }
 
 /// A group is spoken to by its well-known port; no one sends from a group address (RFC 1122, section 3.2.1.3).
-const fn multicast(flow: &Flow<'_>) -> Option<End> {
-    if flow.segment.to_group { Some(End::Dst) } else { None }
+fn multicast(flow: &Flow<'_>) -> Option<Verdict> {
+    flow.segment.to_group.then_some(End::Dst.because_of(Evidence::Multicast))
+}
+
+/// Who has served before serves again. A server without a name stays without: the port of its client says nothing.
+fn learned(flow: &Flow<'_>) -> Option<Verdict> {
+    let server = flow.known_server()?;
+    match (flow.name(server), flow.past(server).standing) {
+        (Some(_), _) => Some(server.because_of(Evidence::Learned)),
+        (None, Standing::Accepted) => Some(server.because_of(Evidence::None)),
+        // it may be a client that has one port for everything; `registered` and `ephemeral` beware
+        (None, _) => None,
+    }
 }
 
 /// Equal ports at both ends name the same service, whoever serves: NTP between servers, ISAKMP, `BACnet`.
-const fn same_port(flow: &Flow<'_>) -> Option<End> {
-    if flow.segment.src_port == flow.segment.dst_port { Some(flow.lower()) } else { None }
+fn same_port(flow: &Flow<'_>) -> Option<Verdict> {
+    (flow.segment.src_port == flow.segment.dst_port).then(|| flow.lower().because_of(Evidence::SamePort))
 }
 
-/// A system port is given out by IETF review and, on most systems, only to a privileged process (RFC 6335, section 6):
-/// the strongest sign of a server that a number alone can be.
-fn system(flow: &Flow<'_>) -> Option<End> {
-    flow.named(|port, _| port < REGISTERED_FIRST)
+/// Where the protocol gives the client a port of its own, that is not the server, however low its number.
+fn pair(flow: &Flow<'_>) -> Option<Verdict> {
+    let pairs = reviewed(flow.segment.transport);
+    Some(only(|end| pairs.is_pair(flow.port(end), flow.port(end.other())))?.because_of(Evidence::Pair))
 }
 
-/// A registered port below those that Linux gives to clients (RFC 6335, section 6).
-fn registered(flow: &Flow<'_>) -> Option<End> {
-    flow.named(|port, _| (REGISTERED_FIRST..CLIENT_FIRST).contains(&port))
+/// A port whose name people vouch for, against one that anybody may have by chance.
+fn strong(flow: &Flow<'_>) -> Option<Verdict> {
+    Some(only(|end| flow.is_strong(end))?.because_of(Evidence::Strong))
+}
+
+/// A system port is given out by IETF review and, on most systems, only to a privileged process (RFC 6335, section 6).
+fn system(flow: &Flow<'_>) -> Option<Verdict> {
+    Some(flow.named(|port, _| port < REGISTERED_FIRST)?.because_of(Evidence::System))
+}
+
+/// A registered port below those that Linux gives to clients (RFC 6335, section 6). Of two, one whose transport IANA
+/// knows goes before one that it does not.
+fn registered(flow: &Flow<'_>) -> Option<Verdict> {
+    let is_vague = |port| reviewed(flow.segment.transport).is_vague(port);
+    let in_reach = |port: u16| (REGISTERED_FIRST..CLIENT_FIRST).contains(&port);
+    let server = flow
+        .weakly_named(|port, _| in_reach(port) && !is_vague(port))
+        .or_else(|| flow.weakly_named(|port, _| in_reach(port)));
+    Some(server?.because_of(Evidence::Registered))
 }
 
 /// A named port where clients get theirs too counts only against a dynamic port, which is never registered: else the
 /// client's chance number would name the flow.
-fn ephemeral(flow: &Flow<'_>) -> Option<End> {
-    flow.named(|port, other| port >= CLIENT_FIRST && other >= DYNAMIC_FIRST)
+fn ephemeral(flow: &Flow<'_>) -> Option<Verdict> {
+    let server = flow.weakly_named(|port, other| port >= CLIENT_FIRST && other >= DYNAMIC_FIRST);
+    Some(server?.because_of(Evidence::Ephemeral))
+}
+
+/// What is left has no name.
+fn nobody(flow: &Flow<'_>) -> Verdict {
+    flow.known_server().unwrap_or_else(|| flow.lower()).because_of(Evidence::None)
 }
 
 #[cfg(test)]
@@ -114,18 +323,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::services::tests::segment;
+    use crate::services::tests::{first_label, segment};
     use crate::units::{AddressWords, IpVersion, Transport};
 
     #[test]
     fn rules_stand_in_the_order_of_the_evidence() {
-        assert!(LADDER.is_sorted_by_key(|(evidence, _)| *evidence));
+        assert!(LADDER.is_sorted_by_key(|rung| rung.evidence));
     }
 
     #[test]
     fn the_first_rule_that_decides_names_the_flow() {
         use Handshake::{Accept, None as Nothing, Open};
-        use Transport::{Tcp, Udp};
+        use Transport::{Sctp, Tcp, Udp, UdpLite};
         let registry = Registry::builtin();
         #[rustfmt::skip]
         let cases = [
@@ -133,25 +342,48 @@ mod tests {
             ("the opening goes to the server", Tcp, Open, false, (51_000, 443), Some("https"), 443, "handshake"),
             ("the server accepts", Tcp, Accept, false, (443, 51_000), Some("https"), 443, "handshake"),
             ("a named client port never wins", Tcp, Open, false, (3306, 5601), Some("kibana"), 5601, "handshake"),
+            ("nor a strong one against a name", Tcp, Open, false, (443, 3306), Some("mysql"), 3306, "handshake"),
             ("nor against a port without a name", Tcp, Open, false, (3306, 50_001), None, 50_001, "handshake"),
-            ("nor when only the answer is seen", Tcp, Accept, false, (50_001, 80), None, 50_001, "handshake"),
+            ("nor when only the answer is seen", Tcp, Accept, false, (50_001, 3306), None, 50_001, "handshake"),
+            ("active FTP", Tcp, Open, false, (20, 51_000), Some("ftp-data"), 20, "strong"),
+            ("its answer", Tcp, Accept, false, (51_000, 20), Some("ftp-data"), 20, "strong"),
+            ("active FTP to a named port", Tcp, Open, false, (20, 5432), Some("postgresql"), 5432, "handshake"),
             ("a group serves", Udp, Nothing, true, (53, 5353), Some("mdns"), 5353, "multicast"),
             ("even without a name", Udp, Nothing, true, (53, 50_001), None, 50_001, "multicast"),
             ("equal ports", Udp, Nothing, false, (123, 123), Some("ntp"), 123, "same_port"),
             ("equal ports without a name", Udp, Nothing, false, (50_001, 50_001), None, 50_001, "same_port"),
-            ("a system port", Tcp, Nothing, false, (51_000, 443), Some("https"), 443, "system"),
-            ("the answer gets the same", Tcp, Nothing, false, (443, 51_000), Some("https"), 443, "system"),
-            ("the lower of two system ports", Tcp, Nothing, false, (80, 22), Some("ssh"), 22, "system"),
-            ("system before registered", Tcp, Nothing, false, (443, 3306), Some("https"), 443, "system"),
-            ("unnamed ports below do not count", Tcp, Nothing, false, (4, 443), Some("https"), 443, "system"),
+            ("DHCP", Udp, Nothing, false, (68, 67), Some("bootps"), 67, "pair"),
+            ("DHCPv6: the higher one", Udp, Nothing, false, (547, 546), Some("dhcpv6-server"), 547, "pair"),
+            ("a notification", Udp, Nothing, false, (161, 162), Some("snmptrap"), 162, "pair"),
+            ("network boot", Udp, Nothing, false, (68, 4011), Some("altserviceboot"), 4011, "pair"),
+            ("AFS", Udp, Nothing, false, (7003, 7001), Some("afs3-vlserver"), 7003, "pair"),
+            ("UDP-Lite has UDP's", UdpLite, Nothing, false, (68, 67), Some("bootps"), 67, "pair"),
+            ("pairs are of a transport", Tcp, Nothing, false, (68, 67), Some("bootps"), 67, "system"),
+            ("a strong port", Tcp, Nothing, false, (51_000, 443), Some("https"), 443, "strong"),
+            ("the answer gets the same", Tcp, Nothing, false, (443, 51_000), Some("https"), 443, "strong"),
+            ("strong before system", Udp, Nothing, false, (873, 2049), Some("nfs"), 2049, "strong"),
+            ("strong before a lower system port", Udp, Nothing, false, (80, 123), Some("ntp"), 123, "strong"),
+            ("strong by the overlay", Tcp, Nothing, false, (1366, 5601), Some("kibana"), 5601, "strong"),
+            ("and where IANA has no name", Tcp, Nothing, false, (25_565, 34_964), Some("minecraft"), 25_565, "strong"),
+            ("what the overlay only keeps is not", Tcp, Nothing, false, (40_001, 5432), Some("postgresql"), 5432, "registered"),
+            ("nor what is ambiguous", Tcp, Nothing, false, (40_001, 9090), Some("websm"), 9090, "registered"),
+            ("nor ports of clients", Udp, Nothing, false, (51_820, 30_050), None, 30_050, "none"),
+            ("the strong set is of a transport", Udp, Nothing, false, (5432, 5601), Some("postgresql"), 5432, "registered"),
+            ("the lower of two strong ones", Tcp, Nothing, false, (80, 22), Some("ssh"), 22, "system"),
+            ("a system port", Tcp, Nothing, false, (51_000, 79), Some("finger"), 79, "system"),
+            ("system before registered", Tcp, Nothing, false, (79, 3306), Some("finger"), 79, "system"),
+            ("unnamed ports below do not count", Tcp, Nothing, false, (4, 79), Some("finger"), 79, "system"),
             ("the last system port", Udp, Nothing, false, (1023, 1022), Some("exp2"), 1022, "system"),
-            ("a registered port", Tcp, Nothing, false, (40_001, 5432), Some("postgresql"), 5432, "registered"),
+            ("on another transport", Sctp, Nothing, false, (179, 40_001), Some("bgp"), 179, "system"),
+            ("a registered port", Tcp, Nothing, false, (40_001, 3306), Some("mysql"), 3306, "registered"),
             ("the lower of two registered", Tcp, Nothing, false, (5432, 3306), Some("mysql"), 3306, "registered"),
-            ("a name in use counts alike", Tcp, Nothing, false, (25_565, 50_001), Some("minecraft"), 25_565, "registered"),
+            ("one without a transport comes last", Udp, Nothing, false, (4292, 5060), Some("sip"), 5060, "registered"),
+            ("though better than nothing", Udp, Nothing, false, (4292, 40_001), Some("vrml-multi-use"), 4292, "registered"),
             ("registered before ephemeral", Udp, Nothing, false, (34_964, 3478), Some("stun"), 3478, "registered"),
             ("weak against a dynamic port", Udp, Nothing, false, (47_808, 50_001), Some("bacnet"), 47_808, "ephemeral"),
             ("weak, and named in the dynamic range", Udp, Nothing, false, (50_001, 51_820), Some("wireguard"), 51_820, "ephemeral"),
             ("weak against anything else", Udp, Nothing, false, (47_808, 40_001), None, 40_001, "none"),
+            ("both weak", Udp, Nothing, false, (47_808, 34_964), None, 34_964, "none"),
             ("weak against a lower one", Udp, Nothing, false, (34_964, 30_050), None, 30_050, "none"),
             ("both dynamic and named", Udp, Nothing, false, (64_738, 51_413), Some("transmission"), 51_413, "ephemeral"),
             ("no names", Tcp, Nothing, false, (50_001, 50_002), None, 50_001, "none"),
@@ -159,40 +391,116 @@ mod tests {
         ];
         for (name, transport, handshake, to_group, (src, dst), service, port, evidence) in cases {
             let segment = Segment { handshake, to_group, ..segment(transport, src, dst) };
-            let label = registry.label(&segment);
+            let label = first_label(&registry, &segment);
             let server_port = if label.server == End::Src { src } else { dst };
             let got = (label.service.map(|id| registry.name(id)), server_port, label.evidence.name());
             assert_eq!(got, (service, port, evidence), "{name}");
+            assert_eq!(registry.explain(&segment).label, label, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_past_tells_who_serves() {
+        let past = |standing, has_met_port| Past { standing, has_met_port };
+        let unknown = Past::default();
+        let many = past(Standing::ManyPorts, false);
+        let many_again = past(Standing::ManyPorts, true);
+        let accepted = past(Standing::Accepted, false);
+        let registry = Registry::builtin();
+        #[rustfmt::skip]
+        let cases = [
+            // name, ports, what is known of them, service, server's port, evidence
+            ("it has many clients", (5060, 2049), (many, unknown), Some("sip"), 5060, "learned"),
+            ("it has accepted", (5060, 2049), (accepted, unknown), Some("sip"), 5060, "learned"),
+            ("who has accepted goes first", (5060, 2049), (accepted, many), Some("sip"), 5060, "learned"),
+            ("both have many: the next rules", (5060, 2049), (many, many), Some("nfs"), 2049, "strong"),
+            ("both have accepted", (5060, 2049), (accepted, accepted), Some("nfs"), 2049, "strong"),
+            ("a server without a name", (50_001, 443), (accepted, unknown), None, 50_001, "none"),
+            ("is known by its port", (50_001, 40_001), (many, unknown), None, 50_001, "none"),
+            ("one port for everything, and chance", (28_681, 1194), (many, unknown), None, 28_681, "none"),
+            ("and a number that recurs", (28_681, 6346), (many_again, unknown), Some("gnutella-svc"), 6346, "registered"),
+            ("and a strong port", (28_681, 123), (many, unknown), Some("ntp"), 123, "strong"),
+            ("and a system port", (28_681, 79), (many, unknown), Some("finger"), 79, "system"),
+            ("and chance, higher up", (50_001, 51_820), (many, unknown), None, 50_001, "none"),
+            ("and again there", (50_001, 51_820), (many_again, unknown), Some("wireguard"), 51_820, "ephemeral"),
+            ("the other one has many", (28_681, 1194), (unknown, many), Some("openvpn"), 1194, "learned"),
+            ("both are used for everything", (28_681, 1194), (many, many), Some("openvpn"), 1194, "registered"),
+        ];
+        for (name, (src, dst), (src_past, dst_past), service, port, evidence) in cases {
+            let there = label(&registry, &segment(Transport::Udp, src, dst), [src_past, dst_past]);
+            let back = label(&registry, &segment(Transport::Udp, dst, src), [dst_past, src_past]);
+            assert_eq!((there.service, there.evidence), (back.service, back.evidence), "{name}");
+            let server_port = if there.server == End::Src { src } else { dst };
+            let got = (there.service.map(|id| registry.name(id)), server_port, there.evidence.name());
+            assert_eq!(got, (service, port, evidence), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_explanation_names_every_rule_and_the_one_that_decides() {
+        let registry = Registry::builtin();
+        let rules: Vec<_> = Evidence::ALL.into_iter().filter(|evidence| *evidence != Evidence::Listener).collect();
+        let cases = [
+            (Handshake::None, (51_000, 443), Evidence::Strong),
+            (Handshake::Open, (51_000, 443), Evidence::Handshake),
+            (Handshake::Open, (20, 51_000), Evidence::Handshake), // it is this rule that leaves it to the strong set
+            (Handshake::None, (50_001, 50_002), Evidence::None),
+        ];
+        for (handshake, (src, dst), decides) in cases {
+            let explained = registry.explain(&Segment { handshake, ..segment(Transport::Tcp, src, dst) });
+            assert_eq!(explained.steps.iter().map(|step| step.rule).collect::<Vec<_>>(), rules, "{src} to {dst}");
+            let deciding: Vec<_> = explained.steps.iter().filter(|step| step.decides).collect();
+            let [step] = deciding[..] else { panic!("{src} to {dst}: one rule decides") };
+            assert_eq!((step.rule, step.server), (decides, Some(explained.label.server)), "{src} to {dst}");
         }
     }
 
     /// A port, those with names as likely as those without.
     fn any_port() -> impl Strategy<Value = u16> {
-        prop_oneof![0..1024_u16, 1024..32_768_u16, 32_768..=u16::MAX, Just(443), Just(51_820), Just(44_818)]
+        let telling = proptest::sample::select(&[20_u16, 67, 68, 443, 546, 547, 2049, 4292, 5601, 51_820, 44_818][..]);
+        prop_oneof![0..1024_u16, 1024..32_768_u16, 32_768..=u16::MAX, telling]
     }
 
     fn any_transport() -> impl Strategy<Value = Transport> {
         proptest::sample::select(&Transport::ALL[..])
     }
 
+    fn any_past() -> impl Strategy<Value = Past> {
+        let standing = proptest::sample::select(&[Standing::Unknown, Standing::ManyPorts, Standing::Accepted][..]);
+        (standing, any::<bool>()).prop_map(|(standing, has_met_port)| Past { standing, has_met_port })
+    }
+
     proptest! {
         #[test]
-        fn exchanging_the_ends_changes_nothing(transport in any_transport(), a in any_port(), b in any_port()) {
+        fn exchanging_the_ends_changes_nothing(
+            transport in any_transport(), a in any_port(), b in any_port(), a_past in any_past(), b_past in any_past(),
+        ) {
             let registry = Registry::builtin();
-            let there = registry.label(&segment(transport, a, b));
-            let back = registry.label(&segment(transport, b, a));
+            let there = label(&registry, &segment(transport, a, b), [a_past, b_past]);
+            let back = label(&registry, &segment(transport, b, a), [b_past, a_past]);
             prop_assert_eq!((there.service, there.evidence), (back.service, back.evidence));
             // Equal ports do not tell the ends apart: the first sender is the client both ways.
-            prop_assert_eq!(there.server == back.server, a == b);
+            if a != b {
+                prop_assert_ne!(there.server, back.server);
+            }
         }
 
         #[test]
         fn an_answer_keeps_the_label_of_the_opening(transport in any_transport(), a in any_port(), b in any_port()) {
             let registry = Registry::builtin();
-            let open = registry.label(&Segment { handshake: Handshake::Open, ..segment(transport, a, b) });
-            let accept = registry.label(&Segment { handshake: Handshake::Accept, ..segment(transport, b, a) });
+            let open = first_label(&registry, &Segment { handshake: Handshake::Open, ..segment(transport, a, b) });
+            let accept = first_label(&registry, &Segment { handshake: Handshake::Accept, ..segment(transport, b, a) });
             prop_assert_eq!((open.service, open.evidence), (accept.service, accept.evidence));
-            prop_assert_eq!((open.server, accept.server), (End::Dst, End::Src));
+            prop_assert_eq!(open.server, accept.server.other());
+        }
+
+        #[test]
+        fn the_client_of_a_handshake_never_names(transport in any_transport(), a in any_port(), b in any_port()) {
+            let registry = Registry::builtin();
+            let label = first_label(&registry, &Segment { handshake: Handshake::Open, ..segment(transport, a, b) });
+            let is_active_ftp = registry.service(transport, b).is_none() && registry.is_strong(transport, a);
+            let want = if is_active_ftp { (End::Src, Evidence::Strong) } else { (End::Dst, Evidence::Handshake) };
+            prop_assert_eq!((label.server, label.evidence), want);
         }
 
         #[test]
@@ -208,13 +516,15 @@ mod tests {
                 dst_addr: AddressWords::v6(bytes.1),
                 ..v4
             };
-            prop_assert_eq!(registry.label(&v4), registry.label(&v6));
+            prop_assert_eq!(first_label(&registry, &v4), first_label(&registry, &v6));
         }
 
         #[test]
-        fn a_name_is_that_of_the_servers_port(transport in any_transport(), a in any_port(), b in any_port()) {
+        fn a_name_is_that_of_the_servers_port(
+            transport in any_transport(), a in any_port(), b in any_port(), a_past in any_past(), b_past in any_past(),
+        ) {
             let registry = Registry::builtin();
-            let label = registry.label(&segment(transport, a, b));
+            let label = label(&registry, &segment(transport, a, b), [a_past, b_past]);
             let port = if label.server == End::Src { a } else { b };
             if label.evidence == Evidence::None {
                 prop_assert_eq!(label.service, None);

@@ -2,16 +2,20 @@
 
 mod decide;
 pub mod evidence;
+mod learned;
 #[cfg(test)]
 mod parse; // the build script's only; here for its tests
 mod tables;
 
+pub use decide::{Explanation, Step};
 pub use evidence::Evidence;
+pub use learned::{Past, Standing};
 pub use tables::Layer;
 
-use tables::PortTable;
+use learned::Learned;
+use tables::{PortTable, Reviewed};
 
-use crate::decode::Segment;
+use crate::decode::{Handshake, Segment};
 use crate::units::{ServiceId, Transport};
 
 /// Which end of a segment.
@@ -21,6 +25,17 @@ pub enum End {
     Src,
     /// The receiver.
     Dst,
+}
+
+impl End {
+    /// The other end.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Src => Self::Dst,
+            Self::Dst => Self::Src,
+        }
+    }
 }
 
 /// What a flow is called, and why.
@@ -74,10 +89,22 @@ impl Registry {
         self.table(transport).iana(port)
     }
 
-    /// The label of the flow that starts with `segment`.
+    /// What each rule says of the flow that starts with `segment` when nothing was seen before, in the order of the rules.
     #[must_use]
-    pub fn label(&self, segment: &Segment) -> Label {
-        decide::label(self, segment)
+    pub fn explain(&self, segment: &Segment) -> Explanation {
+        decide::explain(self, segment)
+    }
+
+    /// The name of this port is a strong sign of a server: `data/strong.tsv`, and the overlay's renames and additions.
+    #[must_use]
+    pub fn is_strong(&self, transport: Transport, port: u16) -> bool {
+        reviewed(transport).is_strong(port)
+    }
+
+    /// A user's file names this port.
+    #[must_use]
+    pub fn is_users(&self, _transport: Transport, _port: u16) -> bool {
+        false
     }
 
     /// The table of a transport. The ports of UDP-Lite are defined as UDP's (RFC 3828, section 3.1).
@@ -91,6 +118,72 @@ impl Registry {
     }
 }
 
+/// What people have looked at of a transport's ports.
+const fn reviewed(transport: Transport) -> Reviewed {
+    match transport {
+        Transport::Tcp => tables::TCP_REVIEWED,
+        Transport::Udp | Transport::UdpLite => tables::UDP_REVIEWED,
+        Transport::Sctp => tables::SCTP_REVIEWED,
+        Transport::Dccp => tables::DCCP_REVIEWED,
+    }
+}
+
+/// Labels flows, and learns from what it sees.
+#[derive(Debug)]
+pub struct Labeller {
+    registry: Registry,
+    learned: Learned,
+}
+
+impl Labeller {
+    /// A labeller that has seen nothing yet.
+    #[must_use]
+    pub fn new(registry: Registry) -> Self {
+        Self { registry, learned: Learned::default() }
+    }
+
+    /// The names.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Asks for the memory that [`Labeller::label`] or [`Labeller::accepted`] will need, ahead of it.
+    pub fn prefetch(&self, segment: &Segment) {
+        if segment.handshake != Handshake::Open && !segment.to_group {
+            self.learned.prefetch(segment);
+        }
+    }
+
+    /// The label of the flow that starts with `segment`.
+    pub fn label(&mut self, segment: &Segment) -> Label {
+        if segment.handshake != Handshake::None || segment.to_group {
+            // they tell who serves by themselves, and teach nothing: nobody may be there
+            return decide::label(&self.registry, segment, Default::default());
+        }
+        let label = decide::label(&self.registry, segment, self.learned.recall(segment));
+        self.learned.met(segment, label.server);
+        // the client of a port that people vouch for is nobody's server; else either end may turn out to be one
+        let is_sure =
+            matches!(label.evidence, Evidence::Learned | Evidence::Pair | Evidence::Strong | Evidence::System);
+        if !is_sure {
+            self.learned.met(segment, label.server.other());
+        }
+        label
+    }
+
+    /// Takes note that the sender of `segment` accepts the connection that the other end has opened.
+    pub fn accepted(&mut self, segment: &Segment) {
+        self.learned.accepted(segment);
+    }
+
+    /// How many endpoints that were seen to serve were forgotten to make room.
+    #[must_use]
+    pub fn forgotten(&self) -> u64 {
+        self.learned.forgotten()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::parse::{self, Row};
@@ -101,6 +194,11 @@ mod tests {
     const SERVICES: &str = include_str!("../../data/services.tsv");
     const OVERLAY: &str = include_str!("../../data/overlay.tsv");
     const SEED: &str = include_str!("../../data/seed.tsv");
+
+    /// The label of a flow of which nothing was known before.
+    pub(super) fn first_label(registry: &Registry, segment: &Segment) -> Label {
+        decide::label(registry, segment, [Past::default(); 2])
+    }
 
     /// A packet between two ports, without any hint about who serves.
     pub(super) fn segment(transport: Transport, src_port: u16, dst_port: u16) -> Segment {
@@ -223,10 +321,10 @@ mod tests {
         for row in &list {
             for (transport, port) in keys(row) {
                 let place = format!("line {}: {port}/{transport}", row.line);
-                let label = registry.label(&segment(transport, 50_001, port));
-                let back = registry.label(&segment(transport, port, 50_001));
-                assert_eq!((label.server, back.server, label.service), (End::Dst, End::Src, back.service), "{place}");
-                let got = label.service.map(|id| registry.name(id)).unwrap_or_default();
+                let there = first_label(&registry, &segment(transport, 50_001, port));
+                let back = first_label(&registry, &segment(transport, port, 50_001));
+                assert_eq!((there.server, back.server, there.service), (End::Dst, End::Src, back.service), "{place}");
+                let got = there.service.map(|id| registry.name(id)).unwrap_or_default();
 
                 // The list's own name, unless the overlay has another in use or IANA puts another first.
                 let listed = row.name_of(row.cells[2], port).unwrap();
@@ -242,6 +340,37 @@ mod tests {
                 assert_eq!(got, want, "{place}");
                 let layer = registry.layer(transport, port);
                 assert_eq!(layer == Some(Layer::List), registered.is_none() && in_use.is_none(), "{place}");
+            }
+        }
+    }
+
+    #[test]
+    fn reviewed_ports_are_those_of_the_tables() {
+        const STRONG: &str = include_str!("../../data/strong.tsv");
+        const PAIRS: &str = include_str!("../../data/pairs.tsv");
+        let registry = Registry::builtin();
+        let services = parse::rows(SERVICES, &parse::SERVICES).unwrap();
+        let overlay = parse::rows(OVERLAY, &parse::OVERLAY).unwrap();
+        let iana = parse::iana(&services).unwrap();
+        let in_use = parse::overlay(&overlay, &iana).unwrap();
+        let strong = parse::strong(&parse::rows(STRONG, &parse::STRONG).unwrap(), &overlay, &iana).unwrap();
+        let vague = parse::vague(&services);
+        let pairs = parse::pairs(&parse::rows(PAIRS, &parse::PAIRS).unwrap(), &iana).unwrap();
+        assert!(strong.len() > 100 && vague.len() > 300 && pairs.len() > 5);
+        for transport in [Transport::Tcp, Transport::Udp, Transport::Sctp, Transport::Dccp] {
+            let reviewed = reviewed(transport);
+            for port in 0..=u16::MAX {
+                let key = (transport.name(), port);
+                assert_eq!(registry.is_strong(transport, port), strong.contains(&key), "{port}/{transport}");
+                let is_vague = vague.contains(&key) && in_use.get(key).is_none();
+                assert_eq!(reviewed.is_vague(port), is_vague, "{port}/{transport}");
+                assert!(registry.service(transport, port).is_some() || !strong.contains(&key), "{port}/{transport}");
+            }
+            for ((_, server), client) in pairs.iter().filter(|((word, _), _)| *word == transport.name()) {
+                assert!(
+                    reviewed.is_pair(*server, *client) && !reviewed.is_pair(*client, *server),
+                    "{server}, {client}"
+                );
             }
         }
     }

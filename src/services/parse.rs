@@ -3,8 +3,8 @@
 //! The build script compiles this file too and turns the tables into arrays, so it takes nothing but the standard
 //! library: one parser, and its tests run with the crate's.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -12,8 +12,18 @@ use std::ops::RangeInclusive;
 pub const SERVICES: [&str; 6] = ["ports", "transport", "name", "aliases", "description", "note"];
 /// Columns of `data/overlay.tsv`.
 pub const OVERLAY: [&str; 8] = ["ports", "transport", "iana_name", "name", "action", "shown", "why", "source"];
+/// Columns of `data/strong.tsv`.
+pub const STRONG: [&str; 5] = ["ports", "transport", "name", "why", "source"];
+/// Columns of `data/pairs.tsv`; `ports` are the server's.
+pub const PAIRS: [&str; 5] = ["ports", "transport", "client_port", "why", "source"];
 /// Columns of `data/seed.tsv`.
 pub const SEED: [&str; 6] = ["ports", "transport", "name", "words", "agrees", "note"];
+
+/// What `note` says of a row of `data/services.tsv` for which IANA names no transport.
+const WITHOUT_TRANSPORT: &str = "no transport in registry";
+/// The strong set ends here: from this port up, Linux gives ports to clients (`ip_local_port_range` in the kernel's
+/// `ip-sysctl` document), and a name says little by itself.
+const STRONG_END: u16 = 32_768;
 
 /// Longest service name, in characters (RFC 6335, section 5.1).
 const NAME_MAX: usize = 15;
@@ -270,6 +280,69 @@ pub fn list<'t>(rows: &[Row<'t, 6>], iana: &Names<'_>) -> Result<Names<'t>, Faul
     Ok(names)
 }
 
+/// The ports whose name is a strong sign of a server: those that the overlay renames or adds, below the ports of
+/// clients, and the rows of `data/strong.tsv`.
+///
+/// # Errors
+/// A port that is strong already, too high a port, a name that is not IANA's, or no source.
+pub fn strong(rows: &[Row<'_, 5>], overlay: &[Row<'_, 8>], iana: &Names<'_>) -> Result<BTreeSet<Key>, Fault> {
+    let in_use = overlay.iter().filter(|row| matches!(row.cells[4], "rename" | "add"));
+    let mut strong: BTreeSet<Key> = in_use.flat_map(Row::keys).filter(|(_, port)| *port < STRONG_END).collect();
+    for row in rows {
+        let [_, _, name, _, source] = row.cells;
+        if source.is_empty() {
+            return Err(row.fault("the source is missing"));
+        }
+        for key in row.keys() {
+            let found = iana.get(key).unwrap_or_default();
+            if found != name {
+                return Err(row.fault(format!("IANA calls {}/{} \"{found}\", not \"{name}\"", key.1, key.0)));
+            }
+            if key.1 >= STRONG_END {
+                return Err(row.fault(format!("no port from {STRONG_END} up is strong")));
+            }
+            if !strong.insert(key) {
+                return Err(row.fault(format!("{}/{} is strong already", key.1, key.0)));
+            }
+        }
+    }
+    Ok(strong)
+}
+
+/// Pairs of ports of which one is known to be the server's, from the rows of `data/pairs.tsv`: the key of the server's,
+/// and the client's port.
+///
+/// # Errors
+/// A pair that is there already, in either order, an end that is not a port with a name, or no source.
+pub fn pairs(rows: &[Row<'_, 5>], iana: &Names<'_>) -> Result<BTreeSet<(Key, u16)>, Fault> {
+    let mut pairs = BTreeSet::new();
+    for row in rows {
+        let [_, _, client_port, _, source] = row.cells;
+        if source.is_empty() {
+            return Err(row.fault("the source is missing"));
+        }
+        let client_port = match ports(client_port) {
+            Ok(ports) if ports.start() == ports.end() => *ports.start(),
+            _ => return Err(row.fault(format!("\"{client_port}\" is no port"))),
+        };
+        for key in row.keys() {
+            let client = (key.0, client_port);
+            if let Some((transport, port)) = [key, client].into_iter().find(|key| iana.get(*key).is_none()) {
+                return Err(row.fault(format!("IANA has no name for {port}/{transport}")));
+            }
+            if pairs.contains(&(client, key.1)) || !pairs.insert((key, client_port)) {
+                return Err(row.fault(format!("{}/{} and {client_port} are paired already", key.1, key.0)));
+            }
+        }
+    }
+    Ok(pairs)
+}
+
+/// The ports that IANA names without saying on which transport, from the rows of `data/services.tsv`.
+pub fn vague(rows: &[Row<'_, 6>]) -> BTreeSet<Key> {
+    rows.iter().filter(|row| row.cells[5] == WITHOUT_TRANSPORT).flat_map(Row::keys).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,5 +456,50 @@ mod tests {
         let names = list(&rows(&table, &SEED).unwrap(), &iana).unwrap();
         let got: Vec<_> = names.iter().collect();
         assert_eq!(got, [(("tcp", 81), "b"), (("udp", 80), "a"), (("udp", 81), "b")]);
+    }
+
+    #[test]
+    fn the_strong_set_is_reviewed() {
+        let services = format!("{}\n22\ttcp\tssh\t\t\t\n80\ttcp\thttp\t\t\t\n", SERVICES.join("\t"));
+        let iana = iana(&rows(&services, &SERVICES).unwrap()).unwrap();
+        let overlay = "80\ttcp\thttp\tweb\trename\tweb\t\tpage\n81\ttcp\t\tmore\tadd\tmore\t\tpage\n\
+                       82-83\ttcp\t\tsite\tnote\t\t\tpage\n50000\ttcp\t\thigh\tadd\thigh\t\tpage";
+        let overlay = format!("{}\n{overlay}\n", OVERLAY.join("\t"));
+        let overlay = rows(&overlay, &OVERLAY).unwrap();
+        let cases = [
+            ("22\ttcp\tssh\t\tpage", Ok(vec![22, 80, 81])),
+            ("22\ttcp\tssh\t\t", Err("2: the source is missing")),
+            ("22\ttcp\tshell\t\tpage", Err("2: IANA calls 22/tcp \"ssh\", not \"shell\"")),
+            ("80\ttcp\thttp\t\tpage", Err("2: 80/tcp is strong already")),
+        ];
+        for (text, want) in cases {
+            let table = format!("{}\n{text}\n", STRONG.join("\t"));
+            let got = rows(&table, &STRONG).and_then(|rows| strong(&rows, &overlay, &iana));
+            let got =
+                got.map(|keys| keys.into_iter().map(|(_, port)| port).collect()).map_err(|fault| fault.to_string());
+            assert_eq!(got, want.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_reviewed() {
+        let services = format!("{}\n67-69\tudp\tboot\t\t\t\n", SERVICES.join("\t"));
+        let iana = iana(&rows(&services, &SERVICES).unwrap()).unwrap();
+        let cases = [
+            ("67\tudp\t68\t\tpage", Ok(vec![(("udp", 67), 68)])),
+            ("67-68\tudp\t69\t\tpage", Ok(vec![(("udp", 67), 69), (("udp", 68), 69)])),
+            ("67\tudp\t68\t\t", Err("2: the source is missing")),
+            ("67\tudp\tclient\t\tpage", Err("2: \"client\" is no port")),
+            ("67\tudp\t68-69\t\tpage", Err("2: \"68-69\" is no port")),
+            ("67\ttcp\t68\t\tpage", Err("2: IANA has no name for 67/tcp")),
+            ("67\tudp\t70\t\tpage", Err("2: IANA has no name for 70/udp")),
+            ("67\tudp\t68\t\tpage\n68\tudp\t67\t\tpage", Err("3: 68/udp and 67 are paired already")),
+        ];
+        for (text, want) in cases {
+            let table = format!("{}\n{text}\n", PAIRS.join("\t"));
+            let got = rows(&table, &PAIRS).and_then(|rows| pairs(&rows, &iana));
+            let got = got.map(|pairs| pairs.into_iter().collect()).map_err(|fault| fault.to_string());
+            assert_eq!(got, want.map_err(str::to_owned), "{text}");
+        }
     }
 }

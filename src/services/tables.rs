@@ -86,6 +86,32 @@ impl PortTable {
     }
 }
 
+/// What people have looked at of a transport's ports, for the ladder: each list in ascending order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reviewed {
+    /// The name is a strong sign of a server: `data/strong.tsv`, and the overlay's renames and additions.
+    strong: &'static [u16],
+    /// IANA names the port, but no transport.
+    vague: &'static [u16],
+    /// Ports of server and client that belong together: `data/pairs.tsv`.
+    pairs: &'static [(u16, u16)],
+}
+
+impl Reviewed {
+    pub(super) fn is_strong(&self, port: u16) -> bool {
+        self.strong.binary_search(&port).is_ok()
+    }
+
+    pub(super) fn is_vague(&self, port: u16) -> bool {
+        self.vague.binary_search(&port).is_ok()
+    }
+
+    /// The two ports are a pair, the first of them the server's.
+    pub(super) fn is_pair(&self, server: u16, client: u16) -> bool {
+        self.pairs.binary_search(&(server, client)).is_ok()
+    }
+}
+
 /// The name of a built-in service; empty for an id that no built-in table gave.
 pub(super) fn name(service: ServiceId) -> &'static str {
     let start = |index: usize| STARTS.get(index).map(|&start| usize::from(start));

@@ -13,7 +13,7 @@ use divan::counter::ItemsCount;
 use portlabel::decode::decode;
 use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
 use portlabel::flow::{Limits, Packet};
-use portlabel::services::Registry;
+use portlabel::services::{Labeller, Registry};
 use portlabel::snapshot::{Snapshot, SourceInfo, SourceKind};
 use portlabel::source::{Files, Frame, Pause, Source as _};
 
@@ -107,12 +107,12 @@ fn ingest(bencher: Bencher, fixture: &str) {
 /// The label of every packet, as if each were a flow's first.
 #[divan::bench(args = FIXTURES)]
 fn label(bencher: Bencher, fixture: &str) {
-    let registry = Registry::builtin();
+    let labeller = || Labeller::new(Registry::builtin());
     let mut segments = Vec::new();
     walk(fixture, |frame| segments.extend(decode(frame).outcome));
-    bencher.counter(ItemsCount::new(segments.len())).bench(|| {
+    bencher.counter(ItemsCount::new(segments.len())).with_inputs(labeller).bench_local_refs(|labeller| {
         for segment in &segments {
-            black_box(registry.label(segment));
+            black_box(labeller.label(segment));
         }
     });
 }
