@@ -218,23 +218,27 @@ pub struct Step {
 pub(super) fn explain(registry: &Registry, segment: &Segment) -> Explanation {
     let flow = Flow::new(registry, segment, Default::default());
     let mut first = None;
-    let mut step = |rule, verdict: Option<Verdict>, says| {
-        let decides = first.is_none() && verdict.is_some();
-        first = first.or(verdict);
-        Step { rule, server: verdict.map(|verdict| verdict.server), decides, says }
-    };
     let mut steps = Vec::with_capacity(LADDER.len() + 1);
-    for &Rung { evidence, rule, says, otherwise } in &LADDER {
-        let verdict = rule(&flow);
-        steps.push(match verdict {
-            Some(verdict) if verdict.evidence == evidence => step(evidence, Some(verdict), says),
-            Some(verdict) => step(evidence, Some(verdict), ACTIVE_FTP),
-            None => step(evidence, None, otherwise),
-        });
+    for rung in &LADDER {
+        let verdict = (rung.rule)(&flow);
+        let says = match verdict {
+            Some(verdict) if verdict.evidence == rung.evidence => rung.says,
+            Some(_) => ACTIVE_FTP,
+            None => rung.otherwise,
+        };
+        let decides = first.is_none() && verdict.is_some();
+        steps.push(Step { rule: rung.evidence, server: verdict.map(|verdict| verdict.server), decides, says });
+        first = first.or(verdict);
     }
-    let nobody = nobody(&flow);
-    steps.push(step(Evidence::None, Some(nobody), "no rule finds a name: the lower port counts as the server's"));
-    Explanation { label: flow.label(first.unwrap_or(nobody)), steps }
+    let verdict = first.unwrap_or_else(|| nobody(&flow));
+    let is_nobody = verdict.evidence == Evidence::None;
+    steps.push(Step {
+        rule: Evidence::None,
+        server: is_nobody.then_some(verdict.server),
+        decides: is_nobody,
+        says: if is_nobody { "the lower port, for want of a better one" } else { "a rule above decides" },
+    });
+    Explanation { label: flow.label(verdict), steps }
 }
 
 /// What the user says goes before everything else. When both ports are the user's, the other rules decide between them.
