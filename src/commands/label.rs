@@ -66,9 +66,9 @@ fn label_captures(config: &Config, filter: Option<Filter>, registry: Registry) -
     // folders are looked through before anything is created in them: a report among the captures is none of them
     let files = Files::open(&config.inputs, Arc::clone(&stop));
     let names: Vec<_> = files.names().into_iter().map(str::to_owned).collect();
-    let captures: Vec<_> = files.paths().map(PathBuf::from).collect();
-    let overwrites = output::overwrites_input(&config.outputs, &captures).or_else(|| {
-        let save = config.save.as_deref().filter(|save| output::is_one_of(save, &captures))?;
+    let inputs: Vec<_> = files.paths().map(PathBuf::from).chain(config.naming.services.iter().cloned()).collect();
+    let overwrites = output::overwrites_input(&config.outputs, &inputs).or_else(|| {
+        let save = config.save.as_deref().filter(|save| output::is_one_of(save, &inputs))?;
         Some(format!("{} is an input; saving would overwrite it", save.display()))
     });
     if let Some(conflict) = overwrites {

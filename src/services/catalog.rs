@@ -74,9 +74,9 @@ impl FromStr for Query {
         let what = match (what, suffix, transport) {
             (ports, Some(suffix), None) if is_numeric(ports) => return Err(QueryError::Transport(suffix.to_owned())),
             (ports, ..) if is_numeric(ports) => What::Ports(user::ports(ports).map_err(QueryError::Ports)?),
+            ("", None | Some(""), _) | ("", _, Some(_)) => return Err(QueryError::Empty),
             // a slash within words, as in "tcp/ip"
-            (_, Some(_), None) if asked != "/" => What::Words(asked),
-            ("", ..) => return Err(QueryError::Empty),
+            (_, Some(_), None) => What::Words(asked),
             (words, ..) => What::Words(words.to_owned()),
         };
         Ok(Self { text: text.to_owned(), what, transport })
@@ -454,4 +454,201 @@ fn name_of<const N: usize>(row: &Row<'static, N>, cell: &'static str, port: u16)
 
 fn named_transports<const N: usize>(row: &Row<'_, N>) -> Vec<Transport> {
     NAMED.into_iter().filter(|transport| row.transports.contains(&transport.name())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was asked, in short; what is wrong with it.
+    fn asked(text: &str) -> Result<(String, Option<&'static str>), String> {
+        let query: Query = text.parse().map_err(|error: QueryError| error.to_string())?;
+        assert_eq!(query.text, text);
+        let what = match query.what {
+            What::Ports(ports) => format!("{}-{}", ports.start(), ports.end()),
+            What::Words(words) => words,
+        };
+        Ok((what, query.transport.map(Transport::name)))
+    }
+
+    #[test]
+    fn queries_are_ports_or_words() {
+        let cases = [
+            ("443", "443-443", None),
+            (" 443 ", "443-443", None),
+            ("0", "0-0", None),
+            ("22/tcp", "22-22", Some("tcp")),
+            ("22/TCP", "22-22", Some("tcp")),
+            ("5353/udplite", "5353-5353", Some("udplite")),
+            ("6000-6010", "6000-6010", None),
+            ("6000-6010/dccp", "6000-6010", Some("dccp")),
+            ("80-80", "80-80", None),
+            ("SSH", "ssh", None),
+            ("ssh/sctp", "ssh", Some("sctp")),
+            ("DNS over TLS", "dns over tls", None),
+            ("TCP/IP", "tcp/ip", None),
+            ("ethernet/ip/udp", "ethernet/ip", Some("udp")),
+            ("3com-tsmux", "3com-tsmux", None),
+            ("-", "-", None),
+            ("/dev/null", "/dev/null", None),
+        ];
+        for (text, what, transport) in cases {
+            assert_eq!(asked(text), Ok((what.to_owned(), transport)), "{text}");
+        }
+        let wrong = [
+            ("", "it is empty; ask for a port such as 443, a range such as 6000-6010, or a name such as ssh"),
+            (" \t", "it is empty; ask for a port such as 443, a range such as 6000-6010, or a name such as ssh"),
+            ("/", "it is empty; ask for a port such as 443, a range such as 6000-6010, or a name such as ssh"),
+            ("/tcp", "it is empty; ask for a port such as 443, a range such as 6000-6010, or a name such as ssh"),
+            ("70000", "\"70000\" is no port; ports go from 0 to 65535"),
+            ("99999999999999999999", "\"99999999999999999999\" is no port; ports go from 0 to 65535"),
+            ("80-", "\"\" is no port; ports go from 0 to 65535"),
+            ("80-79", "the range 80-79 is reversed; write 79-80"),
+            ("80-79/tcp", "the range 80-79 is reversed; write 79-80"),
+            ("1-2-3", "\"2-3\" is no port; ports go from 0 to 65535"),
+            ("22/tpc", "\"tpc\" is no transport; one of: tcp, udp, udplite, sctp, dccp"),
+            ("22/", "\"\" is no transport; one of: tcp, udp, udplite, sctp, dccp"),
+            ("22/tcp/udp", "\"tcp/udp\" is no transport; one of: tcp, udp, udplite, sctp, dccp"),
+        ];
+        for (text, what) in wrong {
+            assert_eq!(asked(text), Err(what.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_begin_words() {
+        let cases = [
+            ("Remote Desktop", "remote", true),
+            ("Remote Desktop", "rem desk", true),
+            ("Remote Desktop", "desktop remote", true),
+            ("Remote Desktop", "remote screen", false),
+            ("Emergency Circuit", "irc", false),
+            ("EtherNet/IP I/O", "ip", true),
+            ("circuit, irc", "irc", true),
+            ("FORTÉ", "forté", true),
+        ];
+        for (text, words, want) in cases {
+            assert_eq!(holds_words(text, words), want, "{words} in {text}");
+        }
+    }
+
+    /// A file of a user.
+    const USER: &str =
+        "own 443/tcp old alias # My service\nnewer 443/tcp\nhidden 9999/udp secret\nodd 9998/udp # My odd service\n";
+
+    fn found(query: &str, file: &str, iana_names: bool) -> Vec<String> {
+        let names = user::parse(file.as_bytes()).unwrap();
+        let registry = Registry::new(names.entries.iter(), iana_names).unwrap();
+        let files = [UserFile { path: "own.txt", entries: &names.entries }];
+        let entries = Catalog::new(&registry, &files).find(&query.parse().unwrap());
+        let short = |entry: &Entry<'_>| {
+            let Facts { service, layer, iana_name, aliases, .. } = &entry.facts;
+            let layer = layer.map_or("-", Layer::name);
+            let (service, iana) = (service.unwrap_or("-"), iana_name.unwrap_or("-"));
+            format!("{}/{} {service} {layer} {iana} [{}]", entry.port, entry.transport, aliases.join(" "))
+        };
+        entries.iter().map(short).collect()
+    }
+
+    #[test]
+    fn every_name_of_a_port_is_known() {
+        let cases: [(&str, bool, &[&str]); 15] = [
+            (
+                "443",
+                false,
+                &[
+                    "443/tcp newer user https [own old alias https]",
+                    "443/udp quic overlay https [https]",
+                    "443/sctp https iana https []",
+                ],
+            ),
+            (
+                "443",
+                true,
+                &[
+                    "443/tcp newer user https [own old alias https]",
+                    "443/udp https iana https [quic]",
+                    "443/sctp https iana https []",
+                ],
+            ),
+            ("443/udplite", false, &["443/udplite quic overlay https [https]"]),
+            ("9999", false, &["9999/tcp distinct iana distinct []", "9999/udp hidden user distinct [secret distinct]"]),
+            ("113/tcp", false, &["113/tcp ident iana ident [auth]"]),
+            ("370/udp", false, &["370/udp codaauth2 iana codaauth2 [securecast1]"]),
+            ("465/tcp", false, &["465/tcp submissions iana submissions [urd]"]),
+            ("9/dccp", false, &["9/dccp discard iana discard []"]),
+            ("61/tcp", true, &["61/tcp ni-mail list - []"]),
+            (
+                "5228-5230",
+                false,
+                &[
+                    "5228/tcp fcm overlay hpvroom [hpvroom]",
+                    "5229/tcp fcm overlay jaxflow [jaxflow]",
+                    "5230/tcp fcm overlay jaxflow-data [jaxflow-data]",
+                ],
+            ),
+            ("71-72/tcp", false, &["71/tcp netrjs-1 iana netrjs-1 []", "72/tcp netrjs-2 iana netrjs-2 []"]),
+            ("8200/tcp", false, &["8200/tcp trivnet1 iana trivnet1 []"]),
+            ("31999-32000/tcp", false, &["31999/tcp - - - []", "32000/tcp - - - []"]),
+            ("65535/udp", false, &[]),
+            ("4/tcp", false, &[]),
+        ];
+        for (query, iana_names, want) in cases {
+            assert_eq!(found(query, USER, iana_names), want, "{query}");
+        }
+    }
+
+    #[test]
+    fn the_best_answer_comes_first() {
+        // of each answer the port, the transport and the name
+        let head = |query: &str, file: &str| -> Vec<String> {
+            let all = found(query, file, false);
+            all.iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+        };
+        let cases: [(&str, &[&str]); 9] = [
+            ("ssh", &["22/tcp ssh", "22/udp ssh", "22/sctp ssh", "614/tcp sshell"]),
+            ("SSH/sctp", &["22/sctp ssh"]),
+            ("ms-wbt-server", &["3389/tcp rdp", "3389/udp rdp"]),
+            ("securecast1", &["370/tcp codaauth2", "370/udp codaauth2"]),
+            ("vault/tcp", &["8200/tcp trivnet1"]),
+            ("dns over tls", &["853/tcp dot", "853/udp doq"]),
+            ("SECRET", &["9999/udp hidden"]),
+            ("odd my", &["9998/udp odd"]),
+            ("remote desktop", &["3389/tcp rdp", "3389/udp rdp"]),
+        ];
+        for (query, want) in cases {
+            let found = head(query, USER);
+            assert!(
+                found.iter().zip(want).all(|(found, want)| found == want) && found.len() >= want.len(),
+                "{query}: {found:?}"
+            );
+        }
+        let ranks = |query: &str| {
+            let registry = Registry::builtin();
+            let Query { what: What::Words(words), .. } = query.parse().unwrap() else { panic!("no words") };
+            let entries = Catalog::new(&registry, &[]).find(&query.parse().unwrap());
+            let ranked = entries.iter().map(|entry| (entry.facts.rank(&words).unwrap(), entry.port, entry.transport));
+            ranked.collect::<Vec<_>>()
+        };
+        for query in ["http", "ssh", "kerberos", "a", "net", "auth"] {
+            let ranks = ranks(query);
+            assert!(ranks.is_sorted() && ranks.len() > 5, "{query}: {ranks:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_searched_in_words_is_what_is_known() {
+        // whatever stands in an entry is found by it: the lines that are looked through are those that matter
+        let registry = Registry::builtin();
+        let catalog = Catalog::new(&registry, &[]);
+        for port in [7_u16, 113, 370, 443, 465, 3389, 4413, 5228, 5900, 8200, 9100, 30_001, 60_500] {
+            for entry in catalog.find(&port.to_string().parse().unwrap()) {
+                let texts = entry.facts.texts().filter(|text| !text.is_empty());
+                for text in entry.facts.service.into_iter().chain(entry.facts.aliases.clone()).chain(texts) {
+                    let Ok(query) = text.parse::<Query>() else { continue };
+                    assert!(catalog.find(&query).contains(&entry), "{text}: {entry:?}");
+                }
+            }
+        }
+    }
 }

@@ -17,13 +17,16 @@ const NAME: Style = AnsiColor::Cyan.on_default();
 /// Columns between two columns of the table.
 const GAP: usize = 2;
 /// Below this, a table cannot be read any better than one that is too wide.
-const WIDTH_MIN: usize = 40;
-/// A user's name may be wider; it is then folded.
+const WIDTH_MIN: usize = 60;
+/// Where space is short: two transports a line,
+const TRANSPORTS_WIDTH_MAX: u16 = 9;
+/// and a user's name that is wider is folded.
 const NAME_WIDTH_MAX: u16 = 24;
 /// What stands where there is no name.
 const NOTHING: &str = "–";
 
 const TITLES: [&str; 5] = ["PORT", "PROTO", "SERVICE", "LAYER", "DESCRIPTION"];
+const TRANSPORTS: usize = 1;
 const SERVICE: usize = 2;
 
 /// Ports and transports of which the same is known.
@@ -120,24 +123,32 @@ fn grid(groups: &[Group<'_, '_>], color: bool, width: Option<usize>) -> String {
     for (at, column) in grid.column_iter_mut().enumerate() {
         column.set_padding((0, gap));
         if width.is_some() && at + 1 < TITLES.len() {
-            let name = ColumnConstraint::UpperBoundary(Width::Fixed(NAME_WIDTH_MAX + gap));
-            column.set_constraint(if at == SERVICE { name } else { ColumnConstraint::ContentWidth });
+            let at_most = |width| ColumnConstraint::UpperBoundary(Width::Fixed(width + gap));
+            column.set_constraint(match at {
+                TRANSPORTS => at_most(TRANSPORTS_WIDTH_MAX),
+                SERVICE => at_most(NAME_WIDTH_MAX),
+                _ => ColumnConstraint::ContentWidth,
+            });
         }
     }
     let mut text = String::new();
-    let name_at = grid.column_max_content_widths().iter().take(SERVICE).map(|width| usize::from(*width) + GAP).sum();
-    let mut names = groups.iter().filter_map(|group| group.facts.service).peekable();
-    for (at, line) in grid.lines().enumerate() {
+    let mut lines = grid.lines();
+    let titles = lines.next().unwrap_or_default();
+    paint(&mut text, color, BOLD, titles.trim_end());
+    text.push('\n');
+    let name_at = titles.find(TITLES[SERVICE]).unwrap_or_default();
+    let mut groups = groups.iter();
+    for line in lines {
         let line = line.trim_end();
         // the first line of a group is the one with its ports
-        let name = if at == 0 || line.starts_with(' ') { None } else { line.get(name_at..).and(names.peek().copied()) };
-        match name {
-            _ if at == 0 => paint(&mut text, color, BOLD, line),
-            Some(name) if line[name_at..].starts_with(name) => {
-                names.next();
-                text += &line[..name_at];
+        let group = if line.starts_with(' ') { None } else { groups.next() };
+        let name = group.and_then(|group| group.facts.service);
+        match line.split_at_checked(name_at) {
+            Some((before, rest)) if name.is_some_and(|name| rest.starts_with(name)) => {
+                let (name, rest) = rest.split_at(name.map_or(0, str::len));
+                text += before;
                 paint(&mut text, color, NAME, name);
-                text += &line[name_at + name.len()..];
+                text += rest;
             }
             _ => text += line,
         }
