@@ -108,6 +108,15 @@ iana: the registry of port numbers that IANA keeps
 }
 
 #[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = include_str!("../README.md");
+    let (_, example) = readme.split_once("$ portlabel lookup ").expect("an example");
+    let (args, text) = example.split_once('\n').expect("what it prints");
+    let args: Vec<_> = args.split(' ').collect();
+    assert_eq!(text.split_once("```").map(|(text, _)| text), Some(&*found(&args).stdout));
+}
+
+#[test]
 fn a_table_says_what_users_say() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("own");

@@ -3,7 +3,7 @@
 //! It reads the tables of `data/` themselves, and only when it is asked: labelling needs none of it. Of a table it takes
 //! apart no more than the rows that a question is about. The names stay those of the [`Registry`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -63,14 +63,16 @@ impl FromStr for Query {
     /// transport only.
     fn from_str(text: &str) -> Result<Self, QueryError> {
         let asked = text.trim().to_lowercase();
-        let (what, suffix) = match asked.rsplit_once('/') {
+        let is_numeric = |text: &str| {
+            text.starts_with(|c: char| c.is_ascii_digit()) && text.bytes().all(|c| c.is_ascii_digit() || c == b'-')
+        };
+        // words may hold slashes, ports may not
+        let of_ports = asked.split_once('/').filter(|(ports, _)| is_numeric(ports.trim()));
+        let (what, suffix) = match of_ports.or_else(|| asked.rsplit_once('/')) {
             Some((what, suffix)) => (what.trim(), Some(suffix.trim())),
             None => (asked.as_str(), None),
         };
         let transport = suffix.and_then(|word| Transport::ALL.into_iter().find(|known| known.name() == word));
-        let is_numeric = |text: &str| {
-            text.starts_with(|c: char| c.is_ascii_digit()) && text.bytes().all(|c| c.is_ascii_digit() || c == b'-')
-        };
         let what = match (what, suffix, transport) {
             (ports, Some(suffix), None) if is_numeric(ports) => return Err(QueryError::Transport(suffix.to_owned())),
             (ports, ..) if is_numeric(ports) => What::Ports(user::ports(ports).map_err(QueryError::Ports)?),
@@ -228,9 +230,9 @@ impl<'c> Facts<'c> {
         remarks
     }
 
-    /// A name from another table than the one that is shown.
+    /// A name from another table than the one that is shown; it may be there already.
     fn also(&mut self, name: &'c str) {
-        if !name.is_empty() && self.service != Some(name) && !self.aliases.contains(&name) {
+        if !name.is_empty() && self.service != Some(name) {
             self.aliases.push(name);
         }
     }
@@ -409,7 +411,12 @@ impl<'c> Known<'_, 'c> {
     }
 
     fn into_entries(self) -> Vec<Entry<'c>> {
-        self.facts.into_iter().map(|((port, transport), facts)| Entry { port, transport, facts }).collect()
+        let entry = |((port, transport), mut facts): (_, Facts<'c>)| {
+            let mut seen = HashSet::new();
+            facts.aliases.retain(|name| seen.insert(*name));
+            Entry { port, transport, facts }
+        };
+        self.facts.into_iter().map(entry).collect()
     }
 }
 

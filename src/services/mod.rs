@@ -80,7 +80,7 @@ impl Registry {
             // from the last to the first: so a name that is nowhere shown takes no id
             for entry in entries {
                 let table = registry.table_mut(entry.transport);
-                if entry.ports().all(|port| table.user_names(port)) {
+                if table.user_names_all(&entry.ports()) {
                     continue;
                 }
                 let id = match ids.get(entry.name) {
@@ -378,6 +378,33 @@ mod tests {
         }
         let ids = [(Tcp, 8443), (Sctp, 443)].map(|(transport, port)| registry.service(transport, port));
         assert_eq!(ids[0], ids[1], "a name that is built in is the same service");
+    }
+
+    #[test]
+    fn a_name_is_hidden_when_all_its_ports_have_later_ones() {
+        let later = "b 64-127/tcp\nb 130/tcp\nb 200-400/tcp\nb 65472-65535/tcp\n";
+        for (first, last, hidden) in [
+            (64, 127, true),
+            (63, 127, false),
+            (64, 128, false),
+            (65, 126, true),
+            (64, 64, true),
+            (127, 127, true),
+            (130, 130, true),
+            (129, 130, false),
+            (130, 131, false),
+            (200, 400, true),
+            (199, 400, false),
+            (200, 401, false),
+            (250, 390, true),
+            (65_472, 65_535, true),
+            (65_535, 65_535, true),
+            (65_471, 65_535, false),
+            (0, 65_535, false),
+        ] {
+            let registry = with(&[&format!("a {first}-{last}/tcp\n{later}")], false);
+            assert_eq!(registry.own_names.len(), if hidden { 1 } else { 2 }, "{first}-{last}");
+        }
     }
 
     #[test]

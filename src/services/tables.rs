@@ -115,6 +115,11 @@ impl PortTable {
         }
     }
 
+    /// The user named each of these ports.
+    pub(super) fn user_names_all(&self, ports: &RangeInclusive<u16>) -> bool {
+        self.own.as_ref().is_some_and(|own| own.names_all(ports))
+    }
+
     /// Gives a name to those ports that the user did not name yet.
     pub(super) fn name_unnamed(&mut self, ports: RangeInclusive<u16>, service: ServiceId) {
         let own = self.own();
@@ -171,6 +176,17 @@ impl PortTable {
 }
 
 impl Own {
+    /// 64 ports at a time: a file may hold a great many ranges that are hidden by later ones.
+    fn names_all(&self, ports: &RangeInclusive<u16>) -> bool {
+        let (first, last) = (usize::from(*ports.start()), usize::from(*ports.end()));
+        let (from, to) = (first / 64, last / 64);
+        (from..=to).zip(&self.named[from..=to]).all(|(at, named)| {
+            let below = if at == from { !(u64::MAX << (first % 64)) } else { 0 };
+            let above = if at == to { (u64::MAX << (last % 64)) << 1 } else { 0 };
+            named | below | above == u64::MAX
+        })
+    }
+
     const fn names(&self, port: u16) -> bool {
         self.named[port as usize / 64] & 1 << (port % 64) != 0
     }

@@ -90,7 +90,7 @@ impl Faults {
 /// Reads the names in a file.
 ///
 /// # Errors
-/// Every line that is wrong, and what to do about it; the first [`FAULTS_MAX`] of them in words.
+/// Every line that is wrong, and what to do about it; the first ten of them in words.
 pub fn parse(file: &[u8]) -> Result<Names<'_>, Faults> {
     let (mut names, mut faults) = (Names::default(), Faults::default());
     if file.starts_with(&[0xff, 0xfe]) || file.starts_with(&[0xfe, 0xff]) {
