@@ -128,12 +128,11 @@ fn write(pool: &Pool<'_>, tables: &HashMap<&str, Table>) -> Result<String, std::
     for (transport, name) in TABLES {
         let table = tables.get(transport).unwrap_or(&nothing);
         writeln!(out, "static {name}_IDS: Ids = ids(&{:?});", table.spans)?;
-        writeln!(out, "pub(super) const {name}: PortTable = PortTable {{")?;
-        writeln!(out, "    ids: &{name}_IDS,\n    exceptions: &[")?;
+        writeln!(out, "pub(super) const {name}: PortTable = PortTable::built_in(&{name}_IDS, &[")?;
         for (port, layer, iana) in &table.exceptions {
-            writeln!(out, "        Exception::of({port}, Layer::{layer}, {iana:?}),")?;
+            writeln!(out, "    Exception::of({port}, Layer::{layer}, {iana:?}),")?;
         }
-        writeln!(out, "    ],\n}};")?;
+        writeln!(out, "]);")?;
     }
     Ok(out)
 }

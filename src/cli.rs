@@ -1,4 +1,4 @@
-//! The command line: what was typed becomes a [`Config`], and nothing after it sees a flag.
+//! The command line: what was typed becomes a [`Command`], and nothing after it sees a flag.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,11 +8,47 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{ArgAction, CommandFactory as _, Parser, ValueEnum};
+use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::engine::EngineConfig;
 use crate::flow::Limits;
 use crate::output::{self, Destination, Format, Spec};
+use crate::services::catalog::Query;
+
+/// What the program is to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Label captures.
+    Label(Box<Config>),
+    /// Tell what is known of ports and names.
+    Lookup(Lookup),
+}
+
+/// Where names come from, beside those that are built in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Naming {
+    /// Files in the syntax of /etc/services; what a later one says counts.
+    pub services: Vec<PathBuf>,
+    /// IANA's names before those in use.
+    pub iana_names: bool,
+    /// Leave out remarks on the files.
+    pub quiet: bool,
+}
+
+/// What is to be looked up, and how it is shown.
+#[derive(Debug)]
+pub struct Lookup {
+    /// What is asked; at least one.
+    pub queries: Vec<Query>,
+    /// As JSON.
+    pub json: bool,
+    /// Where names come from.
+    pub naming: Naming,
+    /// With colours.
+    pub color: bool,
+    /// Columns of the terminal; `None` is as wide as it takes.
+    pub width: Option<usize>,
+}
 
 /// What a run is to do, ready to be done.
 #[derive(Debug)]
@@ -29,6 +65,8 @@ pub struct Config {
     pub save: Option<PathBuf>,
     /// Where results go; at least one, no two to the same place.
     pub outputs: Vec<Spec>,
+    /// Where names come from.
+    pub naming: Naming,
     /// How the table looks.
     pub table: output::Options,
     /// What the engine does.
@@ -45,7 +83,11 @@ pub struct Config {
 /// bytes, flows, packet sizes and round trips of every service. Every packet read is counted once.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, arg_required_else_help = false, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct Args {
+    #[command(subcommand)]
+    subcommand: Option<SubcommandArgs>,
+
     /// Capture files; a folder means the captures directly in it, '-' is standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -85,6 +127,9 @@ struct Args {
     #[arg(long, value_name = "DUR", value_parser = positive_duration)]
     interval: Option<Duration>,
 
+    #[command(flatten)]
+    naming: NamingArgs,
+
     /// Print port numbers instead of names, in the table
     #[arg(short, long)]
     numeric: bool,
@@ -123,6 +168,52 @@ struct Args {
     quiet: bool,
 }
 
+/// Options of every command that names ports.
+#[derive(Debug, clap::Args)]
+struct NamingArgs {
+    /// Names of your own, in the syntax of /etc/services; repeatable, what comes later wins
+    #[arg(long, value_name = "FILE", action = ArgAction::Append)]
+    services: Vec<PathBuf>,
+
+    /// IANA's names instead of those in use where they differ
+    #[arg(long)]
+    iana_names: bool,
+}
+
+/// Commands beside the main one. Each has its own options; a capture of that name is reached as ./NAME.
+#[derive(Debug, Subcommand)]
+enum SubcommandArgs {
+    /// Tell what is known of ports and service names
+    Lookup(LookupArgs),
+}
+
+/// What is known of a port, of a name, of the ports that have to do with a word?
+///
+/// Names come from four layers: your own files (user), names in use (overlay), the port registry of IANA (iana), and
+/// the list that the project started from (list).
+#[derive(Debug, clap::Args)]
+#[command(max_term_width = 100, after_help = LOOKUP_EXAMPLES)]
+struct LookupArgs {
+    /// A port, a range, a name, a part of one, or words; '/tcp' behind it asks for that transport only
+    #[arg(value_name = "QUERY", required = true)]
+    queries: Vec<Query>,
+
+    /// As JSON: one document
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    naming: NamingArgs,
+
+    /// Colours in the table
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
+    color: ColorWhen,
+
+    /// No word about lines of FILE that are left out
+    #[arg(short, long)]
+    quiet: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set
@@ -137,6 +228,7 @@ Examples:
   portlabel -f 'net 10.0.0.0/8' /captures     of all captures in a folder, filtered
   zcat day.pcap.gz | portlabel - -o json      from a pipe, as JSON
   portlabel day.pcapng -o csv=day.csv --interval 1m -o table
+  portlabel lookup 443 ssh                    what is known of ports and names
 
 Exit codes: 0 done, 1 failed or nothing could be read, 2 wrong usage,
             3 done, but an input was damaged, unreadable among others that were, or not read to its end.";
@@ -147,19 +239,67 @@ nothing to read: name a capture file, a folder of captures, or '-' for standard 
   portlabel day.pcapng
   zcat day.pcap.gz | portlabel -";
 
-impl Config {
+const LOOKUP_EXAMPLES: &str = "\
+Examples:
+  portlabel lookup 443                  a port, on every transport
+  portlabel lookup 22/tcp 6000-6010     one transport; a range
+  portlabel lookup ssh                  a name, and names with it inside
+  portlabel lookup 'dns over tls'       words of a description
+  portlabel lookup kerberos --json
+
+Exit codes: 0 something is known, 1 nothing is, 2 wrong usage.";
+
+impl Command {
     /// Reads the command line.
     ///
     /// # Errors
     /// What is wrong with it, in clap's form; `--help` and `--version` too. Its exit code is 2 for wrong usage.
     pub fn from_command_line(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        Args::try_parse_from(args)?.resolve()
+        let mut args = Args::try_parse_from(args)?;
+        match args.subcommand.take() {
+            None => args.resolve().map(|config| Self::Label(Box::new(config))),
+            Some(SubcommandArgs::Lookup(args)) => Ok(Self::Lookup(args.resolve())),
+        }
+    }
+}
+
+impl NamingArgs {
+    fn resolve(self, quiet: bool) -> Naming {
+        Naming { services: self.services, iana_names: self.iana_names, quiet }
+    }
+}
+
+impl LookupArgs {
+    fn resolve(self) -> Lookup {
+        Lookup {
+            queries: self.queries,
+            json: self.json,
+            naming: self.naming.resolve(self.quiet),
+            color: self.color.resolve(),
+            width: terminal_width(),
+        }
+    }
+}
+
+impl ColorWhen {
+    fn resolve(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        }
     }
 }
 
 impl Args {
     fn resolve(self) -> Result<Config, clap::Error> {
         let usage = |kind, message: String| Args::command().error(kind, message);
+        if let Some(name) = misplaced_subcommand(&self.files) {
+            let advice = format!("'{name}' stands before its options, as in: portlabel {name} 443 --services FILE");
+            return Err(usage(ErrorKind::ArgumentConflict, advice));
+        }
         let inputs = [self.files, self.read].concat();
         if inputs.is_empty() {
             return Err(usage(ErrorKind::MissingRequiredArgument, NO_INPUT.to_owned()));
@@ -189,11 +329,7 @@ impl Args {
             duration: self.duration,
             save: write,
             table: output::Options {
-                color: match self.color {
-                    ColorWhen::Always => true,
-                    ColorWhen::Never => false,
-                    ColorWhen::Auto => to_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-                },
+                color: self.color.resolve(),
                 width: terminal_width(),
                 top: self.top.map(|top| top as usize),
                 sort: self.sort.parse().unwrap_or_default(),
@@ -207,11 +343,19 @@ impl Args {
             // a bar between the lines that this program or the next one in a pipe prints would disturb both
             progress: io::stderr().is_terminal()
                 && !(self.no_progress || self.quiet || streams && to_terminal || is_pipe(&io::stdout())),
+            naming: self.naming.resolve(self.quiet),
             quiet: self.quiet,
             outputs: self.output,
             inputs,
         })
     }
+}
+
+/// A command that was taken for a capture, because options stand before it.
+fn misplaced_subcommand(files: &[PathBuf]) -> Option<String> {
+    let first = files.first()?.to_str()?;
+    let is_one = Args::command().get_subcommands().any(|known| known.get_name() == first);
+    (is_one && !Path::new(first).exists()).then(|| first.to_owned())
 }
 
 fn limits(idle: Option<Duration>, active: Option<Duration>, max_flows: u32) -> Limits {
@@ -283,8 +427,15 @@ fn terminal_width() -> Option<usize> {
 mod tests {
     use super::*;
 
+    fn command(args: &[&str]) -> Result<Command, clap::Error> {
+        Command::from_command_line(std::iter::once("portlabel").chain(args.iter().copied()).map(OsString::from))
+    }
+
     fn parse(args: &[&str]) -> Result<Config, clap::Error> {
-        Config::from_command_line(std::iter::once("portlabel").chain(args.iter().copied()).map(OsString::from))
+        command(args).map(|command| match command {
+            Command::Label(config) => *config,
+            Command::Lookup(lookup) => panic!("{lookup:?}"),
+        })
     }
 
     #[test]
@@ -322,8 +473,33 @@ mod tests {
     }
 
     #[test]
+    fn commands_have_their_own_options() {
+        let Ok(Command::Lookup(lookup)) = command(&["lookup", "443", "SSH/tcp", "--services", "a", "--services", "b"])
+        else {
+            panic!("it is lookup");
+        };
+        assert_eq!(lookup.queries.iter().map(|query| query.text.as_str()).collect::<Vec<_>>(), ["443", "SSH/tcp"]);
+        assert_eq!(lookup.naming.services, [PathBuf::from("a"), PathBuf::from("b")]);
+        assert!(!lookup.json && !lookup.naming.iana_names && !lookup.naming.quiet);
+        for files in [&["./lookup", "443"][..], &["a.pcap", "lookup"], &["-r", "lookup"], &["--", "a.pcap", "lookup"]] {
+            let config = parse(files).expect("captures");
+            assert!(config.inputs.iter().any(|input| input.ends_with("lookup")), "{files:?}");
+        }
+    }
+
+    #[test]
     fn wrong_usage_is_exit_code_2() {
-        let cases: [&[&str]; 10] = [
+        let cases: [&[&str]; 20] = [
+            &["lookup"],
+            &["lookup", ""],
+            &["lookup", "70000"],
+            &["lookup", "80-79"],
+            &["lookup", "22/tpc"],
+            &["lookup", "443", "-o", "json"],
+            &["lookup", "443", "--interval", "1s"],
+            &["--services", "a", "lookup", "443"],
+            &["-q", "lookup", "443"],
+            &["a.pcap", "--services"],
             &[],
             &["-", "-"],
             &["a.pcap", "-o", "xml"],

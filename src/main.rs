@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use portlabel::cli::Config;
+use portlabel::cli::Command;
 use portlabel::commands;
 
 fn main() -> ExitCode {
-    match Config::from_command_line(std::env::args_os()) {
-        Ok(config) => commands::label(&config),
+    match Command::from_command_line(std::env::args_os()) {
+        Ok(Command::Label(config)) => commands::label(&config),
+        Ok(Command::Lookup(lookup)) => commands::lookup(&lookup),
         Err(usage) => {
             // a closed standard output or standard error is no reason to panic
             let _ = usage.print();

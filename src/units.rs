@@ -213,10 +213,13 @@ impl fmt::Display for LinkType {
 pub struct ServiceId(NonZeroU16);
 
 impl ServiceId {
+    /// How many ids there are.
+    pub const COUNT: usize = u16::MAX as usize;
+
     /// The id of the name at `index` of the registry, counted from 0; `None` past 65,534.
     #[must_use]
     pub const fn from_index(index: usize) -> Option<Self> {
-        if index >= u16::MAX as usize {
+        if index >= Self::COUNT {
             return None;
         }
         #[expect(clippy::cast_possible_truncation, reason = "bounded just above")]

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use jsonschema::Validator;
+use portlabel::commands::LOOKUP_JSON_SCHEMA;
 use portlabel::output::{FLOW_JSON_SCHEMA, SNAPSHOT_JSON_SCHEMA};
 use serde_json::Value;
 
@@ -44,9 +45,13 @@ pub fn validator(schema: &str) -> Validator {
 
 /// What the program printed as one JSON document, held to the schema that it names.
 pub fn document(text: &str) -> Value {
-    static SCHEMAS: LazyLock<[(&str, Validator); 2]> = LazyLock::new(|| {
-        [("portlabel.snapshot/1", SNAPSHOT_JSON_SCHEMA), ("portlabel.flow/1", FLOW_JSON_SCHEMA)]
-            .map(|(name, schema)| (name, validator(schema)))
+    static SCHEMAS: LazyLock<[(&str, Validator); 3]> = LazyLock::new(|| {
+        let schemas = [
+            ("portlabel.snapshot/1", SNAPSHOT_JSON_SCHEMA),
+            ("portlabel.flow/1", FLOW_JSON_SCHEMA),
+            ("portlabel.lookup/1", LOOKUP_JSON_SCHEMA),
+        ];
+        schemas.map(|(name, schema)| (name, validator(schema)))
     });
     let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
     let named = SCHEMAS.iter().find(|(name, _)| value["schema"] == *name);

@@ -18,6 +18,10 @@ mod conservation;
 mod corpus;
 // BPF filters against tcpdump.
 mod filters;
+// Names: users' files, IANA's, the list that the project started from on packets, and the tables against their sources.
+mod names;
+// `portlabel lookup`.
+mod lookup;
 // Every fixture against its reviewed report, and against totals that were counted by others.
 mod golden;
 // Bytes that want to do harm: random, cut, flipped; in frames and in files.

@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use super::names;
 use crate::cli::Config;
 use crate::engine::Engine;
 use crate::output::{self, OutputError};
@@ -26,7 +27,14 @@ pub fn label(config: &Config) -> ExitCode {
         Ok(filter) => filter,
         Err(error) => return failure(2, &error),
     };
-    match label_captures(config, filter) {
+    let registry = match names::registry(&config.naming) {
+        Ok(registry) => registry,
+        Err(wrong) => {
+            wrong.say();
+            return ExitCode::from(2);
+        }
+    };
+    match label_captures(config, filter, registry) {
         Ok(outcome) => {
             if outcome.interrupted {
                 let packets = outcome.packets;
@@ -52,15 +60,15 @@ enum StartError {
     OverwritesInput(String),
 }
 
-fn label_captures(config: &Config, filter: Option<Filter>) -> Result<Outcome, StartError> {
+fn label_captures(config: &Config, filter: Option<Filter>, registry: Registry) -> Result<Outcome, StartError> {
     let stop = stop_flag().map_err(StartError::Signals)?;
     raise_open_files();
     // folders are looked through before anything is created in them: a report among the captures is none of them
     let files = Files::open(&config.inputs, Arc::clone(&stop));
     let names: Vec<_> = files.names().into_iter().map(str::to_owned).collect();
-    let captures: Vec<_> = files.paths().map(PathBuf::from).collect();
-    let overwrites = output::overwrites_input(&config.outputs, &captures).or_else(|| {
-        let save = config.save.as_deref().filter(|save| output::is_one_of(save, &captures))?;
+    let inputs: Vec<_> = files.paths().map(PathBuf::from).chain(config.naming.services.iter().cloned()).collect();
+    let overwrites = output::overwrites_input(&config.outputs, &inputs).or_else(|| {
+        let save = config.save.as_deref().filter(|save| output::is_one_of(save, &inputs))?;
         Some(format!("{} is an input; saving would overwrite it", save.display()))
     });
     if let Some(conflict) = overwrites {
@@ -75,7 +83,7 @@ fn label_captures(config: &Config, filter: Option<Filter>) -> Result<Outcome, St
     let total_bytes = files.total_bytes();
     let progress = (config.progress && total_bytes > 0).then(|| Progress::new(files.progress(), total_bytes));
     let mut delivery = Delivery::new(outputs, progress, config.quiet);
-    let engine = Engine::new(config.engine.clone(), source.into(), Registry::builtin());
+    let engine = Engine::new(config.engine.clone(), source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
     let intake = Intake::new(files, engine.keyer(), filter, save, bounds);
     let threads = match thread::available_parallelism() {

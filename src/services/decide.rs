@@ -243,7 +243,7 @@ pub(super) fn explain(registry: &Registry, segment: &Segment) -> Explanation {
 
 /// What the user says goes before everything else. When both ports are the user's, the other rules decide between them.
 fn user_name(flow: &Flow<'_>) -> Option<Verdict> {
-    let is_named = |end| flow.registry.is_users(flow.segment.transport, flow.port(end));
+    let is_named = |end| flow.registry.user_names(flow.segment.transport, flow.port(end));
     Some(only(is_named)?.because_of(Evidence::Override))
 }
 

@@ -1,11 +1,15 @@
 //! Port → service name: flat tables of 65,536 entries, one a transport, and the ladder of rules that picks the port.
 
+pub mod catalog;
 mod decide;
 pub mod evidence;
 mod learned;
-#[cfg(test)]
-mod parse; // the build script's only; here for its tests
+#[cfg_attr(not(test), expect(dead_code, reason = "half of it is the build script's only"))]
+mod parse;
 mod tables;
+pub mod user;
+
+use std::collections::HashMap;
 
 pub use decide::{Explanation, Step};
 pub use evidence::Evidence;
@@ -56,13 +60,64 @@ pub struct Registry {
     udp: PortTable,
     sctp: PortTable,
     dccp: PortTable,
+    /// Names that are not built in; the id of the first is [`tables::BUILT_IN`].
+    own_names: Vec<Box<str>>,
+}
+
+/// A user's files hold more names than there are ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("more than {max} names that are not built in; leave some out")]
+pub struct TooManyNames {
+    /// How many there may be.
+    pub max: usize,
 }
 
 impl Registry {
     /// The names that are built in.
     #[must_use]
     pub const fn builtin() -> Self {
-        Self { tcp: tables::TCP, udp: tables::UDP, sctp: tables::SCTP, dccp: tables::DCCP }
+        Self { tcp: tables::TCP, udp: tables::UDP, sctp: tables::SCTP, dccp: tables::DCCP, own_names: Vec::new() }
+    }
+
+    /// The built-in names below those of a user: where entries speak of one port, the last one counts. With `iana_names`
+    /// IANA's name goes before the one in use, wherever it has one.
+    ///
+    /// # Errors
+    /// The entries that count have more names than there are ids.
+    pub fn new<'t>(
+        entries: impl DoubleEndedIterator<Item = &'t user::Entry<'t>>,
+        iana_names: bool,
+    ) -> Result<Self, TooManyNames> {
+        let mut registry = Self::builtin();
+        let mut entries = entries.rev().peekable();
+        if entries.peek().is_some() {
+            let mut ids: HashMap<&str, ServiceId> = tables::names().collect();
+            // from the last to the first: so a name that is nowhere shown takes no id
+            for entry in entries {
+                let table = registry.table_mut(entry.transport);
+                if table.user_names_all(&entry.ports()) {
+                    continue;
+                }
+                let id = match ids.get(entry.name) {
+                    Some(&id) => id,
+                    None => {
+                        let index = tables::BUILT_IN + registry.own_names.len();
+                        let max = ServiceId::COUNT - tables::BUILT_IN;
+                        let id = ServiceId::from_index(index).ok_or(TooManyNames { max })?;
+                        registry.own_names.push(entry.name.into());
+                        ids.insert(entry.name, id);
+                        id
+                    }
+                };
+                registry.table_mut(entry.transport).name_unnamed(entry.ports(), id);
+            }
+        }
+        if iana_names {
+            for table in [&mut registry.tcp, &mut registry.udp, &mut registry.sctp, &mut registry.dccp] {
+                table.prefer_iana();
+            }
+        }
+        Ok(registry)
     }
 
     /// What a port is called: the name in use, else IANA's, else the one of the list that the project started from.
@@ -71,16 +126,26 @@ impl Registry {
         self.table(transport).get(port)
     }
 
-    /// The name of a service, 1 to 15 ASCII characters; empty for an id that another registry gave.
+    /// The name of a service: 1 to 15 ASCII characters, or to 63 when it is a user's; empty for an id that another
+    /// registry gave.
     #[must_use]
     pub fn name(&self, service: ServiceId) -> &str {
-        tables::name(service)
+        match service.index().checked_sub(tables::BUILT_IN) {
+            None => tables::name(service),
+            Some(own) => self.own_names.get(own).map_or("", |name| name),
+        }
     }
 
     /// The layer that names a port; `None` without a name.
     #[must_use]
     pub fn layer(&self, transport: Transport, port: u16) -> Option<Layer> {
         self.table(transport).layer(port)
+    }
+
+    /// A user's file names this port.
+    #[must_use]
+    pub fn user_names(&self, transport: Transport, port: u16) -> bool {
+        self.table(transport).user_names(port)
     }
 
     /// What IANA calls a port; `None` where it has no name, whatever [`Registry::service`] says.
@@ -101,19 +166,22 @@ impl Registry {
         reviewed(transport).is_strong(port)
     }
 
-    /// A user's file names this port.
-    #[must_use]
-    pub fn is_users(&self, _transport: Transport, _port: u16) -> bool {
-        false
+    /// The table of a transport. The ports of UDP-Lite are defined as UDP's (RFC 3828, section 3.1).
+    const fn table(&self, transport: Transport) -> &PortTable {
+        match transport {
+            Transport::Tcp => &self.tcp,
+            Transport::Udp | Transport::UdpLite => &self.udp,
+            Transport::Sctp => &self.sctp,
+            Transport::Dccp => &self.dccp,
+        }
     }
 
-    /// The table of a transport. The ports of UDP-Lite are defined as UDP's (RFC 3828, section 3.1).
-    const fn table(&self, transport: Transport) -> PortTable {
+    const fn table_mut(&mut self, transport: Transport) -> &mut PortTable {
         match transport {
-            Transport::Tcp => self.tcp,
-            Transport::Udp | Transport::UdpLite => self.udp,
-            Transport::Sctp => self.sctp,
-            Transport::Dccp => self.dccp,
+            Transport::Tcp => &mut self.tcp,
+            Transport::Udp | Transport::UdpLite => &mut self.udp,
+            Transport::Sctp => &mut self.sctp,
+            Transport::Dccp => &mut self.dccp,
         }
     }
 }
@@ -326,12 +394,12 @@ mod tests {
                 assert_eq!((there.server, back.server, there.service), (End::Dst, End::Src, back.service), "{place}");
                 let got = there.service.map(|id| registry.name(id)).unwrap_or_default();
 
-                // The list's own name, unless the overlay has another in use or IANA puts another first.
+                // The list's own name, unless the overlay has another in use or IANA puts another first or says another.
                 let listed = row.name_of(row.cells[2], port).unwrap();
                 let in_use = overlay.iter().find(|row| keys(row).any(|key| key == (transport, port)));
                 let registered = services.iter().find(|row| keys(row).any(|key| key == (transport, port)));
                 let aliases = registered.map_or("", |row| row.cells[3]);
-                let first = if aliases.split(',').any(|alias| alias == listed) {
+                let first = if row.cells[4] == "no" || aliases.split(',').any(|alias| alias == listed) {
                     registered.map_or("", |row| row.cells[2])
                 } else {
                     listed
@@ -379,5 +447,115 @@ mod tests {
     fn a_foreign_id_has_no_name() {
         let last = (0..).map_while(ServiceId::from_index).last().unwrap();
         assert_eq!(Registry::builtin().name(last), "");
+    }
+
+    /// A registry with a user's files.
+    fn with(files: &[&str], iana_names: bool) -> Registry {
+        let names: Vec<_> = files.iter().map(|file| user::parse(file.as_bytes()).unwrap()).collect();
+        Registry::new(names.iter().flat_map(|names| &names.entries), iana_names).unwrap()
+    }
+
+    #[test]
+    fn users_names_go_before_all_others() {
+        use Transport::{Dccp, Sctp, Tcp, Udp, UdpLite};
+        let user = [
+            "own 443/tcp\nhttps 8443/tcp\nearly 7/tcp\nrange 6000-6010/tcp\nHTTPS 99/sctp\nrtp 5004/udp\nx 65535/dccp",
+            "late 7/tcp early\nmine 6005/tcp\nzero 0/tcp",
+        ];
+        let cases = [
+            // transport, port, name and layer with the user's files, the same with IANA's names too
+            (Tcp, 443, Some(("own", Layer::User)), Some(("own", Layer::User))),
+            (Udp, 443, Some(("quic", Layer::Overlay)), Some(("https", Layer::Iana))),
+            (UdpLite, 443, Some(("quic", Layer::Overlay)), Some(("https", Layer::Iana))),
+            (Tcp, 8443, Some(("https", Layer::User)), Some(("https", Layer::User))),
+            (Tcp, 7, Some(("late", Layer::User)), Some(("late", Layer::User))),
+            (Udp, 7, Some(("echo", Layer::Iana)), Some(("echo", Layer::Iana))),
+            (Tcp, 0, Some(("zero", Layer::User)), Some(("zero", Layer::User))),
+            (Tcp, 5999, Some(("cvsup", Layer::Iana)), Some(("cvsup", Layer::Iana))),
+            (Tcp, 6000, Some(("range", Layer::User)), Some(("range", Layer::User))),
+            (Tcp, 6005, Some(("mine", Layer::User)), Some(("mine", Layer::User))),
+            (Tcp, 6010, Some(("range", Layer::User)), Some(("range", Layer::User))),
+            (Tcp, 6011, Some(("x11", Layer::Iana)), Some(("x11", Layer::Iana))),
+            (Sctp, 99, Some(("HTTPS", Layer::User)), Some(("HTTPS", Layer::User))),
+            (Udp, 5004, Some(("rtp", Layer::User)), Some(("rtp", Layer::User))),
+            (UdpLite, 5004, Some(("rtp", Layer::User)), Some(("rtp", Layer::User))),
+            (Dccp, 65_535, Some(("x", Layer::User)), Some(("x", Layer::User))),
+            (Tcp, 3389, Some(("rdp", Layer::Overlay)), Some(("ms-wbt-server", Layer::Iana))),
+            (Tcp, 3000, Some(("dev-http", Layer::Overlay)), Some(("hbci", Layer::Iana))),
+            (Tcp, 25_565, Some(("minecraft", Layer::Overlay)), Some(("minecraft", Layer::Overlay))),
+            (Tcp, 831, Some(("netconf-beep", Layer::List)), Some(("netconf-beep", Layer::List))),
+            (Tcp, 4, None, None),
+        ];
+        let (registry, iana_too) = (with(&user, false), with(&user, true));
+        for (transport, port, want, want_iana) in cases {
+            for (registry, want) in [(&registry, want), (&iana_too, want_iana)] {
+                let got = name(registry, transport, port).zip(registry.layer(transport, port));
+                assert_eq!(got, want, "{port}/{transport}");
+                let by_user = want.is_some_and(|(_, layer)| layer == Layer::User);
+                assert_eq!(registry.user_names(transport, port), by_user, "{port}/{transport}");
+                assert!(!Registry::builtin().user_names(transport, port));
+                let iana = registry.iana(transport, port).map(|id| registry.name(id));
+                let built_in = Registry::builtin();
+                assert_eq!(iana, built_in.iana(transport, port).map(|id| built_in.name(id)), "{port}/{transport}");
+            }
+        }
+        let ids = [(Tcp, 8443), (Sctp, 443)].map(|(transport, port)| registry.service(transport, port));
+        assert_eq!(ids[0], ids[1], "a name that is built in is the same service");
+    }
+
+    #[test]
+    fn a_name_is_hidden_when_all_its_ports_have_later_ones() {
+        let later = "b 64-127/tcp\nb 130/tcp\nb 200-400/tcp\nb 65472-65535/tcp\n";
+        for (first, last, hidden) in [
+            (64, 127, true),
+            (63, 127, false),
+            (64, 128, false),
+            (65, 126, true),
+            (64, 64, true),
+            (127, 127, true),
+            (130, 130, true),
+            (129, 130, false),
+            (130, 131, false),
+            (200, 400, true),
+            (199, 400, false),
+            (200, 401, false),
+            (250, 390, true),
+            (65_472, 65_535, true),
+            (65_535, 65_535, true),
+            (65_471, 65_535, false),
+            (0, 65_535, false),
+        ] {
+            let registry = with(&[&format!("a {first}-{last}/tcp\n{later}")], false);
+            assert_eq!(registry.own_names.len(), if hidden { 1 } else { 2 }, "{first}-{last}");
+        }
+    }
+
+    #[test]
+    fn without_anything_to_change_a_registry_is_the_built_in_one() {
+        let (empty, built_in) = (with(&["# nothing\n"], false), Registry::builtin());
+        let iana_only = with(&[], true);
+        for transport in Transport::ALL {
+            for port in 0..=u16::MAX {
+                assert_eq!(empty.service(transport, port), built_in.service(transport, port));
+                let (iana, shown) = (built_in.iana(transport, port), built_in.service(transport, port));
+                assert_eq!(iana_only.service(transport, port), iana.or(shown), "{port}/{transport}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_names_than_ids_are_an_error() {
+        let lines = |count| (0..count).map(|at| format!("n{at} {at}/tcp\n")).collect::<Vec<_>>().concat();
+        let free = ServiceId::COUNT - tables::BUILT_IN;
+        let new = |text: &str| {
+            let names = user::parse(text.as_bytes()).unwrap();
+            Registry::new(names.entries.iter(), false).map(|registry| registry.own_names.len())
+        };
+        assert_eq!(new(&lines(free)), Ok(free));
+        assert_eq!(new(&lines(free + 1)), Err(TooManyNames { max: free }));
+        // names that no port shows any more need none
+        assert_eq!(new(&"a 1/tcp\nb 1/tcp\n".repeat(40_000)), Ok(1));
+        assert_eq!(new(&(lines(free + 1) + "all 0-65535/tcp\n")), Ok(1));
+        assert_eq!(TooManyNames { max: 7 }.to_string(), "more than 7 names that are not built in; leave some out",);
     }
 }

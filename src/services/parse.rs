@@ -28,7 +28,7 @@ const STRONG_END: u16 = 32_768;
 /// Longest service name, in characters (RFC 6335, section 5.1).
 const NAME_MAX: usize = 15;
 /// Words that outputs use for rows without a service or with many: no service may be called so.
-const RESERVED: [&str; 2] = ["other", "unlabelled"];
+pub const RESERVED: [&str; 2] = ["other", "unlabelled"];
 
 /// What is wrong with a line.
 #[derive(Debug, PartialEq, Eq)]
@@ -113,7 +113,11 @@ pub fn rows<'t, const N: usize>(table: &'t str, columns: &[&str; N]) -> Result<V
     }
 }
 
-fn row<const N: usize>(line: usize, text: &str) -> Result<Row<'_, N>, Fault> {
+/// One line of a table, behind the first.
+///
+/// # Errors
+/// It is malformed.
+pub fn row<const N: usize>(line: usize, text: &str) -> Result<Row<'_, N>, Fault> {
     let cells: Vec<&str> = text.split('\t').collect();
     let found = cells.len();
     let cells: [&str; N] = cells.try_into().map_err(|_| Fault::new(line, format!("{found} cells instead of {N}")))?;

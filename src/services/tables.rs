@@ -1,13 +1,17 @@
-//! The built-in names: the tables of `data/`, which the build script turns into arrays.
+//! What each port is called: the tables of `data/`, which the build script turns into arrays, and what a user changes.
+
+use std::ops::RangeInclusive;
 
 use crate::units::ServiceId;
 
 /// Ports of a transport.
 const PORTS: usize = 1 << 16;
 
-/// Where the name of a port comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where the name of a port comes from, in the order in which they are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
+    /// A user's own file, `--services`.
+    User,
     /// The reviewed names in use, `data/overlay.tsv`.
     Overlay,
     /// The port registry of IANA, `data/services.tsv`.
@@ -16,16 +20,50 @@ pub enum Layer {
     List,
 }
 
+impl Layer {
+    /// Every layer, in the order in which they are asked.
+    pub const ALL: [Self; 4] = [Self::User, Self::Overlay, Self::Iana, Self::List];
+
+    /// The name in outputs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Overlay => "overlay",
+            Self::Iana => "iana",
+            Self::List => "list",
+        }
+    }
+}
+
+impl serde::Serialize for Layer {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// What each port is called, by its number.
 type Ids = [Option<ServiceId>; PORTS];
 
 /// The names of one transport's ports. The array stands apart from the rest, which holds an address: so it is a
 /// read-only part of the file that nothing has to touch at start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct PortTable {
-    ids: &'static Ids,
-    /// Ports whose name is not IANA's, in ascending order.
+    built_in: &'static Ids,
+    /// Ports whose built-in name is not IANA's, in ascending order.
     exceptions: &'static [Exception],
+    /// What stands instead of the built-in names.
+    own: Option<Box<Own>>,
+}
+
+/// What a user asked for.
+#[derive(Debug)]
+struct Own {
+    ids: Ids,
+    /// Ports that the user names, a bit each.
+    named: [u64; PORTS / 64],
+    /// IANA's names stand before those of the overlay.
+    iana_first: bool,
 }
 
 /// A port whose name is not IANA's.
@@ -65,19 +103,70 @@ const fn ids(runs: &[(u16, u16, usize)]) -> Ids {
 }
 
 impl PortTable {
+    const fn built_in(ids: &'static Ids, exceptions: &'static [Exception]) -> Self {
+        Self { built_in: ids, exceptions, own: None }
+    }
+
     /// The name of a port: one load without a bounds check, as a `u16` cannot miss 65,536 entries.
     pub(super) const fn get(&self, port: u16) -> Option<ServiceId> {
-        self.ids[port as usize]
+        match &self.own {
+            None => self.built_in[port as usize],
+            Some(own) => own.ids[port as usize],
+        }
+    }
+
+    /// The user named each of these ports.
+    pub(super) fn user_names_all(&self, ports: &RangeInclusive<u16>) -> bool {
+        self.own.as_ref().is_some_and(|own| own.names_all(ports))
+    }
+
+    /// Gives a name to those ports that the user did not name yet.
+    pub(super) fn name_unnamed(&mut self, ports: RangeInclusive<u16>, service: ServiceId) {
+        let own = self.own();
+        for port in ports {
+            if !own.names(port) {
+                own.ids[usize::from(port)] = Some(service);
+                own.named[usize::from(port / 64)] |= 1 << (port % 64);
+            }
+        }
+    }
+
+    /// Puts IANA's names before those of the overlay; what the user named stays.
+    pub(super) fn prefer_iana(&mut self) {
+        let exceptions = self.exceptions;
+        let own = self.own();
+        own.iana_first = true;
+        for exception in exceptions {
+            if exception.iana.is_some() && !own.names(exception.port) {
+                own.ids[usize::from(exception.port)] = exception.iana;
+            }
+        }
+    }
+
+    fn own(&mut self) -> &mut Own {
+        self.own.get_or_insert_with(|| Box::new(Own { ids: *self.built_in, named: [0; PORTS / 64], iana_first: false }))
+    }
+
+    /// A user's file names the port.
+    pub(super) fn user_names(&self, port: u16) -> bool {
+        self.own.as_ref().is_some_and(|own| own.names(port))
     }
 
     /// The layer that names a port; `None` without a name.
     pub(super) fn layer(&self, port: u16) -> Option<Layer> {
-        self.get(port).map(|_| self.exception(port).map_or(Layer::Iana, |exception| exception.layer))
+        if self.user_names(port) {
+            return Some(Layer::User);
+        }
+        let iana_first = self.own.as_ref().is_some_and(|own| own.iana_first);
+        self.get(port).map(|_| match self.exception(port) {
+            Some(exception) if !(iana_first && exception.iana.is_some()) => exception.layer,
+            _ => Layer::Iana,
+        })
     }
 
     /// The name of a port in IANA's own spelling.
     pub(super) fn iana(&self, port: u16) -> Option<ServiceId> {
-        self.exception(port).map_or_else(|| self.get(port), |exception| exception.iana)
+        self.exception(port).map_or_else(|| self.built_in[usize::from(port)], |exception| exception.iana)
     }
 
     fn exception(&self, port: u16) -> Option<&Exception> {
@@ -112,11 +201,36 @@ impl Reviewed {
     }
 }
 
+impl Own {
+    /// 64 ports at a time: a file may hold a great many ranges that are hidden by later ones.
+    fn names_all(&self, ports: &RangeInclusive<u16>) -> bool {
+        let (first, last) = (usize::from(*ports.start()), usize::from(*ports.end()));
+        let (from, to) = (first / 64, last / 64);
+        (from..=to).zip(&self.named[from..=to]).all(|(at, named)| {
+            let below = if at == from { !(u64::MAX << (first % 64)) } else { 0 };
+            let above = if at == to { (u64::MAX << (last % 64)) << 1 } else { 0 };
+            named | below | above == u64::MAX
+        })
+    }
+
+    const fn names(&self, port: u16) -> bool {
+        self.named[port as usize / 64] & 1 << (port % 64) != 0
+    }
+}
+
 /// The name of a built-in service; empty for an id that no built-in table gave.
 pub(super) fn name(service: ServiceId) -> &'static str {
     let start = |index: usize| STARTS.get(index).map(|&start| usize::from(start));
     let Some(first) = start(service.index()) else { return "" };
     NAMES.get(first..start(service.index() + 1).unwrap_or(NAMES.len())).unwrap_or_default()
 }
+
+/// Built-in names, each with its id.
+pub(super) fn names() -> impl Iterator<Item = (&'static str, ServiceId)> {
+    (0..STARTS.len()).filter_map(ServiceId::from_index).map(|service| (name(service), service))
+}
+
+/// How many names are built in: ids from here on are free.
+pub(super) const BUILT_IN: usize = STARTS.len();
 
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));
