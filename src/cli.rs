@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,10 +11,12 @@ use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+use crate::decode::{Handshake, Segment};
 use crate::engine::EngineConfig;
 use crate::flow::Limits;
 use crate::output::{self, Destination, Format, Spec};
 use crate::services::catalog::Query;
+use crate::units::{AddressWords, IpVersion, Transport};
 
 /// What the program is to do.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub enum Command {
     Label(Box<Config>),
     /// Tell what is known of ports and names.
     Lookup(Lookup),
+    /// Tell why a flow gets its name.
+    Explain(Explain),
 }
 
 /// Where names come from, beside those that are built in.
@@ -40,6 +45,21 @@ pub struct Naming {
 pub struct Lookup {
     /// What is asked; at least one.
     pub queries: Vec<Query>,
+    /// As JSON.
+    pub json: bool,
+    /// Where names come from.
+    pub naming: Naming,
+    /// With colours.
+    pub color: bool,
+    /// Columns of the terminal; `None` is as wide as it takes.
+    pub width: Option<usize>,
+}
+
+/// Which flow is to be explained, and how.
+#[derive(Debug)]
+pub struct Explain {
+    /// Its first packet.
+    pub segment: Segment,
     /// As JSON.
     pub json: bool,
     /// Where names come from.
@@ -185,6 +205,8 @@ struct NamingArgs {
 enum SubcommandArgs {
     /// Tell what is known of ports and service names
     Lookup(LookupArgs),
+    /// Tell which name a flow would get, and what each rule says
+    Explain(ExplainArgs),
 }
 
 /// What is known of a port, of a name, of the ports that have to do with a word?
@@ -197,6 +219,45 @@ struct LookupArgs {
     /// A port, a range, a name, a part of one, or words; '/tcp' behind it asks for that transport only
     #[arg(value_name = "QUERY", required = true)]
     queries: Vec<Query>,
+
+    /// As JSON: one document
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    naming: NamingArgs,
+
+    /// Colours in the table
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
+    color: ColorWhen,
+
+    /// No word about lines of FILE that are left out
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Which name would a flow get, and why?
+///
+/// Shows every rule in the order in which they are tried, what it says of a flow whose first packet goes from A to B,
+/// and which one decides.
+#[derive(Debug, clap::Args)]
+#[command(max_term_width = 100, after_help = EXPLAIN_EXAMPLES)]
+struct ExplainArgs {
+    /// Transport protocol
+    #[arg(value_name = "TRANSPORT", value_parser = PossibleValuesParser::new(Transport::ALL.map(Transport::name)))]
+    transport: String,
+
+    /// Who sends the first packet: address and port, such as 10.0.0.5:51812 or [2001:db8::5]:51812
+    #[arg(value_name = "A:PORT", value_parser = endpoint)]
+    src: SocketAddr,
+
+    /// Who receives it
+    #[arg(value_name = "B:PORT", value_parser = endpoint)]
+    dst: SocketAddr,
+
+    /// The packet opens the connection: a SYN of TCP, an INIT of SCTP, a Request of DCCP
+    #[arg(long)]
+    syn: bool,
 
     /// As JSON: one document
     #[arg(long)]
@@ -249,6 +310,14 @@ Examples:
 
 Exit codes: 0 something is known, 1 nothing is, 2 wrong usage.";
 
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  portlabel explain tcp 10.0.0.5:51812 10.0.0.9:5601          a packet in the middle of a connection
+  portlabel explain tcp 10.0.0.5:51812 10.0.0.9:5601 --syn    the packet that opens it
+  portlabel explain udp '[fe80::1]:546' '[ff02::1:2]:547' --json
+
+Exit codes: 0 done, 2 wrong usage.";
+
 impl Command {
     /// Reads the command line.
     ///
@@ -259,6 +328,7 @@ impl Command {
         match args.subcommand.take() {
             None => args.resolve().map(|config| Self::Label(Box::new(config))),
             Some(SubcommandArgs::Lookup(args)) => Ok(Self::Lookup(args.resolve())),
+            Some(SubcommandArgs::Explain(args)) => args.resolve().map(Self::Explain),
         }
     }
 }
@@ -278,6 +348,57 @@ impl LookupArgs {
             color: self.color.resolve(),
             width: terminal_width(),
         }
+    }
+}
+
+impl ExplainArgs {
+    fn resolve(self) -> Result<Explain, clap::Error> {
+        let usage = |message: String| {
+            let mut command = Args::command();
+            let explain = command.find_subcommand_mut("explain").map(std::mem::take);
+            explain.unwrap_or(command).error(ErrorKind::ValueValidation, message)
+        };
+        let Self { src, dst, syn, .. } = self;
+        let known = Transport::ALL.into_iter().find(|transport| transport.name() == self.transport);
+        let transport = known.unwrap_or(Transport::Tcp); // clap takes no other names
+        if syn && !transport.has_handshake() {
+            return Err(usage(format!("{transport} opens no connections: leave --syn out")));
+        }
+        if is_group(src.ip()) {
+            return Err(usage(format!(
+                "{} is the address of a group, and nobody sends from it: name it second",
+                src.ip()
+            )));
+        }
+        let (ip_version, src_addr, dst_addr) = match (src.ip(), dst.ip()) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                (IpVersion::V4, AddressWords::v4(src.octets()), AddressWords::v4(dst.octets()))
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                (IpVersion::V6, AddressWords::v6(src.octets()), AddressWords::v6(dst.octets()))
+            }
+            (src, dst) => return Err(usage(format!("{src} and {dst} are of different IP versions"))),
+        };
+        let segment = Segment {
+            src_addr,
+            dst_addr,
+            src_port: src.port(),
+            dst_port: dst.port(),
+            ip_version,
+            transport,
+            handshake: if syn { Handshake::Open } else { Handshake::None },
+            tcp_flags: 0,
+            to_group: is_group(dst.ip()),
+            later_fragment: false,
+            tunnels: 0,
+        };
+        Ok(Explain {
+            segment,
+            json: self.json,
+            naming: self.naming.resolve(self.quiet),
+            color: self.color.resolve(),
+            width: terminal_width(),
+        })
     }
 }
 
@@ -392,6 +513,17 @@ fn filter_from(path: &Path) -> Result<String, String> {
         fs::read_to_string(path).map_err(|error| format!("{}: cannot read the filter: {error}", path.display()))?;
     let lines: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     Ok(lines.join(" "))
+}
+
+/// An address and a port.
+fn endpoint(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |_| "expected an address and a port, such as 10.0.0.5:443 or [2001:db8::5]:443".to_owned();
+    text.parse().map_err(wrong)
+}
+
+/// A multicast or broadcast address, as far as the address alone tells.
+fn is_group(address: IpAddr) -> bool {
+    address.is_multicast() || address == Ipv4Addr::BROADCAST
 }
 
 /// A length of time: a number with a unit, such as `500ms`, `1s`, `5m` or `1h30m`; 0 needs no unit.

@@ -89,6 +89,12 @@ impl Transport {
     /// Every transport, in the order in which outputs list them.
     pub const ALL: [Self; 5] = [Self::Tcp, Self::Udp, Self::UdpLite, Self::Sctp, Self::Dccp];
 
+    /// Its first packets tell who opens a connection, and who accepts it.
+    #[must_use]
+    pub const fn has_handshake(self) -> bool {
+        matches!(self, Self::Tcp | Self::Sctp | Self::Dccp)
+    }
+
     /// The name in outputs and on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
