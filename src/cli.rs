@@ -355,7 +355,8 @@ impl ExplainArgs {
     fn resolve(self) -> Result<Explain, clap::Error> {
         let usage = |message: String| {
             let mut command = Args::command();
-            let explain = command.find_subcommand_mut("explain").map(std::mem::take);
+            command.build(); // else the usage that is printed lacks the program's name
+            let explain = command.find_subcommand("explain").cloned();
             explain.unwrap_or(command).error(ErrorKind::ValueValidation, message)
         };
         let Self { src, dst, syn, .. } = self;
@@ -566,7 +567,7 @@ mod tests {
     fn parse(args: &[&str]) -> Result<Config, clap::Error> {
         command(args).map(|command| match command {
             Command::Label(config) => *config,
-            Command::Lookup(lookup) => panic!("{lookup:?}"),
+            other => panic!("{other:?}"),
         })
     }
 

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use jsonschema::Validator;
-use portlabel::commands::LOOKUP_JSON_SCHEMA;
+use portlabel::commands::{EXPLAIN_JSON_SCHEMA, LOOKUP_JSON_SCHEMA};
 use portlabel::output::{FLOW_JSON_SCHEMA, SNAPSHOT_JSON_SCHEMA};
 use serde_json::Value;
 
@@ -45,11 +45,12 @@ pub fn validator(schema: &str) -> Validator {
 
 /// What the program printed as one JSON document, held to the schema that it names.
 pub fn document(text: &str) -> Value {
-    static SCHEMAS: LazyLock<[(&str, Validator); 3]> = LazyLock::new(|| {
+    static SCHEMAS: LazyLock<[(&str, Validator); 4]> = LazyLock::new(|| {
         let schemas = [
             ("portlabel.snapshot/1", SNAPSHOT_JSON_SCHEMA),
             ("portlabel.flow/1", FLOW_JSON_SCHEMA),
             ("portlabel.lookup/1", LOOKUP_JSON_SCHEMA),
+            ("portlabel.explain/1", EXPLAIN_JSON_SCHEMA),
         ];
         schemas.map(|(name, schema)| (name, validator(schema)))
     });

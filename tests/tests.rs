@@ -20,6 +20,8 @@ mod corpus;
 mod filters;
 // Names: users' files, IANA's, the list that the project started from on packets, and the tables against their sources.
 mod names;
+// `portlabel explain`, also against the labels of packets.
+mod explain;
 // `portlabel lookup`.
 mod lookup;
 // Every fixture against its reviewed report, and against totals that were counted by others.

@@ -159,19 +159,25 @@ impl<'r> Document<'r> {
         }
         writeln!(out)?;
 
-        let Decision { service, evidence, .. } = self.decision;
-        let name = service.map_or_else(|| "unlabelled".to_owned(), printable);
-        writeln!(out, "{} served by {}, by the rule {}", paint(NAME, &name), shown(self.server), evidence.name())?;
+        let served = if self.decision.service.is_some() { "served by" } else { "as if served by" };
+        let Decision { evidence, .. } = self.decision;
+        writeln!(
+            out,
+            "{}, {served} {} (rule: {})",
+            paint(NAME, &self.decision.name()),
+            shown(self.server),
+            evidence.name()
+        )?;
         match &self.reply {
             Some(reply) if *reply == self.decision => writeln!(out, "the reply gets the same label")?,
-            Some(Decision { service, port, evidence }) => {
-                let name = service.map_or_else(|| "unlabelled".to_owned(), printable);
-                writeln!(out, "the reply alone: {name}, port {port}, by the rule {}", evidence.name())?;
+            Some(reply) => {
+                let (name, rule) = (reply.name(), reply.evidence.name());
+                writeln!(out, "the reply alone gets another: {name}, port {} (rule: {rule})", reply.port)?;
             }
             None => {}
         }
         if evidence > Evidence::Learned {
-            writeln!(out, "in a capture 'learned' goes before that, once an end was seen to serve")?;
+            writeln!(out, "in a capture 'learned' decides before that, once one end was seen to serve")?;
         }
         out.flush()
     }
@@ -213,6 +219,10 @@ impl<'r> Decision<'r> {
             port: end(segment, label.server).port,
             evidence: label.evidence,
         }
+    }
+
+    fn name(&self) -> String {
+        self.service.map_or_else(|| "unlabelled".to_owned(), printable)
     }
 }
 

@@ -127,8 +127,8 @@ const LADDER: [Rung; 10] = [
     Rung {
         evidence: Evidence::Override,
         rule: user_name,
-        says: "a user's file names its port, and not the other one",
-        otherwise: "no user's file names one of the two ports alone",
+        says: "a user's file names its port, and none the other",
+        otherwise: "users' files name neither port, or both",
     },
     Rung {
         evidence: Evidence::Handshake,
@@ -181,8 +181,9 @@ const LADDER: [Rung; 10] = [
     },
 ];
 
-/// What [`handshake`] says when it leaves the decision to the strong set.
-const ACTIVE_FTP: &str = "it opens the connection from a port of the strong set to one without a name";
+/// Why [`handshake`] does not apply though there is one.
+const ACTIVE_FTP: &str =
+    "the connection is opened from a port of the strong set to one without a name, as in active FTP";
 
 /// The label of the flow that starts with `segment`; `pasts` is what earlier packets told about its source and
 /// destination.
@@ -222,8 +223,8 @@ pub(super) fn explain(registry: &Registry, segment: &Segment) -> Explanation {
     for rung in &LADDER {
         let verdict = (rung.rule)(&flow);
         let says = match verdict {
-            Some(verdict) if verdict.evidence == rung.evidence => rung.says,
-            Some(_) => ACTIVE_FTP,
+            Some(_) => rung.says,
+            None if rung.evidence == Evidence::Handshake && segment.handshake != Handshake::None => ACTIVE_FTP,
             None => rung.otherwise,
         };
         let decides = first.is_none() && verdict.is_some();
@@ -248,18 +249,16 @@ fn user_name(flow: &Flow<'_>) -> Option<Verdict> {
 }
 
 /// Who opens a connection is its client: the opening goes to the server and the server accepts it (RFC 9293,
-/// section 3.5; RFC 9260, section 5.1; RFC 4340, section 8.1). But for active FTP, whose server opens the data
-/// connection from its well-known port to a port without a name (RFC 959, section 3.2).
+/// section 3.5; RFC 9260, section 5.1; RFC 4340, section 8.1). Not in active FTP, whose server opens the data connection
+/// from its well-known port to a port without a name (RFC 959, section 3.2): that is left to [`strong`].
 fn handshake(flow: &Flow<'_>) -> Option<Verdict> {
     let server = match flow.segment.handshake {
         Handshake::Open => End::Dst,
         Handshake::Accept => End::Src,
         Handshake::None => return None,
     };
-    if flow.name(server).is_none() && flow.is_strong(server.other()) {
-        return Some(server.other().because_of(Evidence::Strong));
-    }
-    Some(server.because_of(Evidence::Handshake))
+    let is_active_ftp = flow.name(server).is_none() && flow.is_strong(server.other());
+    (!is_active_ftp).then_some(server.because_of(Evidence::Handshake))
 }
 
 /// A group is spoken to by its well-known port; no one sends from a group address (RFC 1122, section 3.2.1.3).
@@ -327,7 +326,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::services::tests::{first_label, segment};
+    use crate::services::tests::{first_label, segment, with};
     use crate::units::{AddressWords, IpVersion, Transport};
 
     #[test]
@@ -404,6 +403,28 @@ mod tests {
     }
 
     #[test]
+    fn what_the_user_names_goes_first() {
+        use Handshake::{None as Nothing, Open};
+        let registry = with(&["app 40001/tcp\nsecond 50002/tcp\nhttps 7443/tcp"], false);
+        let cases = [
+            ("before a handshake", Open, false, (40_001, 443), Some("app"), 40_001, "override"),
+            ("before a group", Nothing, true, (40_001, 443), Some("app"), 40_001, "override"),
+            ("before a strong port", Nothing, false, (443, 40_001), Some("app"), 40_001, "override"),
+            ("a name that is built in", Nothing, false, (7443, 22), Some("https"), 7443, "override"),
+            ("both: who is opened to", Open, false, (40_001, 50_002), Some("second"), 50_002, "handshake"),
+            ("both: the next rules", Nothing, false, (40_001, 7443), Some("https"), 7443, "registered"),
+            ("none of them", Nothing, false, (51_000, 443), Some("https"), 443, "strong"),
+        ];
+        for (name, handshake, to_group, (src, dst), service, port, evidence) in cases {
+            let segment = Segment { handshake, to_group, ..segment(Transport::Tcp, src, dst) };
+            let label = first_label(&registry, &segment);
+            let server_port = if label.server == End::Src { src } else { dst };
+            let got = (label.service.map(|id| registry.name(id)), server_port, label.evidence.name());
+            assert_eq!(got, (service, port, evidence), "{name}");
+        }
+    }
+
+    #[test]
     fn the_past_tells_who_serves() {
         let past = |standing, has_met_port| Past { standing, has_met_port };
         let unknown = Past::default();
@@ -447,7 +468,7 @@ mod tests {
         let cases = [
             (Handshake::None, (51_000, 443), Evidence::Strong),
             (Handshake::Open, (51_000, 443), Evidence::Handshake),
-            (Handshake::Open, (20, 51_000), Evidence::Handshake), // it is this rule that leaves it to the strong set
+            (Handshake::Open, (20, 51_000), Evidence::Strong),
             (Handshake::None, (50_001, 50_002), Evidence::None),
         ];
         for (handshake, (src, dst), decides) in cases {
@@ -455,7 +476,9 @@ mod tests {
             assert_eq!(explained.steps.iter().map(|step| step.rule).collect::<Vec<_>>(), rules, "{src} to {dst}");
             let deciding: Vec<_> = explained.steps.iter().filter(|step| step.decides).collect();
             let [step] = deciding[..] else { panic!("{src} to {dst}: one rule decides") };
-            assert_eq!((step.rule, step.server), (decides, Some(explained.label.server)), "{src} to {dst}");
+            let label = explained.label;
+            assert_eq!((step.rule, step.server), (decides, Some(label.server)), "{src} to {dst}");
+            assert_eq!(label.evidence, decides, "{src} to {dst}");
         }
     }
 
@@ -479,13 +502,14 @@ mod tests {
         fn exchanging_the_ends_changes_nothing(
             transport in any_transport(), a in any_port(), b in any_port(), a_past in any_past(), b_past in any_past(),
         ) {
-            let registry = Registry::builtin();
-            let there = label(&registry, &segment(transport, a, b), [a_past, b_past]);
-            let back = label(&registry, &segment(transport, b, a), [b_past, a_past]);
-            prop_assert_eq!((there.service, there.evidence), (back.service, back.evidence));
-            // Equal ports do not tell the ends apart: the first sender is the client both ways.
-            if a != b {
-                prop_assert_ne!(there.server, back.server);
+            for registry in [&Registry::builtin(), &with(&["a 1000-2000/tcp\nb 50000-60000/udp"], false)] {
+                let there = label(registry, &segment(transport, a, b), [a_past, b_past]);
+                let back = label(registry, &segment(transport, b, a), [b_past, a_past]);
+                prop_assert_eq!((there.service, there.evidence), (back.service, back.evidence));
+                // Equal ports do not tell the ends apart: the first sender is the client both ways.
+                if a != b {
+                    prop_assert_ne!(there.server, back.server);
+                }
             }
         }
 

@@ -450,7 +450,7 @@ mod tests {
     }
 
     /// A registry with a user's files.
-    fn with(files: &[&str], iana_names: bool) -> Registry {
+    pub(super) fn with(files: &[&str], iana_names: bool) -> Registry {
         let names: Vec<_> = files.iter().map(|file| user::parse(file.as_bytes()).unwrap()).collect();
         Registry::new(names.iter().flat_map(|names| &names.entries), iana_names).unwrap()
     }
