@@ -3,6 +3,7 @@
 # make test       installs what the tests need, then formatting, lints and tests
 # make bench      benchmarks
 # make fixtures   installs servers and clients (Debian), then records fixtures/ anew; CASES="dns ssh" records only these; as root
+# make names      rebuilds data/services.tsv from the packages that carry IANA's port registry, which it fetches
 # make clean      removes what was built
 # make help       prints this
 .POSIX:
@@ -26,6 +27,9 @@ fixtures:
 	tests/setup/record-tools.sh
 	tests/record/record.sh $(CASES)
 
+names:
+	tests/setup/names.sh
+
 clean:
 	cargo clean
 
@@ -35,4 +39,4 @@ help:
 headers:
 	@tests/setup/libpcap-headers.sh
 
-.PHONY: run test bench fixtures clean help headers
+.PHONY: run test bench fixtures names clean help headers

