@@ -4,10 +4,13 @@
 
 mod link;
 mod network;
+mod peel;
 mod transport;
+mod tunnel;
 
 pub use transport::tcp_flag;
 
+use self::peel::Next;
 use crate::source::Frame;
 use crate::units::{AddressWords, Endpoint, IpVersion, LinkType, Timestamp, Transport};
 
@@ -23,12 +26,18 @@ pub fn decode(frame: &Frame<'_>) -> Observation {
     Observation { ts: frame.ts, wire_len, outcome: segment(frame.link, frame.data) }
 }
 
-/// The ports of a frame, header by header.
+/// The ports of a frame. Nearly all packets have one IP header close to their beginning, and no tunnel in sight: those
+/// are read here, straight through. The others are peeled from there on.
 #[inline(always)]
 fn segment(link: LinkType, data: &[u8]) -> Result<Segment, Portless> {
-    let packet = link::ip_packet(link, data)?;
+    let next = link::first(link, data)?;
+    let Next::Ip(packet) = next else { return peel::peel(next) };
     let datagram = network::datagram(packet)?;
-    transport::segment(&datagram)
+    match transport::segment(&datagram) {
+        Ok(segment) if !tunnel::may_carry(&segment) => Ok(segment),
+        Err(reason) if reason != Portless::OtherProtocol => Err(reason),
+        _ => peel::peel(next),
+    }
 }
 
 /// What the engine needs to know of a packet; small enough to travel in batches.
@@ -68,7 +77,8 @@ pub struct Segment {
     pub to_group: bool,
     /// A fragment after the first: the ports are those of its first one.
     pub later_fragment: bool,
-    /// Tunnel headers that were taken off to get here.
+    /// Carriers that were taken off to get here: IP headers around this packet's own. Tags, labels and sessions of the
+    /// link layer (VLAN, MPLS, PPPoE) are none.
     pub tunnels: u8,
 }
 
@@ -112,7 +122,7 @@ pub enum Portless {
     Igmp,
     /// Encrypted by IPsec (RFC 4303): the ports cannot be seen.
     Esp,
-    /// IP, but a protocol without ports: OSPF, VRRP, GRE, …
+    /// IP, but a protocol without ports: OSPF, VRRP, … or a tunnel without IP inside.
     OtherProtocol,
     /// A fragment whose first one, with the ports, was not seen before it.
     FragmentOrphan,
@@ -124,11 +134,13 @@ pub enum Portless {
     TooDeep,
     /// A link type that is not known.
     UnknownLink,
+    /// Encrypted by 802.11 (IEEE 802.11, clause 12): nothing behind the addresses can be seen.
+    EncryptedWifi,
 }
 
 impl Portless {
     /// Every reason, in the order of declaration; `Portless as usize` is the place in it.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Arp,
         Self::NotIp,
         Self::Icmp,
@@ -140,6 +152,7 @@ impl Portless {
         Self::Malformed,
         Self::TooDeep,
         Self::UnknownLink,
+        Self::EncryptedWifi,
     ];
 
     /// The name in outputs.
@@ -157,6 +170,7 @@ impl Portless {
             Self::Malformed => "malformed",
             Self::TooDeep => "too_deep",
             Self::UnknownLink => "unknown_link",
+            Self::EncryptedWifi => "encrypted_wifi",
         }
     }
 }
