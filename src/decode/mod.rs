@@ -10,7 +10,7 @@ mod tunnel;
 
 pub use transport::tcp_flag;
 
-use self::peel::Next;
+use self::peel::{IpPacket, Next};
 use crate::source::Frame;
 use crate::units::{AddressWords, Endpoint, IpVersion, LinkType, Timestamp, Transport};
 
@@ -27,17 +27,19 @@ pub fn decode(frame: &Frame<'_>) -> Observation {
 }
 
 /// The ports of a frame. Nearly all packets have one IP header close to their beginning, and no tunnel in sight: those
-/// are read here, straight through. The others are peeled from there on.
+/// are read straight through. Of the others, the packet that decides is looked for first: what is found comes back as a
+/// few numbers, because a whole segment would go through memory for every packet.
 #[inline(always)]
 fn segment(link: LinkType, data: &[u8]) -> Result<Segment, Portless> {
     let next = link::first(link, data)?;
-    let Next::Ip(packet) = next else { return peel::peel(next) };
-    let datagram = network::datagram(packet)?;
-    match transport::segment(&datagram) {
-        Ok(segment) if !tunnel::may_carry(&segment) => Ok(segment),
-        Err(reason) if reason != Portless::OtherProtocol => Err(reason),
-        _ => peel::peel(next),
+    if let Next::Ip(payload) = next {
+        let datagram = network::datagram(payload)?;
+        if !tunnel::is_in_sight(&datagram) {
+            return transport::segment(&datagram, 0);
+        }
     }
+    let IpPacket { payload, tunnels } = peel::peel(next)?;
+    transport::segment(&network::datagram(payload)?, tunnels)
 }
 
 /// What the engine needs to know of a packet; small enough to travel in batches.

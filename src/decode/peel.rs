@@ -3,10 +3,10 @@
 //! Each header has a function that takes it off and says what comes next ([`Header`]). Which function reads what is in
 //! tables, by the number that the header before gives. So a link type or a tunnel is a row and a function.
 
-use super::{Portless, Segment, network, transport, tunnel};
+use super::{Portless, network, transport, tunnel};
 
-/// Headers that are taken off, a stack of tags or labels counting as one. Real packets have fewer than ten; what was
-/// made to be nested without end is not followed to it.
+/// Headers that are taken off, a stack of tags or labels counting as one, and IP within a tunnel as one more. Real packets
+/// have fewer than ten; what was made to be nested without end is not followed to it.
 const MAX_HEADERS: usize = 128;
 
 /// What is left of a frame: from the first byte of a header to the end of what was captured (link-layer padding
@@ -74,13 +74,22 @@ pub(super) fn ip(payload: Payload<'_>) -> Step<'_> {
     Ok(Next::Ip(payload))
 }
 
-/// Takes headers off until the ports show. The last IP header decides; where a tunnel has none inside, the carrier's
-/// ports stand.
+/// An IP packet of a frame.
+#[derive(Clone, Copy)]
+pub(super) struct IpPacket<'a> {
+    /// From its first header on.
+    pub payload: Payload<'a>,
+    /// IP headers that were taken off before it.
+    pub tunnels: u8,
+}
+
+/// Takes headers off until the packet shows whose ports are the frame's: the last IP header decides. Where a tunnel has
+/// none inside, that is the carrier.
 ///
 /// It ends on any bytes: the number of headers is limited.
 #[cold]
 #[inline(never)]
-pub(super) fn peel(mut next: Next<'_>) -> Result<Segment, Portless> {
+pub(super) fn peel(mut next: Next<'_>) -> Result<IpPacket<'_>, Portless> {
     let mut carrier = None;
     let mut tunnels = 0;
     for _ in 0..MAX_HEADERS {
@@ -88,9 +97,10 @@ pub(super) fn peel(mut next: Next<'_>) -> Result<Segment, Portless> {
             Next::Header(header, payload) => header(payload),
             Next::Ip(payload) => match network::datagram(payload) {
                 Ok(datagram) => {
-                    let segment = transport::segment(&datagram).map(|segment| Segment { tunnels, ..segment });
-                    let Some(inside) = tunnel::inside(&datagram) else { return segment };
-                    carrier = Some(segment);
+                    let packet = IpPacket { payload, tunnels };
+                    let Some(inside) = tunnel::inside(&datagram) else { return Ok(packet) };
+                    let has_ports = transport::segment(&datagram, tunnels).is_ok();
+                    carrier = Some((packet, has_ports));
                     tunnels += 1;
                     Ok(inside)
                 }
@@ -101,9 +111,10 @@ pub(super) fn peel(mut next: Next<'_>) -> Result<Segment, Portless> {
         };
         next = match (step, carrier) {
             (Ok(next), _) => next,
-            (Err(_), Some(Ok(segment))) => return Ok(segment),
-            // it was IP, though what was inside is not
-            (Err(Portless::NotIp | Portless::Arp), Some(Err(reason))) | (Err(reason), _) => return Err(reason),
+            (Err(_), Some((packet, true))) | (Err(Portless::NotIp | Portless::Arp), Some((packet, false))) => {
+                return Ok(packet);
+            }
+            (Err(reason), _) => return Err(reason),
         };
     }
     Err(Portless::TooDeep)
