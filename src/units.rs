@@ -193,18 +193,144 @@ impl LinkType {
     pub const NULL: Self = Self(0);
     /// Ethernet II or IEEE 802.3.
     pub const ETHERNET: Self = Self(1);
+    /// AX.25, amateur packet radio.
+    pub const AX25: Self = Self(3);
+    /// Token Ring (IEEE 802.5).
+    pub const TOKEN_RING: Self = Self(6);
+    /// ARCnet, with BSD's header.
+    pub const ARCNET_BSD: Self = Self(7);
+    /// Serial line IP, with libpcap's header.
+    pub const SLIP: Self = Self(8);
+    /// PPP, or Cisco's HDLC.
+    pub const PPP: Self = Self(9);
+    /// FDDI.
+    pub const FDDI: Self = Self(10);
+    /// [`LinkType::RAW`] as most systems number it; files should say 101, some say this.
+    pub const RAW_BSD: Self = Self(12);
+    /// [`LinkType::RAW`] as `OpenBSD` numbers it.
+    pub const RAW_OPENBSD: Self = Self(14);
+    /// PPP in HDLC-like framing.
+    pub const PPP_HDLC: Self = Self(50);
+    /// PPP over Ethernet without the Ethernet header.
+    pub const PPP_ETHER: Self = Self(51);
+    /// ATM adaptation layer 5 with LLC.
+    pub const ATM_RFC1483: Self = Self(100);
     /// IP without a link header; the version is in the first nibble.
     pub const RAW: Self = Self(101);
+    /// Cisco's HDLC.
+    pub const C_HDLC: Self = Self(104);
+    /// 802.11.
+    pub const IEEE802_11: Self = Self(105);
+    /// Linux' classical IP over ATM.
+    pub const ATM_CLIP: Self = Self(106);
+    /// Frame Relay.
+    pub const FRELAY: Self = Self(107);
     /// `OpenBSD` loopback: as [`LinkType::NULL`], in network byte order.
     pub const LOOP: Self = Self(108);
+    /// `OpenBSD` IPsec.
+    pub const ENC: Self = Self(109);
     /// Linux cooked capture, version 1.
     pub const LINUX_SLL: Self = Self(113);
+    /// Packet filter log of the BSDs.
+    pub const PFLOG: Self = Self(117);
+    /// 802.11 with a Prism header.
+    pub const IEEE802_11_PRISM: Self = Self(119);
+    /// IP over Fibre Channel.
+    pub const IP_OVER_FC: Self = Self(122);
+    /// SunATM.
+    pub const SUNATM: Self = Self(123);
+    /// 802.11 with a radiotap header.
+    pub const IEEE802_11_RADIOTAP: Self = Self(127);
+    /// Tazmen sniffer protocol.
+    pub const TZSP: Self = Self(128);
+    /// ARCnet, with Linux' header.
+    pub const ARCNET_LINUX: Self = Self(129);
+    /// Juniper's multilink PPP.
+    pub const JUNIPER_MLPPP: Self = Self(130);
+    /// Juniper's multilink Frame Relay (FRF.15).
+    pub const JUNIPER_MLFR: Self = Self(131);
+    /// Juniper's mobile gateway.
+    pub const JUNIPER_GGSN: Self = Self(133);
+    /// Juniper's multilink Frame Relay (FRF.16).
+    pub const JUNIPER_MFR: Self = Self(134);
+    /// Juniper's ATM, second card.
+    pub const JUNIPER_ATM2: Self = Self(135);
+    /// Juniper's services card.
+    pub const JUNIPER_SERVICES: Self = Self(136);
+    /// Juniper's ATM, first card.
+    pub const JUNIPER_ATM1: Self = Self(137);
+    /// IP over IEEE 1394, with Apple's header.
+    pub const APPLE_IP_OVER_IEEE1394: Self = Self(138);
+    /// Cable modems.
+    pub const DOCSIS: Self = Self(143);
+    /// For private use; Apple's [`LinkType::PKTAP`] in some files.
+    pub const USER2: Self = Self(149);
+    /// 802.11 with an AVS header.
+    pub const IEEE802_11_AVS: Self = Self(163);
+    /// Juniper's monitoring card.
+    pub const JUNIPER_MONITOR: Self = Self(164);
+    /// PPP by pppd, with a direction for the address.
+    pub const PPP_PPPD: Self = Self(166);
+    /// Juniper's PPP over Ethernet.
+    pub const JUNIPER_PPPOE: Self = Self(167);
+    /// Juniper's PPP over Ethernet over ATM.
+    pub const JUNIPER_PPPOE_ATM: Self = Self(168);
+    /// Juniper's Ethernet.
+    pub const JUNIPER_ETHER: Self = Self(178);
+    /// Juniper's PPP.
+    pub const JUNIPER_PPP: Self = Self(179);
+    /// Juniper's Frame Relay.
+    pub const JUNIPER_FRELAY: Self = Self(180);
+    /// Juniper's HDLC.
+    pub const JUNIPER_CHDLC: Self = Self(181);
+    /// Multilink Frame Relay (FRF.16).
+    pub const MFR: Self = Self(182);
+    /// Per-packet information around another link type.
+    pub const PPI: Self = Self(192);
+    /// Endace's records around another link type.
+    pub const ERF: Self = Self(197);
+    /// AX.25 behind a KISS byte.
+    pub const AX25_KISS: Self = Self(202);
+    /// PPP behind a direction.
+    pub const PPP_WITH_DIR: Self = Self(204);
+    /// Cisco's HDLC behind a direction.
+    pub const C_HDLC_WITH_DIR: Self = Self(205);
+    /// Frame Relay behind a direction.
+    pub const FRELAY_WITH_DIR: Self = Self(206);
+    /// MPLS labels.
+    pub const MPLS: Self = Self(219);
+    /// Solaris' packets between zones.
+    pub const IPNET: Self = Self(226);
     /// IPv4 without a link header.
     pub const IPV4: Self = Self(228);
     /// IPv6 without a link header.
     pub const IPV6: Self = Self(229);
+    /// Linux' packet filter log.
+    pub const NFLOG: Self = Self(239);
+    /// Ethernet behind a word of Hilscher's analyzer.
+    pub const NETANALYZER: Self = Self(240);
+    /// Ethernet behind a word of Hilscher's analyzer and the preamble.
+    pub const NETANALYZER_TRANSPARENT: Self = Self(241);
+    /// IP over InfiniBand.
+    pub const IPOIB: Self = Self(242);
+    /// Packet filter states of `OpenBSD`.
+    pub const PFSYNC: Self = Self(246);
+    /// Apple's header around another link type.
+    pub const PKTAP: Self = Self(258);
+    /// Ethernet passive optical network.
+    pub const EPON: Self = Self(259);
+    /// Ethernet with preamble, maybe interrupted (IEEE 802.3br).
+    pub const ETHERNET_MPACKET: Self = Self(274);
     /// Linux cooked capture, version 2.
     pub const LINUX_SLL2: Self = Self(276);
+    /// Ethernet with a tag of Broadcom switches.
+    pub const DSA_TAG_BRCM: Self = Self(281);
+    /// Ethernet behind a tag of Broadcom switches.
+    pub const DSA_TAG_BRCM_PREPEND: Self = Self(282);
+    /// Ethernet with a tag of Marvell switches.
+    pub const DSA_TAG_DSA: Self = Self(284);
+    /// Ethernet with a typed tag of Marvell switches.
+    pub const DSA_TAG_EDSA: Self = Self(285);
 }
 
 impl fmt::Display for LinkType {

@@ -79,7 +79,7 @@ fn totals_of_tshark(case: &Case) -> [u64; 2] {
 /// Cases in which our flows are not tshark's conversations, and why.
 const OTHER_FLOWS: &[(&str, &str)] = &[
     ("fragments", "tshark shows no UDP in the first IPv6 fragment, because the snap length cuts what it reassembles"),
-    ("vxlan", "tunnels are not decoded yet: the flows are those of the carrier"),
+    ("vxlan", "tshark counts a packet in a tunnel to the carrier's conversation as well"),
 ];
 
 #[test]

@@ -36,3 +36,5 @@ mod layering;
 mod saved;
 // Container readers against tshark and another crate, packet by packet.
 mod second_opinion;
+// Packets in packets: what is around a packet, and which of the ports count.
+mod tunnels;

@@ -4,10 +4,13 @@
 
 mod link;
 mod network;
+mod peel;
 mod transport;
+mod tunnel;
 
 pub use transport::tcp_flag;
 
+use self::peel::{IpPacket, Next};
 use crate::source::Frame;
 use crate::units::{AddressWords, Endpoint, IpVersion, LinkType, Timestamp, Transport};
 
@@ -23,12 +26,20 @@ pub fn decode(frame: &Frame<'_>) -> Observation {
     Observation { ts: frame.ts, wire_len, outcome: segment(frame.link, frame.data) }
 }
 
-/// The ports of a frame, header by header.
+/// The ports of a frame. Nearly all packets have one IP header close to their beginning, and no tunnel in sight: those
+/// are read straight through. Of the others, the packet that decides is looked for first: what is found comes back as a
+/// few numbers, because a whole segment would go through memory for every packet.
 #[inline(always)]
 fn segment(link: LinkType, data: &[u8]) -> Result<Segment, Portless> {
-    let packet = link::ip_packet(link, data)?;
-    let datagram = network::datagram(packet)?;
-    transport::segment(&datagram)
+    let next = link::first(link, data)?;
+    if let Next::Ip(payload) = next {
+        let datagram = network::datagram(payload)?;
+        if !tunnel::is_in_sight(&datagram) {
+            return transport::segment(&datagram, 0);
+        }
+    }
+    let IpPacket { payload, tunnels } = peel::peel(next)?;
+    transport::segment(&network::datagram(payload)?, tunnels)
 }
 
 /// What the engine needs to know of a packet; small enough to travel in batches.
@@ -68,7 +79,8 @@ pub struct Segment {
     pub to_group: bool,
     /// A fragment after the first: the ports are those of its first one.
     pub later_fragment: bool,
-    /// Tunnel headers that were taken off to get here.
+    /// Carriers that were taken off to get here: IP headers around this packet's own. Tags, labels and sessions of the
+    /// link layer (VLAN, MPLS, PPPoE) are none.
     pub tunnels: u8,
 }
 
@@ -112,7 +124,7 @@ pub enum Portless {
     Igmp,
     /// Encrypted by IPsec (RFC 4303): the ports cannot be seen.
     Esp,
-    /// IP, but a protocol without ports: OSPF, VRRP, GRE, …
+    /// IP, but a protocol without ports: OSPF, VRRP, … or a tunnel without IP inside.
     OtherProtocol,
     /// A fragment whose first one, with the ports, was not seen before it.
     FragmentOrphan,
@@ -124,11 +136,13 @@ pub enum Portless {
     TooDeep,
     /// A link type that is not known.
     UnknownLink,
+    /// Encrypted by 802.11 (IEEE 802.11, clause 12): nothing behind the addresses can be seen.
+    EncryptedWifi,
 }
 
 impl Portless {
     /// Every reason, in the order of declaration; `Portless as usize` is the place in it.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Arp,
         Self::NotIp,
         Self::Icmp,
@@ -140,6 +154,7 @@ impl Portless {
         Self::Malformed,
         Self::TooDeep,
         Self::UnknownLink,
+        Self::EncryptedWifi,
     ];
 
     /// The name in outputs.
@@ -157,6 +172,7 @@ impl Portless {
             Self::Malformed => "malformed",
             Self::TooDeep => "too_deep",
             Self::UnknownLink => "unknown_link",
+            Self::EncryptedWifi => "encrypted_wifi",
         }
     }
 }

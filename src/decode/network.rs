@@ -1,11 +1,12 @@
 //! Network layer: IPv4 with options, IPv6 with extension headers, down to the transport header.
 
 use etherparse::{
-    IpAuthHeaderSlice, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, err,
+    IpAuthHeaderSlice, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6Header, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice,
+    err,
 };
 
 use super::Portless;
-use super::link::IpPacket;
+use super::peel::Payload;
 use crate::units::{AddressWords, IpVersion};
 
 /// IP protocol numbers (IANA "Assigned Internet Protocol Numbers") that are looked at here or in the transport layer.
@@ -13,9 +14,11 @@ pub(super) mod protocol {
     pub const HOP_BY_HOP: u8 = 0;
     pub const ICMP: u8 = 1;
     pub const IGMP: u8 = 2;
+    pub const IPV4: u8 = 4;
     pub const TCP: u8 = 6;
     pub const UDP: u8 = 17;
     pub const DCCP: u8 = 33;
+    pub const IPV6: u8 = 41;
     pub const ROUTING: u8 = 43;
     pub const FRAGMENT: u8 = 44;
     pub const ESP: u8 = 50;
@@ -51,7 +54,7 @@ pub(super) struct Datagram<'a> {
 /// [`Portless::Truncated`] when the capture ends within the headers, [`Portless::Malformed`] when they contradict
 /// themselves, [`Portless::FragmentOrphan`] for a fragment after the first.
 #[inline(always)]
-pub(super) fn datagram(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
+pub(super) fn datagram(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
     match packet.bytes.first().map(|first| first >> 4) {
         Some(4) => ipv4(packet),
         Some(6) => ipv6(packet),
@@ -60,10 +63,17 @@ pub(super) fn datagram(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
     }
 }
 
+/// Whether the addresses of a packet that [`datagram`] refused for `reason` were read all the same: then it is IP, whatever
+/// is wrong behind them.
+pub(super) fn has_addresses(bytes: &[u8], reason: Portless) -> bool {
+    let is_v6 = bytes.first().is_some_and(|first| first >> 4 == 6);
+    reason == Portless::FragmentOrphan || is_v6 && bytes.len() >= Ipv6Header::LEN
+}
+
 /// IPv4 (RFC 791, section 3.1). A total length of 0 is a packet that the sender's network card was to cut up
 /// (segmentation offload): it reaches to the end of the frame.
 #[inline(always)]
-fn ipv4(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
+fn ipv4(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
     let header = Ipv4HeaderSlice::from_slice(packet.bytes).map_err(|error| match error {
         err::ipv4::HeaderSliceError::Len(_) => Portless::Truncated,
         err::ipv4::HeaderSliceError::Content(_) => Portless::Malformed,
@@ -98,7 +108,7 @@ fn ipv4(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
 /// IPv6 (RFC 8200, section 3). A payload length of 0 is a jumbogram (RFC 2675) or segmentation offload: it reaches to
 /// the end of the frame.
 #[inline(always)]
-fn ipv6(packet: IpPacket<'_>) -> Result<Datagram<'_>, Portless> {
+fn ipv6(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
     let header = Ipv6HeaderSlice::from_slice(packet.bytes).map_err(|_| Portless::Truncated)?;
     let captured = &packet.bytes[header.slice().len()..];
     let payload_len = usize::from(header.payload_length());
@@ -165,8 +175,8 @@ fn extensions(version: IpVersion, mut next_header: u8, mut payload: &[u8], cut: 
 mod tests {
     use super::*;
 
-    fn packet(bytes: &[u8]) -> IpPacket<'_> {
-        IpPacket { bytes, link_broadcast: false }
+    fn packet(bytes: &[u8]) -> Payload<'_> {
+        Payload { bytes, link_broadcast: false }
     }
 
     /// An IPv4 packet from 10.0.0.1 to 10.0.0.2 with `words` 32-bit words of options.
@@ -255,7 +265,7 @@ mod tests {
             ("IPv6 multicast", v6_group, false, true),
         ];
         for (name, bytes, link_broadcast, want) in cases {
-            let got = datagram(IpPacket { bytes: &bytes, link_broadcast }).map(|d| d.to_group);
+            let got = datagram(Payload { bytes: &bytes, link_broadcast }).map(|d| d.to_group);
             assert_eq!(got, Ok(want), "{name}");
         }
     }

@@ -18,12 +18,12 @@ pub mod tcp_flag {
     pub const ACK: u8 = 0x10;
 }
 
-/// Reads the ports of a datagram.
+/// Reads the ports of a datagram that so many carriers were taken off.
 ///
 /// # Errors
 /// The reason why there are none: another protocol, or a header that ends before them.
 #[inline(always)]
-pub(super) fn segment(datagram: &Datagram<'_>) -> Result<Segment, Portless> {
+pub(super) fn segment(datagram: &Datagram<'_>, tunnels: u8) -> Result<Segment, Portless> {
     let transport = match datagram.protocol {
         protocol::TCP => Transport::Tcp,
         protocol::UDP => Transport::Udp,
@@ -54,7 +54,7 @@ pub(super) fn segment(datagram: &Datagram<'_>) -> Result<Segment, Portless> {
         tcp_flags: header.tcp_flags,
         to_group: datagram.to_group,
         later_fragment: false,
-        tunnels: 0,
+        tunnels,
     })
 }
 
@@ -196,7 +196,7 @@ mod tests {
                 payload: &payload,
                 cut,
             };
-            let got = segment(&datagram).map(|s| (s.src_port, s.dst_port, s.handshake));
+            let got = segment(&datagram, 0).map(|s| (s.src_port, s.dst_port, s.handshake));
             assert_eq!(got, want, "{name}");
         }
     }

@@ -1,0 +1,159 @@
+//! Link layer: what a frame of each link type begins with. One file a family; a link type is a row of [`LINKS`].
+
+mod atm;
+mod bus;
+mod cooked;
+mod ethernet;
+mod frame_relay;
+mod guess;
+mod juniper;
+mod llc;
+mod loopback;
+mod ppp;
+mod ring;
+mod tags;
+mod wifi;
+mod wrapped;
+
+pub(super) use ethernet::{EVERYBODY, ethernet, tagged};
+pub(super) use frame_relay::frame_relay;
+pub(super) use guess::{looks_like_ethernet, looks_like_ip};
+pub(super) use llc::llc;
+pub(super) use ppp::{ADDRESS_AND_CONTROL as PPP_ADDRESS_AND_CONTROL, ppp, pppoe};
+pub(super) use tags::{backbone, cisco_metadata, e_tag, fabric_path, macsec, r_tag, redundancy, trill, vn_tag};
+pub(super) use wifi::{wifi, wifi_tunnelled};
+pub(super) use wrapped::sniffer;
+
+use super::peel::{self, Header, Next, Payload, Step};
+use super::{Portless, tunnel};
+use crate::units::LinkType;
+
+/// Takes the first header off a frame.
+///
+/// # Errors
+/// [`Portless::UnknownLink`] for a link type that is not known, and what the header has to say.
+#[inline(always)]
+pub(super) fn first(link: LinkType, frame: &[u8]) -> Step<'_> {
+    let payload = Payload::new(frame);
+    match link {
+        LinkType::ETHERNET => ethernet(payload),
+        LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 => Ok(Next::Ip(payload)),
+        LinkType::LINUX_SLL => cooked::version_1(payload),
+        LinkType::LINUX_SLL2 => cooked::version_2(payload),
+        _ => other(link, payload),
+    }
+}
+
+/// Link types, each with its first header.
+const LINKS: &[(LinkType, Header)] = &[
+    (LinkType::NULL, loopback::family),
+    (LinkType::ETHERNET, ethernet),
+    (LinkType::AX25, bus::ax25),
+    (LinkType::TOKEN_RING, ring::token_ring),
+    (LinkType::ARCNET_BSD, bus::arcnet),
+    (LinkType::SLIP, loopback::serial_line),
+    (LinkType::PPP, ppp::serial),
+    (LinkType::FDDI, ring::fddi),
+    (LinkType::RAW_BSD, peel::ip),
+    (LinkType::RAW_OPENBSD, peel::ip),
+    (LinkType::PPP_HDLC, ppp::serial),
+    (LinkType::PPP_ETHER, pppoe),
+    (LinkType::ATM_RFC1483, atm::multiprotocol),
+    (LinkType::RAW, peel::ip),
+    (LinkType::C_HDLC, ppp::serial),
+    (LinkType::IEEE802_11, wifi),
+    (LinkType::ATM_CLIP, atm::classical_ip),
+    (LinkType::FRELAY, frame_relay),
+    (LinkType::LOOP, loopback::family),
+    (LinkType::ENC, loopback::ipsec),
+    (LinkType::LINUX_SLL, cooked::version_1),
+    (LinkType::PFLOG, loopback::filter_log),
+    (LinkType::IEEE802_11_PRISM, wifi::prism),
+    (LinkType::IP_OVER_FC, ring::fibre_channel),
+    (LinkType::SUNATM, atm::sun),
+    (LinkType::IEEE802_11_RADIOTAP, wifi::radiotap),
+    (LinkType::TZSP, sniffer),
+    (LinkType::ARCNET_LINUX, bus::arcnet_linux),
+    (LinkType::JUNIPER_MLPPP, juniper::guessed),
+    (LinkType::JUNIPER_MLFR, juniper::short_cookie),
+    (LinkType::JUNIPER_GGSN, juniper::long_cookie),
+    (LinkType::JUNIPER_MFR, juniper::short_cookie),
+    (LinkType::JUNIPER_ATM2, juniper::long_cookie),
+    (LinkType::JUNIPER_SERVICES, juniper::long_cookie),
+    (LinkType::JUNIPER_ATM1, juniper::short_cookie),
+    (LinkType::APPLE_IP_OVER_IEEE1394, bus::firewire),
+    (LinkType::DOCSIS, tags::docsis),
+    (LinkType::USER2, wrapped::all_interfaces_private),
+    (LinkType::IEEE802_11_AVS, wifi::avs),
+    (LinkType::JUNIPER_MONITOR, juniper::long_cookie),
+    (LinkType::PPP_PPPD, ppp::pppd),
+    (LinkType::JUNIPER_PPPOE, juniper::guessed),
+    (LinkType::JUNIPER_PPPOE_ATM, juniper::guessed),
+    (LinkType::JUNIPER_ETHER, juniper::ethernet),
+    (LinkType::JUNIPER_PPP, juniper::ppp),
+    (LinkType::JUNIPER_FRELAY, juniper::frame_relay),
+    (LinkType::JUNIPER_CHDLC, juniper::hdlc),
+    (LinkType::MFR, frame_relay::multilink),
+    (LinkType::PPI, wrapped::per_packet_information),
+    (LinkType::ERF, wrapped::extensible_record),
+    (LinkType::AX25_KISS, bus::ax25_kiss),
+    (LinkType::PPP_WITH_DIR, ppp::ppp_with_direction),
+    (LinkType::C_HDLC_WITH_DIR, ppp::cisco_hdlc_with_direction),
+    (LinkType::FRELAY_WITH_DIR, frame_relay::frame_relay_with_direction),
+    (LinkType::MPLS, tunnel::mpls),
+    (LinkType::IPNET, loopback::solaris),
+    (LinkType::IPV4, peel::ip),
+    (LinkType::IPV6, peel::ip),
+    (LinkType::NFLOG, wrapped::filter_log),
+    (LinkType::NETANALYZER, tags::netanalyzer),
+    (LinkType::NETANALYZER_TRANSPARENT, tags::netanalyzer_transparent),
+    (LinkType::IPOIB, bus::infiniband),
+    (LinkType::PFSYNC, loopback::filter_sync),
+    (LinkType::PKTAP, wrapped::all_interfaces),
+    (LinkType::EPON, tags::epon),
+    (LinkType::ETHERNET_MPACKET, tags::mpacket),
+    (LinkType::LINUX_SLL2, cooked::version_2),
+    (LinkType::DSA_TAG_BRCM, tags::broadcom),
+    (LinkType::DSA_TAG_BRCM_PREPEND, tags::broadcom_first),
+    (LinkType::DSA_TAG_DSA, tags::marvell),
+    (LinkType::DSA_TAG_EDSA, tags::marvell_typed),
+];
+
+#[cold]
+#[inline(never)]
+fn other(link: LinkType, payload: Payload<'_>) -> Step<'_> {
+    let (_, header) = LINKS.iter().find(|(known, _)| *known == link).ok_or(Portless::UnknownLink)?;
+    Ok(Next::Header(*header, payload))
+}
+
+/// A frame of a link type within another header. The capture's own link type is known, so one that is not known here is
+/// only not IP.
+fn within(link: LinkType, payload: Payload<'_>) -> Step<'_> {
+    other(link, payload).map_err(|_| Portless::NotIp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_types_are_listed_once_and_in_order() {
+        assert!(LINKS.is_sorted_by(|(a, _), (b, _)| a < b));
+    }
+
+    #[test]
+    fn frequent_link_types_are_read_as_the_table_says() {
+        let frame = [&[8, 0][..], &[0; 12], &[8, 0, 8, 0, 0, 0, 0x45, 0]].concat();
+        for (link, header) in LINKS {
+            let [mut direct, mut listed] = [first(*link, &frame), header(Payload::new(&frame))];
+            for step in [&mut direct, &mut listed] {
+                while let Ok(Next::Header(header, payload)) = *step {
+                    *step = header(payload);
+                }
+            }
+            let rest = |step: Step<'_>| step.map(|next| matches!(next, Next::Ip(_)));
+            assert_eq!(rest(direct), rest(listed), "{link}");
+        }
+        assert_eq!(first(LinkType(147), &frame).map(|_| ()), Err(Portless::UnknownLink));
+    }
+}

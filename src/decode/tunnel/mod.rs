@@ -1,0 +1,186 @@
+//! Tunnels: headers that carry another packet. One file a family; a tunnel is a row of one of the tables here, by the
+//! number that announces it.
+
+mod ayiya;
+mod capwap;
+mod geneve;
+mod gre;
+mod gtp;
+mod l2tp;
+mod lisp;
+mod mpls;
+mod nsh;
+mod pim;
+mod teredo;
+mod vxlan;
+
+use super::Portless;
+use super::link;
+use super::network::{Datagram, protocol};
+use super::peel::{self, Header, Next, Payload, Step};
+
+pub(super) use mpls::mpls;
+
+/// By Ethernet type (IANA "IEEE 802 Numbers"): what may stand where an IP header would.
+const ETHER_TYPES: &[(u16, Header)] = &[
+    (0x22f3, link::trill),
+    (0x6558, link::ethernet), // transparent Ethernet bridging (RFC 1701)
+    (0x880b, link::ppp),
+    (0x8847, mpls),
+    (0x8848, mpls),
+    (0x8864, link::pppoe),
+    (0x8870, link::llc), // where a length would be too long (draft-ietf-isis-ext-eth)
+    (0x88e5, link::macsec),
+    (0x88e7, link::backbone),
+    (0x8903, link::fabric_path),
+    (0x8909, link::cisco_metadata),
+    (0x8926, link::vn_tag),
+    (0x892f, link::redundancy),
+    (0x893f, link::e_tag),
+    (0x894f, nsh::nsh),
+    (0xf1c1, link::r_tag),
+];
+
+/// By IP protocol number (IANA "Assigned Internet Protocol Numbers").
+const PROTOCOLS: &[(u8, Header)] = &[
+    (4, peel::ip),  // IP in IP (RFC 2003)
+    (41, peel::ip), // IPv6 (RFC 2473, RFC 4213)
+    (47, gre::gre),
+    (97, ether_ip),
+    (103, pim::register),
+    (115, l2tp::over_ip),
+    (137, mpls),           // MPLS in IP (RFC 4023)
+    (143, link::ethernet), // Ethernet (RFC 8986, section 4.9)
+];
+
+/// By UDP port (IANA "Service Name and Transport Protocol Port Number Registry"; 8472 is what Linux took for VXLAN before
+/// there was a number). A port proves nothing: each of these headers has to make sense, or else the datagram is what its
+/// ports say.
+const UDP_PORTS: &[(u16, Header)] = &[
+    (1701, l2tp::over_udp),
+    (2152, gtp::user_plane),
+    (3544, teredo::teredo),
+    (4341, lisp::data),
+    (4342, lisp::control),
+    (4754, gre::gre), // GRE in UDP (RFC 8086)
+    (4789, vxlan::vxlan),
+    (4790, vxlan::generic),
+    (5072, ayiya::ayiya),
+    (5247, capwap::data),
+    (6081, geneve::geneve),
+    (6635, mpls), // MPLS in UDP (RFC 7510)
+    (8472, vxlan::vxlan),
+    (12222, capwap::lightweight),
+    (12223, capwap::lightweight),
+    (37008, link::sniffer),
+];
+
+/// A bit for each value of the lowest bits of a port, set if one of [`UDP_PORTS`] ends so. One look tells nearly every other
+/// port from these, in two lines of the processor's cache.
+const SIEVE: [u64; 16] = {
+    let mut sieve = [0; 16];
+    let mut at = 0;
+    while at < UDP_PORTS.len() {
+        let (word, bit) = place(UDP_PORTS[at].0);
+        sieve[word] |= 1 << bit;
+        at += 1;
+    }
+    sieve
+};
+
+/// Where a port is in [`SIEVE`]: the word, and the bit in it.
+#[inline(always)]
+const fn place(port: u16) -> (usize, u32) {
+    ((port >> 6) as usize % 16, (port % 64) as u32)
+}
+
+/// What an Ethernet type announces that is neither IP nor a VLAN tag.
+#[cold]
+#[inline(never)]
+pub(super) fn ether_type(ether_type: u16, payload: Payload<'_>) -> Step<'_> {
+    let (_, header) = ETHER_TYPES.iter().find(|(known, _)| *known == ether_type).ok_or(Portless::NotIp)?;
+    Ok(Next::Header(*header, payload))
+}
+
+/// Whether a datagram may be the carrier of a tunnel. Asked of every packet.
+#[inline(always)]
+pub(super) fn is_in_sight(datagram: &Datagram<'_>) -> bool {
+    if datagram.protocol == protocol::TCP {
+        return false;
+    }
+    if datagram.protocol != protocol::UDP {
+        return is_tunnel(datagram.protocol);
+    }
+    let is_held = |port: u16| {
+        let (word, bit) = place(port);
+        SIEVE[word] >> bit & 1
+    };
+    match datagram.payload.first_chunk() {
+        Some([a, b, c, d]) => (is_held(u16::from_be_bytes([*a, *b])) | is_held(u16::from_be_bytes([*c, *d]))) != 0,
+        None => false,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn is_tunnel(protocol: u8) -> bool {
+    PROTOCOLS.iter().any(|(known, _)| *known == protocol)
+}
+
+/// What a datagram carries, if it is the carrier of a tunnel.
+pub(super) fn inside<'a>(datagram: &Datagram<'a>) -> Option<Next<'a>> {
+    let payload = Payload::new(datagram.payload);
+    if datagram.protocol != protocol::UDP {
+        let (_, header) = PROTOCOLS.iter().find(|(known, _)| *known == datagram.protocol)?;
+        return Some(Next::Header(*header, payload));
+    }
+    // source port, destination port, length, checksum (RFC 768)
+    let (header, payload) = payload.split::<8>().ok()?;
+    let (src, dst) = (u16::from_be_bytes([header[0], header[1]]), u16::from_be_bytes([header[2], header[3]]));
+    let row = |port| UDP_PORTS.iter().find(|(known, _)| *known == port);
+    let (_, header) = row(dst).or_else(|| row(src))?;
+    Some(Next::Header(*header, payload))
+}
+
+/// EtherIP (RFC 3378): the version, 3, in the first four bits of two bytes, then an Ethernet frame.
+fn ether_ip(payload: Payload<'_>) -> Step<'_> {
+    const VERSION: u8 = 3;
+    let (header, rest) = payload.split::<2>()?;
+    if header[0] >> 4 == VERSION { Ok(Next::Header(link::ethernet, rest)) } else { Err(Portless::NotIp) }
+}
+
+/// The protocols behind an NSH header (RFC 8300, section 2.2), whose numbers VXLAN-GPE shares
+/// (draft-ietf-nvo3-vxlan-gpe, section 3.2).
+fn next_protocol(number: u8, payload: Payload<'_>) -> Step<'_> {
+    match number {
+        1 | 2 => Ok(Next::Ip(payload)),
+        3 => Ok(Next::Header(link::ethernet, payload)),
+        4 => Ok(Next::Header(nsh::nsh, payload)),
+        5 => Ok(Next::Header(mpls, payload)),
+        _ => Err(Portless::NotIp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::peel::testing::{IP, check};
+
+    pub(super) const ETHERNET: [u8; 14] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+
+    #[test]
+    fn numbers_are_listed_once_and_in_order() {
+        assert!(ETHER_TYPES.is_sorted_by(|(a, _), (b, _)| a < b));
+        assert!(PROTOCOLS.is_sorted_by(|(a, _), (b, _)| a < b));
+        assert!(UDP_PORTS.is_sorted_by(|(a, _), (b, _)| a < b));
+    }
+
+    #[test]
+    fn ether_ip_leads_to_ip() {
+        check(&[
+            ("EtherIP", ether_ip, &[&[0x30, 0], &ETHERNET, &IP], None),
+            ("another version", ether_ip, &[&[0x40, 0], &ETHERNET, &IP], Some(Portless::NotIp)),
+            ("cut", ether_ip, &[&[0x30]], Some(Portless::Truncated)),
+        ]);
+    }
+}
