@@ -8,13 +8,16 @@ use std::cmp::Ordering;
 
 use super::{End, Evidence, Label, Past, Registry, Standing, reviewed};
 use crate::decode::{Handshake, Segment};
-use crate::units::ServiceId;
+use crate::units::{ServiceId, Transport};
 
 /// End of the system ports and begin of the registered ones (RFC 6335, section 6).
 const REGISTERED_FIRST: u16 = 1024;
 /// Where Linux starts to take client ports from (`ip_local_port_range` in the kernel's `ip-sysctl` document): from here
 /// up, a name says little by itself.
 const CLIENT_FIRST: u16 = 32_768;
+/// Ports that systems do not give to clients unless they are told to: above those of older ones, which end at 5000
+/// (Windows up to XP, Microsoft's article 929851; 4.4BSD), and below those of Linux.
+const UNGIVEN: std::ops::Range<u16> = 5001..CLIENT_FIRST;
 /// Begin of the dynamic ports, which are never registered (RFC 6335, section 6).
 const DYNAMIC_FIRST: u16 = 49_152;
 
@@ -299,14 +302,27 @@ fn system(flow: &Flow<'_>) -> Option<Verdict> {
 }
 
 /// A registered port below those that Linux gives to clients (RFC 6335, section 6). Of two, one whose transport IANA
-/// knows goes before one that it does not.
+/// knows goes before one that it does not. Not where it may be RTP, whose ends agree on ports: one of them then has a name
+/// by chance.
 fn registered(flow: &Flow<'_>) -> Option<Verdict> {
     let is_vague = |port| reviewed(flow.segment.transport).is_vague(port);
     let in_reach = |port: u16| (REGISTERED_FIRST..CLIENT_FIRST).contains(&port);
     let server = flow
         .weakly_named(|port, _| in_reach(port) && !is_vague(port))
-        .or_else(|| flow.weakly_named(|port, _| in_reach(port)));
-    Some(server?.because_of(Evidence::Registered))
+        .or_else(|| flow.weakly_named(|port, _| in_reach(port)))?;
+    (!may_be_rtp(flow, server.other())).then_some(server.because_of(Evidence::Registered))
+}
+
+/// The ends may have agreed on these ports for RTP, which has an even one at both, or for its RTCP, which has the odd ones
+/// above (RFC 3550, section 11): `other` has no name, is none that systems give to clients, and does not know the number
+/// on the other side from elsewhere.
+fn may_be_rtp(flow: &Flow<'_>, other: End) -> bool {
+    let Segment { transport, src_port, dst_port, .. } = *flow.segment;
+    transport == Transport::Udp
+        && src_port % 2 == dst_port % 2
+        && UNGIVEN.contains(&flow.port(other))
+        && flow.name(other).is_none()
+        && !flow.past(other).has_met_port
 }
 
 /// A named port where clients get theirs too counts only against a dynamic port, which is never registered: else the
@@ -327,7 +343,7 @@ mod tests {
 
     use super::*;
     use crate::services::tests::{first_label, segment, with};
-    use crate::units::{AddressWords, IpVersion, Transport};
+    use crate::units::{AddressWords, IpVersion};
 
     #[test]
     fn rules_stand_in_the_order_of_the_evidence() {
@@ -382,6 +398,13 @@ mod tests {
             ("the lower of two registered", Tcp, Nothing, false, (5432, 3306), Some("mysql"), 3306, "registered"),
             ("one without a transport comes last", Udp, Nothing, false, (4292, 5060), Some("sip"), 5060, "registered"),
             ("though better than nothing", Udp, Nothing, false, (4292, 40_001), Some("vrml-multi-use"), 4292, "registered"),
+            ("RTP", Udp, Nothing, false, (32_152, 9396), None, 9396, "none"),
+            ("RTCP", Udp, Nothing, false, (32_153, 9397), None, 9397, "none"),
+            ("neither, an odd and an even port", Udp, Nothing, false, (32_153, 9396), Some("fjinvmgr"), 9396, "registered"),
+            ("nor TCP", Tcp, Nothing, false, (32_152, 9396), Some("fjinvmgr"), 9396, "registered"),
+            ("a client of an older system", Udp, Nothing, false, (4994, 9396), Some("fjinvmgr"), 9396, "registered"),
+            ("the first port of a Linux client", Udp, Nothing, false, (32_768, 9396), Some("fjinvmgr"), 9396, "registered"),
+            ("two names", Udp, Nothing, false, (5070, 5060), Some("sip"), 5060, "registered"),
             ("registered before ephemeral", Udp, Nothing, false, (34_964, 3478), Some("stun"), 3478, "registered"),
             ("weak against a dynamic port", Udp, Nothing, false, (47_808, 50_001), Some("bacnet"), 47_808, "ephemeral"),
             ("weak, and named in the dynamic range", Udp, Nothing, false, (50_001, 51_820), Some("wireguard"), 51_820, "ephemeral"),
@@ -444,6 +467,7 @@ mod tests {
             ("is known by its port", (50_001, 40_001), (many, unknown), None, 50_001, "none"),
             ("one port for everything, and chance", (28_681, 1194), (many, unknown), None, 28_681, "none"),
             ("and a number that recurs", (28_681, 6346), (many_again, unknown), Some("gnutella-svc"), 6346, "registered"),
+            ("RTP does not recur", (20_002, 9396), (past(Standing::Unknown, true), unknown), Some("fjinvmgr"), 9396, "registered"),
             ("and a strong port", (28_681, 123), (many, unknown), Some("ntp"), 123, "strong"),
             ("and a system port", (28_681, 79), (many, unknown), Some("finger"), 79, "system"),
             ("and chance, higher up", (50_001, 51_820), (many, unknown), None, 50_001, "none"),
