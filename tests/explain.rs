@@ -30,12 +30,12 @@ tcp from 10.0.0.5:51812 to 10.0.0.9:5601
    override    –              users' files name neither port, or both
    handshake   –              this packet neither opens nor accepts a connection
    multicast   –              the receiver is no multicast or broadcast address
-   learned     –              neither end was seen to serve before
+   learned     –              neither end was seen to serve before, or both were
    same_port   –              the ports differ
    pair        –              the ports are no pair of a client's and a server's
 →  strong      10.0.0.9:5601  its port is in the strong set, and the other is not
    system      –              there is no named port below 1024
-   registered  10.0.0.9:5601  the lower or only named port from 1024 to 32767
+   registered  10.0.0.9:5601  the only named port from 1024 to 32767, or the lower
    ephemeral   –              there is no named port from 32768 up with the other from 49152 up
    none        –              a rule above decides
 

@@ -108,7 +108,7 @@ impl<'r> Document<'r> {
                     rule: step.rule,
                     server: step.server.map(|server| end(segment, server)),
                     decides: step.decides,
-                    why: step.says,
+                    why: step.why,
                 })
                 .collect(),
         }

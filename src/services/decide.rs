@@ -38,7 +38,7 @@ impl<'f> Flow<'f> {
         Self { registry, segment, names, pasts }
     }
 
-    fn label(&self, Verdict { server, evidence }: Verdict) -> Label {
+    fn label(&self, Verdict { server, evidence, .. }: Verdict) -> Label {
         let service = if evidence == Evidence::None { None } else { self.name(server) };
         Label { service, server, evidence }
     }
@@ -83,14 +83,15 @@ impl<'f> Flow<'f> {
         }
     }
 
-    /// As [`Flow::named`], where a name alone says little: against a port that is used for everything it says nothing,
-    /// unless that one has met the number before. Else peer-to-peer traffic gets a name for each chance number.
-    fn weakly_named(&self, rule: impl Fn(u16, u16) -> bool) -> Option<End> {
-        let counts =
-            |server: &End| self.known_server().is_none_or(|known| known == *server || self.past(known).has_met_port);
-        self.named(rule).filter(counts)
+    /// The port of `server` may have its name by chance, as the other end has one port for everything, and has not met
+    /// this number before. Else peer-to-peer traffic would get a name for each number of chance.
+    fn is_chance(&self, server: End) -> bool {
+        self.known_server().is_some_and(|known| known != server && !self.past(known).has_met_port)
     }
 }
+
+/// Why a name of [`Flow::is_chance`] does not count.
+const CHANCE: &str = "the named port is one of many that the other end exchanged packets with";
 
 /// The one end that `holds` for; nothing when it holds for both.
 fn only(holds: impl Fn(End) -> bool) -> Option<End> {
@@ -101,98 +102,43 @@ fn only(holds: impl Fn(End) -> bool) -> Option<End> {
     }
 }
 
-/// What a rule says when it decides.
+/// Who serves by a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Verdict {
     server: End,
     evidence: Evidence,
+    /// Why that end does, in words.
+    why: &'static str,
 }
 
 impl End {
-    const fn because_of(self, evidence: Evidence) -> Verdict {
-        Verdict { server: self, evidence }
+    const fn because_of(self, evidence: Evidence, why: &'static str) -> Verdict {
+        Verdict { server: self, evidence, why }
     }
 }
 
-/// One rule: who serves, or nothing when it does not apply, and how it is told to people.
-struct Rung {
-    /// The evidence that the rule is called by.
-    evidence: Evidence,
-    rule: fn(&Flow<'_>) -> Option<Verdict>,
-    /// Why the end that serves does.
-    says: &'static str,
-    /// Why the rule does not apply.
-    otherwise: &'static str,
-}
+/// A rule: who serves, or in words why it does not apply.
+type Rule = fn(&Flow<'_>) -> Result<Verdict, &'static str>;
 
 /// The rules in the order in which they are tried; without one that decides, the flow has no name.
-const LADDER: [Rung; 10] = [
-    Rung {
-        evidence: Evidence::Override,
-        rule: user_name,
-        says: "a user's file names its port, and none the other",
-        otherwise: "users' files name neither port, or both",
-    },
-    Rung {
-        evidence: Evidence::Handshake,
-        rule: handshake,
-        says: "the connection is opened to it",
-        otherwise: "this packet neither opens nor accepts a connection",
-    },
-    Rung {
-        evidence: Evidence::Multicast,
-        rule: multicast,
-        says: "it is a multicast or broadcast address",
-        otherwise: "the receiver is no multicast or broadcast address",
-    },
-    Rung {
-        evidence: Evidence::Learned,
-        rule: learned,
-        says: "it has served before",
-        otherwise: "neither end was seen to serve before",
-    },
-    Rung { evidence: Evidence::SamePort, rule: same_port, says: "both ports are equal", otherwise: "the ports differ" },
-    Rung {
-        evidence: Evidence::Pair,
-        rule: pair,
-        says: "the other port is that of its clients",
-        otherwise: "the ports are no pair of a client's and a server's",
-    },
-    Rung {
-        evidence: Evidence::Strong,
-        rule: strong,
-        says: "its port is in the strong set, and the other is not",
-        otherwise: "not exactly one of the ports is in the strong set",
-    },
-    Rung {
-        evidence: Evidence::System,
-        rule: system,
-        says: "the lower or only named port below 1024",
-        otherwise: "there is no named port below 1024",
-    },
-    Rung {
-        evidence: Evidence::Registered,
-        rule: registered,
-        says: "the lower or only named port from 1024 to 32767",
-        otherwise: "there is no named port from 1024 to 32767",
-    },
-    Rung {
-        evidence: Evidence::Ephemeral,
-        rule: ephemeral,
-        says: "a named port from 32768 up, the other from 49152 up",
-        otherwise: "there is no named port from 32768 up with the other from 49152 up",
-    },
+const LADDER: [(Evidence, Rule); 10] = [
+    (Evidence::Override, user_name),
+    (Evidence::Handshake, handshake),
+    (Evidence::Multicast, multicast),
+    (Evidence::Learned, learned),
+    (Evidence::SamePort, same_port),
+    (Evidence::Pair, pair),
+    (Evidence::Strong, strong),
+    (Evidence::System, system),
+    (Evidence::Registered, registered),
+    (Evidence::Ephemeral, ephemeral),
 ];
-
-/// Why [`handshake`] does not apply though there is one.
-const ACTIVE_FTP: &str =
-    "the connection is opened from a port of the strong set to one without a name, as in active FTP";
 
 /// The label of the flow that starts with `segment`; `pasts` is what earlier packets told about its source and
 /// destination.
 pub(super) fn label(registry: &Registry, segment: &Segment, pasts: [Past; 2]) -> Label {
     let flow = Flow::new(registry, segment, pasts);
-    let verdict = LADDER.iter().find_map(|rung| (rung.rule)(&flow));
+    let verdict = LADDER.iter().find_map(|(_, rule)| rule(&flow).ok());
     flow.label(verdict.unwrap_or_else(|| nobody(&flow)))
 }
 
@@ -215,7 +161,7 @@ pub struct Step {
     /// This is the first that applies: it decides.
     pub decides: bool,
     /// Why, in words: of the end that serves, or of the flow.
-    pub says: &'static str,
+    pub why: &'static str,
 }
 
 /// What each rule says of the flow that starts with `segment` when nothing was seen before.
@@ -223,16 +169,15 @@ pub(super) fn explain(registry: &Registry, segment: &Segment) -> Explanation {
     let flow = Flow::new(registry, segment, Default::default());
     let mut first = None;
     let mut steps = Vec::with_capacity(LADDER.len() + 1);
-    for rung in &LADDER {
-        let verdict = (rung.rule)(&flow);
-        let says = match verdict {
-            Some(_) => rung.says,
-            None if rung.evidence == Evidence::Handshake && segment.handshake != Handshake::None => ACTIVE_FTP,
-            None => rung.otherwise,
-        };
-        let decides = first.is_none() && verdict.is_some();
-        steps.push(Step { rule: rung.evidence, server: verdict.map(|verdict| verdict.server), decides, says });
-        first = first.or(verdict);
+    for (evidence, rule) in LADDER {
+        let verdict = rule(&flow);
+        steps.push(Step {
+            rule: evidence,
+            server: verdict.ok().map(|verdict| verdict.server),
+            decides: first.is_none() && verdict.is_ok(),
+            why: verdict.map_or_else(|why| why, |verdict| verdict.why),
+        });
+        first = first.or(verdict.ok());
     }
     let verdict = first.unwrap_or_else(|| nobody(&flow));
     let is_nobody = verdict.evidence == Evidence::None;
@@ -240,77 +185,96 @@ pub(super) fn explain(registry: &Registry, segment: &Segment) -> Explanation {
         rule: Evidence::None,
         server: is_nobody.then_some(verdict.server),
         decides: is_nobody,
-        says: if is_nobody { "the lower port, for want of a better one" } else { "a rule above decides" },
+        why: if is_nobody { verdict.why } else { "a rule above decides" },
     });
     Explanation { label: flow.label(verdict), steps }
 }
 
 /// What the user says goes before everything else. When both ports are the user's, the other rules decide between them.
-fn user_name(flow: &Flow<'_>) -> Option<Verdict> {
+fn user_name(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
     let is_named = |end| flow.registry.user_names(flow.segment.transport, flow.port(end));
-    Some(only(is_named)?.because_of(Evidence::Override))
+    let server = only(is_named).ok_or("users' files name neither port, or both")?;
+    Ok(server.because_of(Evidence::Override, "a user's file names its port, and none the other"))
 }
 
 /// Who opens a connection is its client: the opening goes to the server and the server accepts it (RFC 9293,
 /// section 3.5; RFC 9260, section 5.1; RFC 4340, section 8.1). Not in active FTP, whose server opens the data connection
 /// from its well-known port to a port without a name (RFC 959, section 3.2): that is left to [`strong`].
-fn handshake(flow: &Flow<'_>) -> Option<Verdict> {
+fn handshake(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
     let server = match flow.segment.handshake {
         Handshake::Open => End::Dst,
         Handshake::Accept => End::Src,
-        Handshake::None => return None,
+        Handshake::None => return Err("this packet neither opens nor accepts a connection"),
     };
-    let is_active_ftp = flow.name(server).is_none() && flow.is_strong(server.other());
-    (!is_active_ftp).then_some(server.because_of(Evidence::Handshake))
+    if flow.name(server).is_none() && flow.is_strong(server.other()) {
+        return Err("a port of the strong set opens the connection to one without a name, as in active FTP");
+    }
+    Ok(server.because_of(Evidence::Handshake, "the connection is opened to it"))
 }
 
 /// A group is spoken to by its well-known port; no one sends from a group address (RFC 1122, section 3.2.1.3).
-fn multicast(flow: &Flow<'_>) -> Option<Verdict> {
-    flow.segment.to_group.then_some(End::Dst.because_of(Evidence::Multicast))
+fn multicast(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
+    if !flow.segment.to_group {
+        return Err("the receiver is no multicast or broadcast address");
+    }
+    Ok(End::Dst.because_of(Evidence::Multicast, "it is a multicast or broadcast address"))
 }
 
 /// Who has served before serves again. A server without a name stays without: the port of its client says nothing.
-fn learned(flow: &Flow<'_>) -> Option<Verdict> {
-    let server = flow.known_server()?;
+fn learned(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
+    let server = flow.known_server().ok_or("neither end was seen to serve before, or both were")?;
     match (flow.name(server), flow.past(server).standing) {
-        (Some(_), _) => Some(server.because_of(Evidence::Learned)),
-        (None, Standing::Accepted) => Some(server.because_of(Evidence::None)),
+        (Some(_), _) => Ok(server.because_of(Evidence::Learned, "it has served before")),
+        (None, Standing::Accepted) => Ok(server.because_of(Evidence::None, "it has served before, without a name")),
         // it may be a client that has one port for everything; `registered` and `ephemeral` beware
-        (None, _) => None,
+        (None, _) => Err("who exchanged packets with many ports has none with a name"),
     }
 }
 
 /// Equal ports at both ends name the same service, whoever serves: NTP between servers, ISAKMP, `BACnet`.
-fn same_port(flow: &Flow<'_>) -> Option<Verdict> {
-    (flow.segment.src_port == flow.segment.dst_port).then(|| flow.lower().because_of(Evidence::SamePort))
+fn same_port(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
+    if flow.segment.src_port != flow.segment.dst_port {
+        return Err("the ports differ");
+    }
+    Ok(flow.lower().because_of(Evidence::SamePort, "both ports are equal"))
 }
 
 /// Where the protocol gives the client a port of its own, that is not the server, however low its number.
-fn pair(flow: &Flow<'_>) -> Option<Verdict> {
+fn pair(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
     let pairs = reviewed(flow.segment.transport);
-    Some(only(|end| pairs.is_pair(flow.port(end), flow.port(end.other())))?.because_of(Evidence::Pair))
+    let server = only(|end| pairs.is_pair(flow.port(end), flow.port(end.other())));
+    let server = server.ok_or("the ports are no pair of a client's and a server's")?;
+    Ok(server.because_of(Evidence::Pair, "the other port is that of its clients"))
 }
 
 /// A port whose name people vouch for, against one that anybody may have by chance.
-fn strong(flow: &Flow<'_>) -> Option<Verdict> {
-    Some(only(|end| flow.is_strong(end))?.because_of(Evidence::Strong))
+fn strong(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
+    let server = only(|end| flow.is_strong(end)).ok_or("not exactly one of the ports is in the strong set")?;
+    Ok(server.because_of(Evidence::Strong, "its port is in the strong set, and the other is not"))
 }
 
 /// A system port is given out by IETF review and, on most systems, only to a privileged process (RFC 6335, section 6).
-fn system(flow: &Flow<'_>) -> Option<Verdict> {
-    Some(flow.named(|port, _| port < REGISTERED_FIRST)?.because_of(Evidence::System))
+fn system(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
+    let server = flow.named(|port, _| port < REGISTERED_FIRST).ok_or("there is no named port below 1024")?;
+    Ok(server.because_of(Evidence::System, "the only named port below 1024, or the lower"))
 }
 
 /// A registered port below those that Linux gives to clients (RFC 6335, section 6). Of two, one whose transport IANA
 /// knows goes before one that it does not. Not where it may be RTP, whose ends agree on ports: one of them then has a name
 /// by chance.
-fn registered(flow: &Flow<'_>) -> Option<Verdict> {
+fn registered(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
     let is_vague = |port| reviewed(flow.segment.transport).is_vague(port);
     let in_reach = |port: u16| (REGISTERED_FIRST..CLIENT_FIRST).contains(&port);
-    let server = flow
-        .weakly_named(|port, _| in_reach(port) && !is_vague(port))
-        .or_else(|| flow.weakly_named(|port, _| in_reach(port)))?;
-    (!may_be_rtp(flow, server.other())).then_some(server.because_of(Evidence::Registered))
+    let sure = flow.named(|port, _| in_reach(port) && !is_vague(port));
+    let server = sure.or_else(|| flow.named(|port, _| in_reach(port)));
+    let server = server.ok_or("there is no named port from 1024 to 32767")?;
+    if flow.is_chance(server) {
+        return Err(CHANCE);
+    }
+    if may_be_rtp(flow, server.other()) {
+        return Err("the ends may have agreed on these ports for RTP, and one has a name by chance");
+    }
+    Ok(server.because_of(Evidence::Registered, "the only named port from 1024 to 32767, or the lower"))
 }
 
 /// The ends may have agreed on these ports for RTP, which has an even one at both, or for its RTCP, which has the odd ones
@@ -327,14 +291,23 @@ fn may_be_rtp(flow: &Flow<'_>, other: End) -> bool {
 
 /// A named port where clients get theirs too counts only against a dynamic port, which is never registered: else the
 /// client's chance number would name the flow.
-fn ephemeral(flow: &Flow<'_>) -> Option<Verdict> {
-    let server = flow.weakly_named(|port, other| port >= CLIENT_FIRST && other >= DYNAMIC_FIRST);
-    Some(server?.because_of(Evidence::Ephemeral))
+fn ephemeral(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
+    let server = flow.named(|port, other| port >= CLIENT_FIRST && other >= DYNAMIC_FIRST);
+    let server = server.ok_or("there is no named port from 32768 up with the other from 49152 up")?;
+    if flow.is_chance(server) {
+        return Err(CHANCE);
+    }
+    Ok(server.because_of(Evidence::Ephemeral, "a named port from 32768 up, the other from 49152 up"))
 }
 
 /// What is left has no name.
 fn nobody(flow: &Flow<'_>) -> Verdict {
-    flow.known_server().unwrap_or_else(|| flow.lower()).because_of(Evidence::None)
+    match flow.known_server() {
+        Some(server) => {
+            server.because_of(Evidence::None, "no rule finds a name, and it exchanged packets with many ports")
+        }
+        None => flow.lower().because_of(Evidence::None, "no rule finds a name; the lower port counts as the server's"),
+    }
 }
 
 #[cfg(test)]
@@ -347,7 +320,7 @@ mod tests {
 
     #[test]
     fn rules_stand_in_the_order_of_the_evidence() {
-        assert!(LADDER.is_sorted_by_key(|rung| rung.evidence));
+        assert!(LADDER.is_sorted_by_key(|(evidence, _)| *evidence));
     }
 
     #[test]
