@@ -2,7 +2,7 @@
 
 use etherparse::LinuxSllHeaderSlice;
 
-use super::{llc, tagged};
+use super::{llc, tagged, wifi};
 use crate::decode::Portless;
 use crate::decode::peel::{Next, Payload, Step};
 
@@ -10,41 +10,67 @@ use crate::decode::peel::{Next, Payload, Step};
 const BROADCAST: u16 = 1;
 /// The protocol of frames that begin with LLC (`ETH_P_802_2`).
 const LLC: u16 = 4;
+/// The largest of the protocol numbers that Linux made up (linux/if_ether.h).
+const LINUX_OWN: u16 = 0x00ff;
+
+/// Hardware types of wireless devices (linux/if_arp.h).
+mod hardware {
+    pub const IEEE80211: u16 = 801;
+    pub const IEEE80211_PRISM: u16 = 802;
+    pub const IEEE80211_RADIOTAP: u16 = 803;
+}
 
 /// Version 1: 16 bytes, the packet type first and the protocol last.
 #[inline(always)]
 pub(super) fn version_1(payload: Payload<'_>) -> Step<'_> {
     const LEN: usize = 16;
     // etherparse refuses hardware types that it does not know; the protocol stands in the same place all the same
-    let (packet_type, protocol) = match LinuxSllHeaderSlice::from_slice(payload.bytes) {
-        Ok(header) => (u16::from(header.packet_type()), u16::from(header.protocol_type())),
+    let (packet_type, hardware, protocol) = match LinuxSllHeaderSlice::from_slice(payload.bytes) {
+        Ok(header) => {
+            let hardware = u16::from(header.arp_hardware_type());
+            (u16::from(header.packet_type()), hardware, u16::from(header.protocol_type()))
+        }
         Err(_) => {
             let header = payload.bytes.first_chunk::<LEN>().ok_or(Portless::Truncated)?;
-            (u16::from_be_bytes([header[0], header[1]]), u16::from_be_bytes([header[14], header[15]]))
+            let [packet_type, hardware, protocol] =
+                [0, 2, 14].map(|at| u16::from_be_bytes([header[at], header[at + 1]]));
+            (packet_type, hardware, protocol)
         }
     };
-    by_protocol(protocol, packet_type, &payload.bytes[LEN..])
+    by_protocol(protocol, hardware, packet_type, &payload.bytes[LEN..])
 }
 
-/// Version 2: 20 bytes, the protocol first, the packet type at offset 10.
+/// Version 2: 20 bytes, the protocol first, the hardware type at offset 8, the packet type at 10.
 #[inline(always)]
 pub(super) fn version_2(payload: Payload<'_>) -> Step<'_> {
+    const HARDWARE: usize = 8;
     const PACKET_TYPE: usize = 10;
     let (header, rest) = payload.split::<20>()?;
     let protocol = u16::from_be_bytes([header[0], header[1]]);
-    by_protocol(protocol, u16::from(header[PACKET_TYPE]), rest.bytes)
+    let hardware = u16::from_be_bytes([header[HARDWARE], header[HARDWARE + 1]]);
+    by_protocol(protocol, hardware, u16::from(header[PACKET_TYPE]), rest.bytes)
 }
 
 /// The protocol is an Ethernet type, or one of Linux' own numbers for frames without one.
 #[inline(always)]
-fn by_protocol(protocol: u16, packet_type: u16, bytes: &[u8]) -> Step<'_> {
+fn by_protocol(protocol: u16, hardware: u16, packet_type: u16, bytes: &[u8]) -> Step<'_> {
     let payload = Payload { bytes, link_broadcast: packet_type == BROADCAST };
-    match protocol {
-        LLC => Ok(Next::Header(llc::llc, payload)),
-        // other numbers of Linux' own, such as CAN frames
-        0..=0x00ff => Err(Portless::NotIp),
-        protocol => tagged(protocol, payload),
-    }
+    if protocol > LINUX_OWN { tagged(protocol, payload) } else { by_hardware(protocol, hardware, payload) }
+}
+
+/// Frames that have no Ethernet type: LLC, or what a device of 802.11 saw on the air.
+#[cold]
+#[inline(never)]
+fn by_hardware(protocol: u16, hardware: u16, payload: Payload<'_>) -> Step<'_> {
+    let header = match (protocol, hardware) {
+        (LLC, _) => llc::llc,
+        (_, hardware::IEEE80211) => wifi::wifi,
+        (_, hardware::IEEE80211_PRISM) => wifi::prism,
+        (_, hardware::IEEE80211_RADIOTAP) => wifi::radiotap,
+        // other devices, such as CAN buses
+        _ => return Err(Portless::NotIp),
+    };
+    Ok(Next::Header(header, payload))
 }
 
 #[cfg(test)]
@@ -62,7 +88,10 @@ mod tests {
         let mut can = SLL_LAST;
         can[10..].copy_from_slice(&[0, 0xc]);
         let snap = [0xaa, 0xaa, 3, 0, 0, 0, 8, 0];
+        let wifi = [&[8, 1, 0, 0][..], &[2; 18], &[0, 0], &snap].concat();
         check(&[
+            ("radiotap", version_1, &[&[0, 0, 3, 0x23], &can, &[0, 0, 8, 0, 0, 0, 0, 0], &wifi, &IP], None),
+            ("802.11", version_1, &[&[0, 0, 3, 0x21], &can, &wifi, &IP], None),
             ("version 1", version_1, &[&[0, 0, 0, 1], &SLL_LAST, &IP], None),
             ("unknown hardware", version_1, &[&[0, 4, 0xff, 0xfe], &SLL_LAST, &IP], None),
             ("unknown packet type", version_1, &[&[0, 9, 0, 1], &SLL_LAST, &IP], None),

@@ -65,6 +65,21 @@ pub(super) fn guessed(payload: Payload<'_>) -> Step<'_> {
     frame(payload, 0, guess::frame)
 }
 
+/// Bundles of PPP: a cookie of four bytes that shows in its first, or the number of the bundle, or nothing.
+pub(super) fn multilink_ppp(payload: Payload<'_>) -> Step<'_> {
+    frame(payload, 0, |bundle| {
+        const COOKIE: u8 = 0x54;
+        const COOKIE_LEN: usize = 4;
+        const BUNDLE_LEN: usize = 2;
+        let ([first], _) = bundle.split()?;
+        match guess::frame(bundle) {
+            _ if *first == COOKIE => guess::frame(bundle.skip(COOKIE_LEN)?),
+            Err(Portless::NotIp) => guess::frame(bundle.skip(BUNDLE_LEN)?),
+            step => step,
+        }
+    })
+}
+
 /// Cards with a cookie of four bytes.
 pub(super) fn short_cookie(payload: Payload<'_>) -> Step<'_> {
     frame(payload, 4, guess::frame)
@@ -96,6 +111,9 @@ mod tests {
             ("guessed LLC", guessed, &[&magic, &[0], &[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &IP], None),
             ("guessed PPP", short_cookie, &[&magic, &[0], &[9; 4], &[0, 0x21], &IP], None),
             ("guessed identifier", long_cookie, &[&magic, &[0], &[9; 8], &[3, 0xcc], &IP], None),
+            ("bundle", multilink_ppp, &[&magic, &[0], &[0, 0x21], &IP], None),
+            ("bundle with a cookie", multilink_ppp, &[&magic, &[0], &[0x54, 0, 0, 0, 0, 0x21], &IP], None),
+            ("bundle with a number", multilink_ppp, &[&magic, &[0], &[0, 1, 0, 0x21], &IP], None),
             ("another magic", ethernet, &[&[1, 2, 3, 4], &mac, &IP], Some(Portless::Malformed)),
         ]);
     }

@@ -74,7 +74,7 @@ const LINKS: &[(LinkType, Header)] = &[
     (LinkType::IEEE802_11_RADIOTAP, wifi::radiotap),
     (LinkType::TZSP, sniffer),
     (LinkType::ARCNET_LINUX, bus::arcnet_linux),
-    (LinkType::JUNIPER_MLPPP, juniper::guessed),
+    (LinkType::JUNIPER_MLPPP, juniper::multilink_ppp),
     (LinkType::JUNIPER_MLFR, juniper::short_cookie),
     (LinkType::JUNIPER_GGSN, juniper::long_cookie),
     (LinkType::JUNIPER_MFR, juniper::short_cookie),

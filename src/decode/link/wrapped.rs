@@ -1,6 +1,6 @@
 //! Headers of capturing programs and cards around frames of another link type.
 
-use super::{ethernet, frame_relay, ppp, within};
+use super::{atm, ethernet, frame_relay, ppp, within};
 use crate::decode::Portless;
 use crate::decode::peel::{Next, Payload, Step};
 use crate::units::LinkType;
@@ -92,6 +92,8 @@ pub(super) fn extensible_record(payload: Payload<'_>) -> Step<'_> {
         1 | 10 | 15 | 17 => serial(rest),
         // two bytes of offset and padding
         2 | 11 | 16 | 20 => Ok(Next::Header(ethernet, rest.skip(2)?)),
+        // the header of an ATM cell without its check
+        4 => Ok(Next::Header(atm::multiprotocol, rest.skip(4)?)),
         22 | 23 => Ok(Next::Ip(rest)),
         _ => Err(Portless::NotIp),
     }
@@ -185,6 +187,12 @@ mod tests {
             ),
             ("ERF, HDLC", extensible_record, &[&[0; 8], &[1, 4, 0, 40, 0, 0, 0, 20], &[0x0f, 0, 8, 0], &IP], None),
             ("ERF, PPP", extensible_record, &[&[0; 8], &[1, 4, 0, 40, 0, 0, 0, 20], &[0xff, 3, 0, 0x21], &IP], None),
+            (
+                "ERF, ATM",
+                extensible_record,
+                &[&[0; 8], &[4, 4, 0, 40, 0, 0, 0, 20], &[0; 4], &[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &IP],
+                None,
+            ),
             (
                 "ERF, statistics",
                 extensible_record,

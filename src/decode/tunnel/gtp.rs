@@ -48,8 +48,11 @@ fn options(flags: u8, payload: Payload<'_>) -> Step<'_> {
     inner(rest)
 }
 
-/// What is carried is known to both ends only: mostly IP, sometimes PPP, which begins with its address byte.
+/// What is carried is known to both ends only: mostly IP, sometimes Ethernet, or PPP, which begins with its address byte.
 fn inner(payload: Payload<'_>) -> Step<'_> {
+    if link::looks_like_ethernet(payload) {
+        return Ok(Next::Header(link::ethernet, payload));
+    }
     match payload.bytes.first().ok_or(Portless::Truncated)? >> 4 {
         4 | 6 => Ok(Next::Ip(payload)),
         0xf => Ok(Next::Header(link::ppp, payload)),
@@ -59,6 +62,7 @@ fn inner(payload: Payload<'_>) -> Step<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::ETHERNET;
     use super::*;
     use crate::decode::peel::testing::{IP, check};
 
@@ -76,6 +80,7 @@ mod tests {
             ),
             ("version 0", user_plane, &[&[0x1e, 255], &[0; 18], &IP], None),
             ("PPP", user_plane, &[&[0x30, 255, 0, 6, 0, 0, 0, 1], &[0xff, 3, 0, 0x21], &IP], None),
+            ("Ethernet", user_plane, &[&[0x30, 255, 0, 16, 0, 0, 0, 1], &ETHERNET, &IP], None),
             ("echo", user_plane, &[&[0x32, 1, 0, 4, 0, 0, 0, 0, 0, 9, 0, 0]], Some(Portless::NotIp)),
             ("GTP'", user_plane, &[&[0x20, 255, 0, 2, 0, 0, 0, 1], &IP], Some(Portless::NotIp)),
             ("version 2", user_plane, &[&[0x50, 255, 0, 2, 0, 0, 0, 1], &IP], Some(Portless::NotIp)),

@@ -1,6 +1,7 @@
 //! Tunnels: headers that carry another packet. One file a family; a tunnel is a row of one of the tables here, by the
 //! number that announces it.
 
+mod amt;
 mod ayiya;
 mod capwap;
 mod geneve;
@@ -58,7 +59,10 @@ const PROTOCOLS: &[(u8, Header)] = &[
 /// ports say.
 const UDP_PORTS: &[(u16, Header)] = &[
     (1701, l2tp::over_udp),
+    (2123, gtp::user_plane), // the control plane's, which early networks used for both
     (2152, gtp::user_plane),
+    (2268, amt::amt),
+    (3386, gtp::user_plane), // the one of version 0
     (3544, teredo::teredo),
     (4341, lisp::data),
     (4342, lisp::control),
