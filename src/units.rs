@@ -249,6 +249,8 @@ impl LinkType {
     pub const JUNIPER_MLPPP: Self = Self(130);
     /// Juniper's multilink Frame Relay (FRF.15).
     pub const JUNIPER_MLFR: Self = Self(131);
+    /// Juniper's encryption card.
+    pub const JUNIPER_ES: Self = Self(132);
     /// Juniper's mobile gateway.
     pub const JUNIPER_GGSN: Self = Self(133);
     /// Juniper's multilink Frame Relay (FRF.16).
@@ -285,10 +287,16 @@ impl LinkType {
     pub const JUNIPER_CHDLC: Self = Self(181);
     /// Multilink Frame Relay (FRF.16).
     pub const MFR: Self = Self(182);
+    /// Juniper's voice card.
+    pub const JUNIPER_VP: Self = Self(183);
     /// Per-packet information around another link type.
     pub const PPI: Self = Self(192);
+    /// Juniper's integrated services.
+    pub const JUNIPER_ISM: Self = Self(194);
     /// Endace's records around another link type.
     pub const ERF: Self = Self(197);
+    /// Juniper's secure tunnels.
+    pub const JUNIPER_ST: Self = Self(200);
     /// AX.25 behind a KISS byte.
     pub const AX25_KISS: Self = Self(202);
     /// PPP behind a direction.
@@ -305,6 +313,12 @@ impl LinkType {
     pub const IPV4: Self = Self(228);
     /// IPv6 without a link header.
     pub const IPV6: Self = Self(229);
+    /// Juniper's virtual services.
+    pub const JUNIPER_VS: Self = Self(232);
+    /// Juniper's SRX, from end to end.
+    pub const JUNIPER_SRX_E2E: Self = Self(233);
+    /// Juniper's circuit emulation.
+    pub const JUNIPER_ATM_CEMIC: Self = Self(238);
     /// Linux' packet filter log.
     pub const NFLOG: Self = Self(239);
     /// Ethernet behind a word of Hilscher's analyzer.

@@ -49,9 +49,9 @@ const COMMON: [LinkType; 7] = [
     LinkType::RAW,
     LinkType::LINUX_SLL,
     LinkType::LINUX_SLL2,
-    LinkType(105), // IEEE 802.11
-    LinkType(127), // IEEE 802.11 with a radiotap header
-    LinkType(117), // pflog
+    LinkType::IEEE802_11,
+    LinkType::IEEE802_11_RADIOTAP,
+    LinkType::PFLOG,
 ];
 
 impl Filter {
