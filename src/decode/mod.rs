@@ -10,7 +10,7 @@ mod tunnel;
 
 pub use transport::tcp_flag;
 
-use self::peel::{IpPacket, Next};
+use self::peel::IpPacket;
 use crate::source::Frame;
 use crate::units::{AddressWords, Endpoint, IpVersion, LinkType, Timestamp, Transport};
 
@@ -31,14 +31,13 @@ pub fn decode(frame: &Frame<'_>) -> Observation {
 /// few numbers, because a whole segment would go through memory for every packet.
 #[inline(always)]
 fn segment(link: LinkType, data: &[u8]) -> Result<Segment, Portless> {
-    let next = link::first(link, data)?;
-    if let Next::Ip(payload) = next {
+    if let Some(payload) = link::straight(link, data) {
         let datagram = network::datagram(payload)?;
         if !tunnel::is_in_sight(&datagram) {
             return transport::segment(&datagram, 0);
         }
     }
-    let IpPacket { payload, tunnels } = peel::peel(next)?;
+    let IpPacket { payload, tunnels } = peel::peel(link, data)?;
     transport::segment(&network::datagram(payload)?, tunnels)
 }
 

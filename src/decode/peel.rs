@@ -3,7 +3,8 @@
 //! Each header has a function that takes it off and says what comes next ([`Header`]). Which function reads what is in
 //! tables, by the number that the header before gives. So a link type or a tunnel is a row and a function.
 
-use super::{Portless, network, transport, tunnel};
+use super::{Portless, link, network, transport, tunnel};
+use crate::units::LinkType;
 
 /// Headers that are taken off, a stack of tags or labels counting as one, and IP within a tunnel as one more. Real packets
 /// have fewer than ten; what was made to be nested without end is not followed to it.
@@ -83,13 +84,17 @@ pub(super) struct IpPacket<'a> {
     pub tunnels: u8,
 }
 
-/// Takes headers off until the packet shows whose ports are the frame's: the last IP header decides. Where a tunnel has
-/// none inside, that is the carrier.
+/// Takes headers off a frame until the packet shows whose ports are the frame's: the last IP header decides. Where a
+/// tunnel has none inside, that is the carrier.
 ///
 /// It ends on any bytes: the number of headers is limited.
+///
+/// # Errors
+/// Why there is no such packet.
 #[cold]
 #[inline(never)]
-pub(super) fn peel(mut next: Next<'_>) -> Result<IpPacket<'_>, Portless> {
+pub(super) fn peel(link: LinkType, frame: &[u8]) -> Result<IpPacket<'_>, Portless> {
+    let mut next = link::first(link, frame)?;
     let mut carrier = None;
     let mut tunnels = 0;
     for _ in 0..MAX_HEADERS {

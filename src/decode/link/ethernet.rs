@@ -25,8 +25,23 @@ pub(super) const MAX_LENGTH: u16 = 1500;
 /// The address of every station (IEEE 802.3, clause 3.2.3).
 pub(in crate::decode) const EVERYBODY: [u8; 6] = [0xff; 6];
 
-/// Destination, source, and a type, or a length with LLC behind it (IEEE 802.3, clause 3.2).
+/// The IP packet right behind the header and its VLAN tags, if that is what there is.
 #[inline(always)]
+pub(super) fn straight(frame: &[u8]) -> Option<Payload<'_>> {
+    use ether_type::{IPV4, IPV6, PROVIDER_BRIDGE, VLAN};
+    let header = Ethernet2HeaderSlice::from_slice(frame).ok()?;
+    let mut bytes = &frame[header.slice().len()..];
+    let mut ether_type = header.ether_type().0;
+    while matches!(ether_type, VLAN | PROVIDER_BRIDGE) {
+        let vlan = SingleVlanHeaderSlice::from_slice(bytes).ok()?;
+        ether_type = vlan.ether_type().0;
+        bytes = &bytes[vlan.slice().len()..];
+    }
+    let link_broadcast = header.destination() == EVERYBODY;
+    matches!(ether_type, IPV4 | IPV6).then_some(Payload { bytes, link_broadcast })
+}
+
+/// Destination, source, and a type, or a length with LLC behind it (IEEE 802.3, clause 3.2).
 pub(in crate::decode) fn ethernet(frame: Payload<'_>) -> Step<'_> {
     let header = Ethernet2HeaderSlice::from_slice(frame.bytes).map_err(|_| Portless::Truncated)?;
     let bytes = &frame.bytes[header.slice().len()..];

@@ -28,11 +28,20 @@ use super::peel::{self, Header, Next, Payload, Step};
 use super::{Portless, tunnel};
 use crate::units::LinkType;
 
+/// The IP packet of a frame of the most frequent kinds; `None` is to be looked at header by header.
+#[inline(always)]
+pub(super) fn straight(link: LinkType, frame: &[u8]) -> Option<Payload<'_>> {
+    match link {
+        LinkType::ETHERNET => ethernet::straight(frame),
+        LinkType::RAW => Some(Payload::new(frame)),
+        _ => None,
+    }
+}
+
 /// Takes the first header off a frame.
 ///
 /// # Errors
 /// [`Portless::UnknownLink`] for a link type that is not known, and what the header has to say.
-#[inline(always)]
 pub(super) fn first(link: LinkType, frame: &[u8]) -> Step<'_> {
     let payload = Payload::new(frame);
     match link {
