@@ -338,10 +338,11 @@ impl FlowTable {
     /// All flows, by first packet.
     #[must_use]
     pub fn by_first_packet(&self) -> Vec<Slot> {
-        let mut slots: Vec<Slot> = self.index.slots().collect();
         // numbers may have wrapped: what counts is how long ago each was given
-        slots.sort_by_key(|slot| Reverse(self.started.wrapping_sub(self.flow(*slot).number)));
-        slots
+        let age = |slot: Slot| self.started.wrapping_sub(self.flow(slot).number);
+        let mut slots: Vec<_> = self.index.slots().map(|slot| (Reverse(age(slot)), slot)).collect();
+        slots.sort_unstable();
+        slots.into_iter().map(|(_, slot)| slot).collect()
     }
 
     /// Forgets every flow.
