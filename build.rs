@@ -37,11 +37,12 @@ fn generate() -> Result<(), String> {
     let strong = parse::rows(&strong, &STRONG);
     let strong = strong.and_then(|rows| parse::strong(&rows, &overlay, &iana)).map_err(at("strong"))?;
     let pairs = parse::rows(&pairs, &PAIRS).and_then(|rows| parse::pairs(&rows, &iana)).map_err(at("pairs"))?;
+    let known = in_use.iter().map(|(key, _)| key).collect();
     // where the overlay gives a name, it says on which transport
     let vague = parse::vague(&services).into_iter().filter(|key| in_use.get(*key).is_none()).collect();
     let out = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?;
     let path = Path::new(&out).join("tables.rs");
-    let text = source(&iana, &in_use, &list)? + &reviewed(&strong, &vague, &pairs);
+    let text = source(&iana, &in_use, &list)? + &reviewed([&strong, &known, &vague], &pairs);
     fs::write(&path, text).map_err(|fault| format!("{}: {fault}", path.display()))
 }
 
@@ -138,15 +139,16 @@ fn write(pool: &Pool<'_>, tables: &HashMap<&str, Table>) -> Result<String, std::
 }
 
 /// What the ladder knows of ports beside their names, as Rust text.
-fn reviewed(strong: &BTreeSet<Key>, vague: &BTreeSet<Key>, pairs: &BTreeSet<(Key, u16)>) -> String {
+fn reviewed([strong, known, vague]: [&BTreeSet<Key>; 3], pairs: &BTreeSet<(Key, u16)>) -> String {
     let ports = |keys: &BTreeSet<Key>, transport| -> Vec<u16> {
         keys.iter().filter(|key| key.0 == transport).map(|key| key.1).collect()
     };
     let table = |(transport, name)| {
         let pairs = pairs.iter().filter(|(key, _)| key.0 == transport).map(|(key, client)| (key.1, *client));
         format!(
-            "pub(super) const {name}_REVIEWED: Reviewed = Reviewed {{ strong: &{:?}, vague: &{:?}, pairs: &{:?} }};\n",
+            "pub(super) const {name}_REVIEWED: Reviewed = Reviewed {{ strong: &{:?}, known: &{:?}, vague: &{:?}, pairs: &{:?} }};\n",
             ports(strong, transport),
+            ports(known, transport),
             ports(vague, transport),
             pairs.collect::<Vec<_>>()
         )

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -244,7 +244,7 @@ struct LookupArgs {
 #[command(max_term_width = 100, after_help = EXPLAIN_EXAMPLES)]
 struct ExplainArgs {
     /// Transport protocol
-    #[arg(value_name = "TRANSPORT", value_parser = PossibleValuesParser::new(Transport::ALL.map(Transport::name)))]
+    #[arg(value_name = "TRANSPORT", ignore_case = true, value_parser = PossibleValuesParser::new(Transport::ALL.map(Transport::name)))]
     transport: String,
 
     /// Who sends the first packet: address and port, such as 10.0.0.5:51812 or [2001:db8::5]:51812
@@ -360,16 +360,11 @@ impl ExplainArgs {
             explain.unwrap_or(command).error(ErrorKind::ValueValidation, message)
         };
         let Self { src, dst, syn, .. } = self;
-        let known = Transport::ALL.into_iter().find(|transport| transport.name() == self.transport);
+        let is_named = |transport: &Transport| transport.name().eq_ignore_ascii_case(&self.transport);
+        let known = Transport::ALL.into_iter().find(is_named);
         let transport = known.unwrap_or(Transport::Tcp); // clap takes no other names
         if syn && !transport.has_handshake() {
             return Err(usage(format!("{transport} opens no connections: leave --syn out")));
-        }
-        if is_group(src.ip()) {
-            return Err(usage(format!(
-                "{} is the address of a group, and nobody sends from it: name it second",
-                src.ip()
-            )));
         }
         let (ip_version, src_addr, dst_addr) = match (src.ip(), dst.ip()) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
@@ -389,7 +384,7 @@ impl ExplainArgs {
             transport,
             handshake: if syn { Handshake::Open } else { Handshake::None },
             tcp_flags: 0,
-            to_group: is_group(dst.ip()),
+            to_group: dst_addr.is_group(ip_version),
             later_fragment: false,
             tunnels: 0,
         };
@@ -516,15 +511,11 @@ fn filter_from(path: &Path) -> Result<String, String> {
     Ok(lines.join(" "))
 }
 
-/// An address and a port.
+/// An address and a port; the interface of a link-local address (RFC 4007, section 11) tells nothing here.
 fn endpoint(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.split_once('%').and_then(|(address, zone)| Some(format!("{address}]{}", zone.split_once(']')?.1)));
     let wrong = |_| "expected an address and a port, such as 10.0.0.5:443 or [2001:db8::5]:443".to_owned();
-    text.parse().map_err(wrong)
-}
-
-/// A multicast or broadcast address, as far as the address alone tells.
-fn is_group(address: IpAddr) -> bool {
-    address.is_multicast() || address == Ipv4Addr::BROADCAST
+    bare.as_deref().unwrap_or(text).parse().map_err(wrong)
 }
 
 /// A length of time: a number with a unit, such as `500ms`, `1s`, `5m` or `1h30m`; 0 needs no unit.

@@ -508,6 +508,7 @@ mod tests {
             ("refused", vec![tcp(0, 1, true, SYN), tcp(1, 1, false, RST)], "strong"),
             ("an answer out of nowhere", vec![tcp(0, 1, false, SYN_ACK), tcp(1, 1, false, SYN_ACK)], "strong"),
             ("an answered opening", vec![tcp(0, 1, true, SYN), tcp(1, 1, false, SYN_ACK)], "learned"),
+            ("refusals alone", vec![tcp(0, 1, false, RST), tcp(1, 2, false, RST), tcp(2, 3, false, RST)], "strong"),
             ("two flows", vec![tcp(0, 1, true, ACK), tcp(1, 2, false, ACK)], "strong"),
             ("three flows", vec![tcp(0, 1, true, ACK), tcp(1, 2, false, ACK), tcp(2, 3, true, ACK)], "learned"),
             (

@@ -152,6 +152,16 @@ impl AddressWords {
         Self([address as u64, (address >> 64) as u64])
     }
 
+    /// The address, read as one of `version`, is that of a group: multicast (224.0.0.0/4, RFC 5771; ff00::/8, RFC 4291,
+    /// section 2.7) or the limited broadcast (255.255.255.255, RFC 919, section 7).
+    #[must_use]
+    pub fn is_group(self, version: IpVersion) -> bool {
+        match self.to_ip(version) {
+            IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
+            IpAddr::V6(address) => address.is_multicast(),
+        }
+    }
+
     /// The address, read as one of `version`.
     #[must_use]
     pub fn to_ip(self, version: IpVersion) -> IpAddr {

@@ -48,6 +48,9 @@ struct Document<'r> {
     src: Port<'r>,
     dst: Port<'r>,
     opens: bool,
+    /// What was seen before could decide otherwise.
+    #[serde(skip)]
+    may_learn: bool,
     #[serde(flatten)]
     decision: Decision<'r>,
     client: Endpoint,
@@ -88,7 +91,8 @@ struct RuleSays {
 impl<'r> Document<'r> {
     fn new(registry: &'r Registry, segment: &Segment) -> Self {
         let Explanation { label, steps } = registry.explain(segment);
-        let reply = (!segment.to_group).then(|| {
+        let from_group = segment.src_addr.is_group(segment.ip_version);
+        let reply = (!segment.to_group && !from_group).then(|| {
             let reply = reply(segment);
             Decision::of(registry, &reply, registry.explain(&reply).label)
         });
@@ -98,6 +102,7 @@ impl<'r> Document<'r> {
             src: Port::of(registry, segment.transport, segment.src()),
             dst: Port::of(registry, segment.transport, segment.dst()),
             opens: segment.handshake == Handshake::Open,
+            may_learn: segment.handshake == Handshake::None && label.evidence > Evidence::Learned,
             decision: Decision::of(registry, segment, label),
             client: end(segment, label.server.other()),
             server: end(segment, label.server),
@@ -176,7 +181,7 @@ impl<'r> Document<'r> {
             }
             None => {}
         }
-        if evidence > Evidence::Learned {
+        if self.may_learn {
             writeln!(out, "in a capture 'learned' decides before that, once one end was seen to serve")?;
         }
         out.flush()

@@ -245,24 +245,23 @@ fn name(row: &ServiceRow) -> String {
     row.service.as_deref().map_or_else(|| "unlabelled".to_owned(), human::printable)
 }
 
-/// The rule that named most of the row's bytes, and the share of them that was no guess, unless that is all or nothing:
-/// `handshake`, `learned 98%`, `strong? 12%`. The question mark is a guess, see [`guesses`].
+/// The rule that named most of the row's bytes. A question mark is a guess, see [`guesses`]; where not all bytes were
+/// guessed, or not all were told, the share of those that are as that rule has it: `handshake`, `learned 98%`, `strong? 60%`.
 fn evidence(row: &ServiceRow) -> String {
     // `rev`, because the last of equal ones is the maximum, and the first rule should be
-    let Some((rule, _)) = row.evidence.iter().rev().max_by_key(|(_, counts)| counts.wire_bytes) else {
+    let Some((main, _)) = row.evidence.iter().rev().max_by_key(|(_, counts)| counts.wire_bytes) else {
         return NOTHING.to_owned();
     };
-    if *rule == "none" {
+    if *main == "none" {
         return NOTHING.to_owned();
     }
-    let doubt = if guesses(rule) { "?" } else { "" };
-    let guessed: u64 = row.evidence.iter().filter(|(rule, _)| guesses(rule)).map(|(_, counts)| counts.wire_bytes).sum();
-    let told = row.wire_bytes.saturating_sub(guessed);
-    if told == 0 || guessed == 0 {
-        return format!("{rule}{doubt}");
+    let doubt = if guesses(main) { "?" } else { "" };
+    let alike = row.evidence.iter().filter(|(rule, _)| guesses(rule) == guesses(main));
+    let alike: u64 = alike.map(|(_, counts)| counts.wire_bytes).sum();
+    if alike >= row.wire_bytes {
+        return format!("{main}{doubt}");
     }
-    let percent = u128::from(told) * 100 / u128::from(row.wire_bytes);
-    format!("{rule}{doubt} {}%", percent.max(1)) // neither 0 nor 100, as it is neither nothing nor all
+    format!("{main}{doubt} {}%", u128::from(alike) * 100 / u128::from(row.wire_bytes))
 }
 
 /// The rule knows no more of a flow than its port numbers.
@@ -517,8 +516,10 @@ fn grid(page: &mut Page, lines: &[Line]) -> Vec<usize> {
 
 /// What the marks of the column mean that it has.
 fn marks(lines: &[Line], at: usize) -> impl Iterator<Item = &'static str> {
-    const MARKS: [(char, &str); 2] =
-        [('?', "? guessed from the port numbers alone"), ('%', "% of the bytes are no guess: packets told who serves")];
+    const MARKS: [(char, &str); 2] = [
+        ('?', "? guessed from the port numbers alone"),
+        ('%', "% of the bytes; the rest is of the other kind, guessed or told"),
+    ];
     let is_evidence = matches!(VIEWS[at].show, Show::Evidence);
     let has = move |mark: char| is_evidence && lines.iter().any(|line| line.cells[at].contains(mark));
     MARKS.into_iter().filter(move |(mark, _)| has(*mark)).map(|(_, meaning)| meaning)
@@ -601,15 +602,16 @@ mod tests {
 
     #[test]
     fn evidence_tells_guesses_from_what_was_seen() {
-        let cases: [(&[(&str, u64)], &str); 9] = [
+        let cases: [(&[(&str, u64)], &str); 10] = [
             (&[], NOTHING),
             (&[("handshake", 10)], "handshake"),
             (&[("handshake", 4), ("learned", 6)], "learned"),
             (&[("handshake", 5), ("learned", 4), ("strong", 1)], "handshake 90%"),
             (&[("strong", 10)], "strong?"),
-            (&[("learned", 4), ("strong", 6)], "strong? 40%"),
+            (&[("learned", 4), ("strong", 6)], "strong? 60%"),
+            (&[("learned", 4), ("strong", 3), ("system", 3)], "learned 40%"),
             (&[("learned", 9_999), ("system", 1)], "learned 99%"),
-            (&[("learned", 1), ("system", 9_999)], "system? 1%"),
+            (&[("learned", 1), ("system", 9_999)], "system? 99%"),
             (&[("none", 10)], NOTHING),
         ];
         for (rules, want) in cases {

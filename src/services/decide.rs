@@ -15,9 +15,9 @@ const REGISTERED_FIRST: u16 = 1024;
 /// Where Linux starts to take client ports from (`ip_local_port_range` in the kernel's `ip-sysctl` document): from here
 /// up, a name says little by itself.
 const CLIENT_FIRST: u16 = 32_768;
-/// Ports that systems do not give to clients unless they are told to: above those of older ones, which end at 5000
-/// (Windows up to XP, Microsoft's article 929851; 4.4BSD), and below those of Linux.
-const UNGIVEN: std::ops::Range<u16> = 5001..CLIENT_FIRST;
+/// Where telephones and gateways take the ports of RTP from, unless they are told otherwise (Cisco IOS and many others).
+/// Linux and Windows give none of them to clients.
+const RTP: std::ops::Range<u16> = 16_384..CLIENT_FIRST;
 /// Begin of the dynamic ports, which are never registered (RFC 6335, section 6).
 const DYNAMIC_FIRST: u16 = 49_152;
 
@@ -212,12 +212,16 @@ fn handshake(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
     Ok(server.because_of(Evidence::Handshake, "the connection is opened to it"))
 }
 
-/// A group is spoken to by its well-known port; no one sends from a group address (RFC 1122, section 3.2.1.3).
+/// A group is spoken to by its well-known port. Nobody sends from a group's address (RFC 1122, section 3.2.1.3), but
+/// what is damaged or forged may have one there.
 fn multicast(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
-    if !flow.segment.to_group {
-        return Err("the receiver is no multicast or broadcast address");
-    }
-    Ok(End::Dst.because_of(Evidence::Multicast, "it is a multicast or broadcast address"))
+    let Segment { to_group, src_addr, ip_version, .. } = *flow.segment;
+    let server = match (to_group, src_addr.is_group(ip_version)) {
+        (true, _) => End::Dst,
+        (false, true) => End::Src,
+        (false, false) => return Err("neither end is a multicast or broadcast address"),
+    };
+    Ok(server.because_of(Evidence::Multicast, "it is a multicast or broadcast address"))
 }
 
 /// Who has served before serves again. A server without a name stays without: the port of its client says nothing.
@@ -278,15 +282,16 @@ fn registered(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
 }
 
 /// The ends may have agreed on these ports for RTP, which has an even one at both, or for its RTCP, which has the odd ones
-/// above (RFC 3550, section 11): `other` has no name, is none that systems give to clients, and does not know the number
-/// on the other side from elsewhere.
+/// above (RFC 3550, section 11): nobody has looked at the name of the one, and `other` has none, is one of RTP's and does
+/// not know the number from elsewhere.
 fn may_be_rtp(flow: &Flow<'_>, other: End) -> bool {
     let Segment { transport, src_port, dst_port, .. } = *flow.segment;
     transport == Transport::Udp
         && src_port % 2 == dst_port % 2
-        && UNGIVEN.contains(&flow.port(other))
+        && RTP.contains(&flow.port(other))
         && flow.name(other).is_none()
         && !flow.past(other).has_met_port
+        && !reviewed(transport).is_known(flow.port(other.other()))
 }
 
 /// A named port where clients get theirs too counts only against a dynamic port, which is never registered: else the
@@ -375,9 +380,10 @@ mod tests {
             ("RTCP", Udp, Nothing, false, (32_153, 9397), None, 9397, "none"),
             ("neither, an odd and an even port", Udp, Nothing, false, (32_153, 9396), Some("fjinvmgr"), 9396, "registered"),
             ("nor TCP", Tcp, Nothing, false, (32_152, 9396), Some("fjinvmgr"), 9396, "registered"),
-            ("a client of an older system", Udp, Nothing, false, (4994, 9396), Some("fjinvmgr"), 9396, "registered"),
+            ("nor outside of RTP's range", Udp, Nothing, false, (16_382, 9396), Some("fjinvmgr"), 9396, "registered"),
             ("the first port of a Linux client", Udp, Nothing, false, (32_768, 9396), Some("fjinvmgr"), 9396, "registered"),
-            ("two names", Udp, Nothing, false, (5070, 5060), Some("sip"), 5060, "registered"),
+            ("two names", Udp, Nothing, false, (9400, 9396), Some("fjinvmgr"), 9396, "registered"),
+            ("a name that people have looked at", Udp, Nothing, false, (20_932, 5060), Some("sip"), 5060, "registered"),
             ("registered before ephemeral", Udp, Nothing, false, (34_964, 3478), Some("stun"), 3478, "registered"),
             ("weak against a dynamic port", Udp, Nothing, false, (47_808, 50_001), Some("bacnet"), 47_808, "ephemeral"),
             ("weak, and named in the dynamic range", Udp, Nothing, false, (50_001, 51_820), Some("wireguard"), 51_820, "ephemeral"),

@@ -19,7 +19,7 @@ pub use tables::Layer;
 use learned::Learned;
 use tables::{PortTable, Reviewed};
 
-use crate::decode::{Handshake, Segment};
+use crate::decode::{Handshake, Segment, tcp_flag};
 use crate::units::{ServiceId, Transport};
 
 /// Which end of a segment.
@@ -230,6 +230,9 @@ impl Labeller {
             return decide::label(&self.registry, segment, Default::default());
         }
         let label = decide::label(&self.registry, segment, self.learned.recall(segment));
+        if segment.tcp_flags & tcp_flag::RST != 0 {
+            return label; // nobody serves there: it may be the answer to an opening that was not captured
+        }
         self.learned.met(segment, label.server);
         // the client of a port that people vouch for is nobody's server; else either end may turn out to be one
         let is_sure =

@@ -180,6 +180,8 @@ impl PortTable {
 pub(super) struct Reviewed {
     /// The name is a strong sign of a server: `data/strong.tsv`, and the overlay's renames and additions.
     strong: &'static [u16],
+    /// People have looked at the name: the rows of `data/overlay.tsv`.
+    known: &'static [u16],
     /// IANA names the port, but no transport.
     vague: &'static [u16],
     /// Ports of server and client that belong together: `data/pairs.tsv`.
@@ -189,6 +191,10 @@ pub(super) struct Reviewed {
 impl Reviewed {
     pub(super) fn is_strong(&self, port: u16) -> bool {
         self.strong.binary_search(&port).is_ok()
+    }
+
+    pub(super) fn is_known(&self, port: u16) -> bool {
+        self.known.binary_search(&port).is_ok()
     }
 
     pub(super) fn is_vague(&self, port: u16) -> bool {

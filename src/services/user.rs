@@ -121,6 +121,11 @@ fn entry(line: usize, text: &[u8]) -> Result<Line<'_>, String> {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, &text[..0]),
     };
+    // only the end of a line may have one, as DOS wrote it
+    let fields = fields.strip_suffix(b"\r").unwrap_or(fields);
+    if fields.contains(&b'\r') {
+        return Err("a carriage return is no end of a line here; end lines with a line feed".to_owned());
+    }
     let Some((name, rest)) = field(fields) else { return Ok(Line::Blank) };
     check(name, "name")?;
     let Some((port, rest)) = field(rest) else {

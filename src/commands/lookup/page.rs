@@ -199,12 +199,12 @@ fn description(facts: &Facts<'_>) -> Vec<String> {
     lines.0.iter().map(|(label, text)| format!("{label}{}", printable(text))).collect()
 }
 
-/// Lines with what each is about; none says what another one said.
+/// Lines with what each is about; none says what another one said, to the letter.
 struct Lines(Vec<(&'static str, String)>);
 
 impl Lines {
     fn add(&mut self, label: &'static str, text: &str) {
-        if !text.is_empty() && !self.0.iter().any(|(_, said)| said.eq_ignore_ascii_case(text)) {
+        if !text.is_empty() && !self.0.iter().any(|(_, said)| said == text) {
             self.0.push((label, text.to_owned()));
         }
     }
