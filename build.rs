@@ -146,7 +146,7 @@ fn reviewed([strong, known, vague]: [&BTreeSet<Key>; 3], pairs: &BTreeSet<(Key, 
     let table = |(transport, name)| {
         let pairs = pairs.iter().filter(|(key, _)| key.0 == transport).map(|(key, client)| (key.1, *client));
         format!(
-            "pub(super) const {name}_REVIEWED: Reviewed = Reviewed {{ strong: &{:?}, known: &{:?}, vague: &{:?}, pairs: &{:?} }};\n",
+            "pub(super) static {name}_REVIEWED: Reviewed = Reviewed::new(&{:?}, &{:?}, &{:?}, &{:?});\n",
             ports(strong, transport),
             ports(known, transport),
             ports(vague, transport),

@@ -45,6 +45,15 @@ impl Local {
     }
 }
 
+/// One end of a segment, ready to be looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Met {
+    local: Local,
+    hash: u64,
+    /// Port of the other end.
+    remote_port: u16,
+}
+
 impl Hash for Local {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let AddressWords([first, second]) = self.addr;
@@ -187,40 +196,42 @@ pub struct Learned {
 impl Learned {
     /// Asks for what will be known of the ends of `segment`, ahead of the look-up.
     pub fn prefetch(&self, segment: &Segment) {
-        let ends: &[End] = if segment.handshake == Handshake::Accept { &[End::Src] } else { &[End::Src, End::Dst] };
+        let [src, dst] = self.ends(segment);
+        let ends: &[Met] = if segment.handshake == Handshake::Accept { &[src] } else { &[src, dst] };
         for end in ends {
-            let hash = self.hasher.hash_one(Local::of(segment, *end));
             // the endpoint may have to be added there
-            self.recent.prefetch(hash);
-            if self.older.may_have(hash) {
-                self.older.prefetch(hash);
+            self.recent.prefetch(end.hash);
+            if self.older.may_have(end.hash) {
+                self.older.prefetch(end.hash);
             }
         }
     }
 
-    /// What is known of the two ends of `segment`, source first.
+    /// The two ends of `segment`, source first.
     #[must_use]
-    pub fn recall(&self, segment: &Segment) -> [Past; 2] {
+    pub fn ends(&self, segment: &Segment) -> [Met; 2] {
         [(End::Src, segment.dst_port), (End::Dst, segment.src_port)].map(|(end, remote_port)| {
             let local = Local::of(segment, end);
-            let hash = self.hasher.hash_one(local);
-            let deeds = self.recent.get(local, hash).or_else(|| self.older.get(local, hash));
-            deeds.map(|deeds| deeds.past(remote_port)).unwrap_or_default()
+            Met { local, hash: self.hasher.hash_one(local), remote_port }
         })
     }
 
-    /// Takes note that one end of `segment` exchanges packets with the other.
-    pub fn met(&mut self, segment: &Segment, end: End) {
-        let remote_port = match end {
-            End::Src => segment.dst_port,
-            End::Dst => segment.src_port,
-        };
-        self.change(Local::of(segment, end), |deeds| deeds.meet(remote_port));
+    /// What is known of one end.
+    #[must_use]
+    pub fn recall(&self, end: Met) -> Past {
+        let deeds = self.recent.get(end.local, end.hash).or_else(|| self.older.get(end.local, end.hash));
+        deeds.map(|deeds| deeds.past(end.remote_port)).unwrap_or_default()
+    }
+
+    /// Takes note that one end exchanges packets with the other.
+    pub fn met(&mut self, end: Met) {
+        self.change(end, |deeds| deeds.meet(end.remote_port));
     }
 
     /// Takes note that the sender of `segment` accepts the connection that the other end has opened.
     pub fn accepted(&mut self, segment: &Segment) {
-        self.change(Local::of(segment, End::Src), |deeds| deeds.has_accepted = true);
+        let [server, _] = self.ends(segment);
+        self.change(server, |deeds| deeds.has_accepted = true);
     }
 
     /// How many endpoints were forgotten to make room.
@@ -230,8 +241,7 @@ impl Learned {
     }
 
     /// Changes what is known of an endpoint, which becomes recent by that. Afterwards something is known.
-    fn change(&mut self, local: Local, change: impl FnOnce(&mut Deeds)) {
-        let hash = self.hasher.hash_one(local);
+    fn change(&mut self, Met { local, hash, .. }: Met, change: impl FnOnce(&mut Deeds)) {
         if self.recent.places.is_empty() {
             self.recent.clear();
         }
@@ -301,6 +311,11 @@ mod tests {
         segment(Transport::Udp, client_port, 7777)
     }
 
+    /// What is known of both ends.
+    fn pasts(learned: &Learned, segment: &Segment) -> [Past; 2] {
+        learned.ends(segment).map(|end| learned.recall(end))
+    }
+
     #[test]
     fn three_remote_ports_make_a_server() {
         use Standing::{ManyPorts, Unknown};
@@ -316,10 +331,11 @@ mod tests {
         for (name, before, port, standing, has_met_port) in cases {
             let mut learned = Learned::default();
             for port in before {
-                learned.met(&to_server(*port), End::Dst);
+                let [_, server] = learned.ends(&to_server(*port));
+                learned.met(server);
             }
             let want = [Past::default(), Past { standing, has_met_port }];
-            assert_eq!(learned.recall(&to_server(port)), want, "{name}");
+            assert_eq!(pasts(&learned, &to_server(port)), want, "{name}");
             let segment = to_server(port);
             let back = Segment {
                 src_addr: segment.dst_addr,
@@ -328,7 +344,7 @@ mod tests {
                 dst_port: segment.src_port,
                 ..segment
             };
-            assert_eq!(learned.recall(&back), [want[1], want[0]], "{name}, the reply");
+            assert_eq!(pasts(&learned, &back), [want[1], want[0]], "{name}, the reply");
         }
     }
 
@@ -337,7 +353,7 @@ mod tests {
         let mut learned = Learned::default();
         let accept = Segment { handshake: Handshake::Accept, ..segment(Transport::Tcp, 7777, 50_001) };
         learned.accepted(&accept);
-        let standings = learned.recall(&accept).map(|past| past.standing);
+        let standings = pasts(&learned, &accept).map(|past| past.standing);
         assert_eq!(standings, [Standing::Accepted, Standing::Unknown]);
     }
 
@@ -349,7 +365,7 @@ mod tests {
             segment(Transport::Tcp, 7777, 50_001),
             Segment { ip_version: IpVersion::V6, ..segment(Transport::Sctp, 7777, 50_001) },
         ] {
-            assert_eq!(learned.recall(&other), [Past::default(); 2]);
+            assert_eq!(pasts(&learned, &other), [Past::default(); 2]);
         }
     }
 
@@ -363,12 +379,13 @@ mod tests {
                 learned.accepted(&other);
             }
         };
-        let standing = |learned: &Learned| learned.recall(&server)[0].standing;
+        let standing = |learned: &Learned| pasts(learned, &server)[0].standing;
 
         learned.accepted(&server);
         meet_others(&mut learned, 2 * GENERATION - 1);
         assert_eq!((standing(&learned), learned.forgotten()), (Standing::Accepted, 0), "there was room for all");
-        learned.met(&server, End::Src);
+        let [met, _] = learned.ends(&server);
+        learned.met(met);
         assert_eq!(learned.forgotten(), GENERATION as u64 - 1, "the first generation, the server apart");
         meet_others(&mut learned, GENERATION);
         assert_eq!(standing(&learned), Standing::Accepted, "it was met in between");

@@ -187,12 +187,12 @@ impl Registry {
 }
 
 /// What people have looked at of a transport's ports.
-const fn reviewed(transport: Transport) -> Reviewed {
+fn reviewed(transport: Transport) -> &'static Reviewed {
     match transport {
-        Transport::Tcp => tables::TCP_REVIEWED,
-        Transport::Udp | Transport::UdpLite => tables::UDP_REVIEWED,
-        Transport::Sctp => tables::SCTP_REVIEWED,
-        Transport::Dccp => tables::DCCP_REVIEWED,
+        Transport::Tcp => &tables::TCP_REVIEWED,
+        Transport::Udp | Transport::UdpLite => &tables::UDP_REVIEWED,
+        Transport::Sctp => &tables::SCTP_REVIEWED,
+        Transport::Dccp => &tables::DCCP_REVIEWED,
     }
 }
 
@@ -229,16 +229,17 @@ impl Labeller {
             // they tell who serves by themselves, and teach nothing: nobody may be there
             return decide::label(&self.registry, segment, Default::default());
         }
-        let label = decide::label(&self.registry, segment, self.learned.recall(segment));
+        let ends = self.learned.ends(segment);
+        let label = decide::label(&self.registry, segment, ends.map(|end| self.learned.recall(end)));
         if segment.tcp_flags & tcp_flag::RST != 0 {
             return label; // nobody serves there: it may be the answer to an opening that was not captured
         }
-        self.learned.met(segment, label.server);
+        self.learned.met(ends[label.server as usize]);
         // the client of a port that people vouch for is nobody's server; else either end may turn out to be one
         let is_sure =
             matches!(label.evidence, Evidence::Learned | Evidence::Pair | Evidence::Strong | Evidence::System);
         if !is_sure {
-            self.learned.met(segment, label.server.other());
+            self.learned.met(ends[label.server.other() as usize]);
         }
         label
     }

@@ -61,7 +61,7 @@ pub(super) struct PortTable {
 struct Own {
     ids: Ids,
     /// Ports that the user names, a bit each.
-    named: [u64; PORTS / 64],
+    named: Ports,
     /// IANA's names stand before those of the overlay.
     iana_first: bool,
 }
@@ -175,30 +175,52 @@ impl PortTable {
     }
 }
 
-/// What people have looked at of a transport's ports, for the ladder: each list in ascending order.
-#[derive(Clone, Copy, Debug)]
+/// A set of ports, a bit each: one load tells.
+type Ports = [u64; PORTS / 64];
+
+/// The set of the ports of a list.
+const fn set(ports: &[u16]) -> Ports {
+    let mut set = [0; PORTS / 64];
+    let mut at = 0;
+    while at < ports.len() {
+        set[ports[at] as usize / 64] |= 1 << (ports[at] % 64);
+        at += 1;
+    }
+    set
+}
+
+const fn holds(set: &Ports, port: u16) -> bool {
+    set[port as usize / 64] & 1 << (port % 64) != 0
+}
+
+/// What people have looked at of a transport's ports, for the ladder.
+#[derive(Debug)]
 pub(super) struct Reviewed {
     /// The name is a strong sign of a server: `data/strong.tsv`, and the overlay's renames and additions.
-    strong: &'static [u16],
+    strong: Ports,
     /// People have looked at the name: the rows of `data/overlay.tsv`.
-    known: &'static [u16],
+    known: Ports,
     /// IANA names the port, but no transport.
-    vague: &'static [u16],
-    /// Ports of server and client that belong together: `data/pairs.tsv`.
+    vague: Ports,
+    /// Ports of server and client that belong together, in ascending order: `data/pairs.tsv`.
     pairs: &'static [(u16, u16)],
 }
 
 impl Reviewed {
-    pub(super) fn is_strong(&self, port: u16) -> bool {
-        self.strong.binary_search(&port).is_ok()
+    const fn new(strong: &[u16], known: &[u16], vague: &[u16], pairs: &'static [(u16, u16)]) -> Self {
+        Self { strong: set(strong), known: set(known), vague: set(vague), pairs }
     }
 
-    pub(super) fn is_known(&self, port: u16) -> bool {
-        self.known.binary_search(&port).is_ok()
+    pub(super) const fn is_strong(&self, port: u16) -> bool {
+        holds(&self.strong, port)
     }
 
-    pub(super) fn is_vague(&self, port: u16) -> bool {
-        self.vague.binary_search(&port).is_ok()
+    pub(super) const fn is_known(&self, port: u16) -> bool {
+        holds(&self.known, port)
+    }
+
+    pub(super) const fn is_vague(&self, port: u16) -> bool {
+        holds(&self.vague, port)
     }
 
     /// The two ports are a pair, the first of them the server's.
@@ -220,7 +242,7 @@ impl Own {
     }
 
     const fn names(&self, port: u16) -> bool {
-        self.named[port as usize / 64] & 1 << (port % 64) != 0
+        holds(&self.named, port)
     }
 }
 
