@@ -541,9 +541,11 @@ mod tests {
         ) {
             let registry = Registry::builtin();
             let v4 = Segment { to_group, ..segment(transport, a, b) };
+            let mut src_addr = bytes.0;
+            src_addr[0] = 0x20; // no group's, as the IPv4 one is none
             let v6 = Segment {
                 ip_version: IpVersion::V6,
-                src_addr: AddressWords::v6(bytes.0),
+                src_addr: AddressWords::v6(src_addr),
                 dst_addr: AddressWords::v6(bytes.1),
                 ..v4
             };
