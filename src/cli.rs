@@ -40,11 +40,9 @@ pub struct Naming {
     pub quiet: bool,
 }
 
-/// What is to be looked up, and how it is shown.
+/// How a question is answered.
 #[derive(Debug)]
-pub struct Lookup {
-    /// What is asked; at least one.
-    pub queries: Vec<Query>,
+pub struct Answer {
     /// As JSON.
     pub json: bool,
     /// Where names come from.
@@ -55,19 +53,22 @@ pub struct Lookup {
     pub width: Option<usize>,
 }
 
-/// Which flow is to be explained, and how.
+/// What is to be looked up.
+#[derive(Debug)]
+pub struct Lookup {
+    /// What is asked; at least one.
+    pub queries: Vec<Query>,
+    /// Where names come from, and how it is shown.
+    pub answer: Answer,
+}
+
+/// Which flow is to be explained.
 #[derive(Debug)]
 pub struct Explain {
     /// Its first packet.
     pub segment: Segment,
-    /// As JSON.
-    pub json: bool,
-    /// Where names come from.
-    pub naming: Naming,
-    /// With colours.
-    pub color: bool,
-    /// Columns of the terminal; `None` is as wide as it takes.
-    pub width: Option<usize>,
+    /// Where names come from, and how it is shown.
+    pub answer: Answer,
 }
 
 /// What a run is to do, ready to be done.
@@ -200,26 +201,9 @@ struct NamingArgs {
     iana_names: bool,
 }
 
-/// Commands beside the main one. Each has its own options; a capture of that name is reached as ./NAME.
-#[derive(Debug, Subcommand)]
-enum SubcommandArgs {
-    /// Tell what is known of ports and service names
-    Lookup(LookupArgs),
-    /// Tell which name a flow would get, and what each rule says
-    Explain(ExplainArgs),
-}
-
-/// What is known of a port, of a name, of the ports that have to do with a word?
-///
-/// Names come from four layers: your own files (user), names in use (overlay), the port registry of IANA (iana), and
-/// the list that the project started from (list).
+/// Options of every command that answers a question.
 #[derive(Debug, clap::Args)]
-#[command(max_term_width = 100, after_help = LOOKUP_EXAMPLES)]
-struct LookupArgs {
-    /// A port, a range, a name, a part of one, or words; '/tcp' behind it asks for that transport only
-    #[arg(value_name = "QUERY", required = true)]
-    queries: Vec<Query>,
-
+struct AnswerArgs {
     /// As JSON: one document
     #[arg(long)]
     json: bool,
@@ -236,10 +220,32 @@ struct LookupArgs {
     quiet: bool,
 }
 
-/// Which name would a flow get, and why?
-///
-/// Shows every rule in the order in which they are tried, what it says of a flow whose first packet goes from A to B,
-/// and which one decides.
+/// Commands beside the main one. Each has its own options; a capture of that name is reached as ./NAME.
+#[derive(Debug, Subcommand)]
+enum SubcommandArgs {
+    /// Tell what is known of ports and service names
+    ///
+    /// Names come from four layers: your own files (user), names in use (overlay), the port registry of IANA (iana), and
+    /// the list that the project started from (list).
+    Lookup(LookupArgs),
+    /// Tell which name a flow would get, and what each rule says
+    ///
+    /// Shows every rule in the order in which they are tried, what it says of a flow whose first packet goes from A to B,
+    /// and which one decides.
+    Explain(ExplainArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(max_term_width = 100, after_help = LOOKUP_EXAMPLES)]
+struct LookupArgs {
+    /// A port, a range, a name, a part of one, or words; '/tcp' behind it asks for that transport only
+    #[arg(value_name = "QUERY", required = true)]
+    queries: Vec<Query>,
+
+    #[command(flatten)]
+    answer: AnswerArgs,
+}
+
 #[derive(Debug, clap::Args)]
 #[command(max_term_width = 100, after_help = EXPLAIN_EXAMPLES)]
 struct ExplainArgs {
@@ -259,20 +265,8 @@ struct ExplainArgs {
     #[arg(long)]
     syn: bool,
 
-    /// As JSON: one document
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
-    naming: NamingArgs,
-
-    /// Colours in the table
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
-    color: ColorWhen,
-
-    /// No word about lines of FILE that are left out
-    #[arg(short, long)]
-    quiet: bool,
+    answer: AnswerArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -327,7 +321,9 @@ impl Command {
         let mut args = Args::try_parse_from(args)?;
         match args.subcommand.take() {
             None => args.resolve().map(|config| Self::Label(Box::new(config))),
-            Some(SubcommandArgs::Lookup(args)) => Ok(Self::Lookup(args.resolve())),
+            Some(SubcommandArgs::Lookup(args)) => {
+                Ok(Self::Lookup(Lookup { queries: args.queries, answer: args.answer.resolve() }))
+            }
             Some(SubcommandArgs::Explain(args)) => args.resolve().map(Self::Explain),
         }
     }
@@ -339,10 +335,9 @@ impl NamingArgs {
     }
 }
 
-impl LookupArgs {
-    fn resolve(self) -> Lookup {
-        Lookup {
-            queries: self.queries,
+impl AnswerArgs {
+    fn resolve(self) -> Answer {
+        Answer {
             json: self.json,
             naming: self.naming.resolve(self.quiet),
             color: self.color.resolve(),
@@ -388,13 +383,7 @@ impl ExplainArgs {
             later_fragment: false,
             tunnels: 0,
         };
-        Ok(Explain {
-            segment,
-            json: self.json,
-            naming: self.naming.resolve(self.quiet),
-            color: self.color.resolve(),
-            width: terminal_width(),
-        })
+        Ok(Explain { segment, answer: self.answer.resolve() })
     }
 }
 
@@ -603,8 +592,8 @@ mod tests {
             panic!("it is lookup");
         };
         assert_eq!(lookup.queries.iter().map(|query| query.text.as_str()).collect::<Vec<_>>(), ["443", "SSH/tcp"]);
-        assert_eq!(lookup.naming.services, [PathBuf::from("a"), PathBuf::from("b")]);
-        assert!(!lookup.json && !lookup.naming.iana_names && !lookup.naming.quiet);
+        assert_eq!(lookup.answer.naming.services, [PathBuf::from("a"), PathBuf::from("b")]);
+        assert!(!lookup.answer.json && !lookup.answer.naming.iana_names && !lookup.answer.naming.quiet);
         for files in [&["./lookup", "443"][..], &["a.pcap", "lookup"], &["-r", "lookup"], &["--", "a.pcap", "lookup"]] {
             let config = parse(files).expect("captures");
             assert!(config.inputs.iter().any(|input| input.ends_with("lookup")), "{files:?}");

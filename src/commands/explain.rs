@@ -21,7 +21,7 @@ pub const EXPLAIN_JSON_SCHEMA: &str = include_str!("../../data/schema/explain.sc
 /// Explains the flow of the command line, on standard output.
 #[must_use]
 pub fn explain(config: &Explain) -> ExitCode {
-    let registry = match names::registry(&config.naming) {
+    let registry = match names::registry(&config.answer.naming) {
         Ok(registry) => registry,
         Err(wrong) => {
             wrong.say();
@@ -30,7 +30,7 @@ pub fn explain(config: &Explain) -> ExitCode {
     };
     let document = Document::new(&registry, &config.segment);
     let out = io::stdout().lock();
-    match if config.json { document.write_json(out) } else { document.write_text(out, config) } {
+    match if config.answer.json { document.write_json(out) } else { document.write_text(out, config) } {
         // `| head` has seen enough
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             run::say(&format_args!("standard output: {error}"));
@@ -127,7 +127,11 @@ impl<'r> Document<'r> {
 
     fn write_text(&self, mut out: impl Write, config: &Explain) -> io::Result<()> {
         let paint = |style: Style, text: &str| {
-            if config.color { format!("{}{text}{}", style.render(), style.render_reset()) } else { text.to_owned() }
+            if config.answer.color {
+                format!("{}{text}{}", style.render(), style.render_reset())
+            } else {
+                text.to_owned()
+            }
         };
         let opens = if self.opens { ", which opens the connection" } else { "" };
         let title =
@@ -140,7 +144,7 @@ impl<'r> Document<'r> {
 
         let mut grid = Grid::new();
         grid.load_style(presets::NOTHING);
-        match config.width {
+        match config.answer.width {
             Some(width) => grid
                 .set_content_arrangement(ContentArrangement::Dynamic)
                 .set_width(u16::try_from(width.max(WIDTH_MIN) + GAP).unwrap_or(u16::MAX)),

@@ -30,21 +30,21 @@ pub fn lookup(config: &Lookup) -> ExitCode {
 }
 
 fn answer(config: &Lookup) -> Result<ExitCode, names::Wrong> {
-    let texts = names::texts(&config.naming)?;
-    let parsed = names::parsed(&texts, &config.naming)?;
-    let registry = names::build(&parsed, &config.naming)?;
+    let texts = names::texts(&config.answer.naming)?;
+    let parsed = names::parsed(&texts, &config.answer.naming)?;
+    let registry = names::build(&parsed, &config.answer.naming)?;
     let files: Vec<_> = parsed.iter().map(names::Parsed::file).collect();
     let catalog = Catalog::new(&registry, &files);
     let answers: Vec<_> = config.queries.iter().map(|query| Answer { query, entries: catalog.find(query) }).collect();
 
     let unmatched: Vec<_> = answers.iter().filter(|answer| answer.entries.is_empty()).collect();
     let nothing = unmatched.len() == answers.len();
-    let written = if config.json {
+    let written = if config.answer.json {
         json::write(io::stdout().lock(), &answers)
     } else if nothing {
         Ok(())
     } else {
-        io::stdout().lock().write_all(page::render(&answers, config.color, config.width).as_bytes())
+        io::stdout().lock().write_all(page::render(&answers, config.answer.color, config.answer.width).as_bytes())
     };
     let written = written.and_then(|()| io::stdout().flush());
     for answer in &unmatched {
