@@ -21,8 +21,6 @@ use crate::units::{AddressWords, IpVersion, Transport};
 const SERVES_PORTS: usize = 3;
 /// Endpoints of a generation.
 const GENERATION: usize = 32_768;
-/// Bits of the filter that tells most unknown endpoints without a look at their places.
-const FILTER_BITS: usize = 8 * GENERATION;
 /// Places for them: half of them are vacant, so that searches are short. A generation takes 2 MB.
 const PLACES: usize = 2 * GENERATION;
 
@@ -101,9 +99,6 @@ pub struct Past {
 struct Generation {
     /// [`PLACES`] of them; none before the first endpoint.
     places: Vec<Place>,
-    /// [`FILTER_BITS`] of them: the bit of every endpoint that is here is set. It is small enough for the cache, and most
-    /// endpoints that are asked for are clients, which are not here.
-    filter: Vec<u64>,
     len: usize,
 }
 
@@ -130,11 +125,6 @@ impl Generation {
         }
     }
 
-    fn may_have(&self, hash: u64) -> bool {
-        let (word, bit) = filter_bit(hash);
-        self.filter.get(word).is_some_and(|word| word & bit != 0)
-    }
-
     /// Where an endpoint is, or the vacant place where it would be. There must be places.
     fn find(&self, local: Local, hash: u64) -> usize {
         let mut at = home(hash);
@@ -145,16 +135,14 @@ impl Generation {
     }
 
     fn get(&self, local: Local, hash: u64) -> Option<Deeds> {
-        if !self.may_have(hash) {
+        if self.len == 0 {
             return None;
         }
         Some(self.places[self.find(local, hash)].deeds).filter(|deeds| deeds.are_any())
     }
 
     /// Puts an endpoint into its place, which is vacant.
-    fn insert(&mut self, at: usize, hash: u64, place: Place) {
-        let (word, bit) = filter_bit(hash);
-        self.filter[word] |= bit;
+    fn insert(&mut self, at: usize, place: Place) {
         self.places[at] = place;
         self.len += 1;
     }
@@ -162,17 +150,8 @@ impl Generation {
     fn clear(&mut self) {
         self.places.clear();
         self.places.resize(PLACES, VACANT);
-        self.filter.clear();
-        self.filter.resize(FILTER_BITS / 64, 0);
         self.len = 0;
     }
-}
-
-/// Which word of a filter stands for an endpoint with this hash, and which bit of it: by the upper bits, which no place
-/// is told by.
-const fn filter_bit(hash: u64) -> (usize, u64) {
-    let bit = (hash >> 40) as usize % FILTER_BITS;
-    (bit / 64, 1 << (bit % 64))
 }
 
 /// The place where a search for an endpoint with this hash begins.
@@ -199,11 +178,8 @@ impl Learned {
         let [src, dst] = self.ends(segment);
         let ends: &[Met] = if segment.handshake == Handshake::Accept { &[src] } else { &[src, dst] };
         for end in ends {
-            // the endpoint may have to be added there
             self.recent.prefetch(end.hash);
-            if self.older.may_have(end.hash) {
-                self.older.prefetch(end.hash);
-            }
+            self.older.prefetch(end.hash);
         }
     }
 
@@ -253,7 +229,7 @@ impl Learned {
                 self.forget();
                 at = self.recent.find(local, hash);
             }
-            self.recent.insert(at, hash, Place { local, deeds: older.unwrap_or_default() });
+            self.recent.insert(at, Place { local, deeds: older.unwrap_or_default() });
         }
         change(&mut self.recent.places[at].deeds);
     }
