@@ -7,11 +7,10 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table as Grid, presets};
 use serde::Serialize;
 
-use super::names;
+use super::{is_printed, names};
 use crate::cli::Explain;
 use crate::decode::{Handshake, Segment};
 use crate::output::printable;
-use crate::run;
 use crate::services::{End, Evidence, Explanation, Label, Layer, Registry};
 use crate::units::{Endpoint, Transport};
 
@@ -30,14 +29,8 @@ pub fn explain(config: &Explain) -> ExitCode {
     };
     let document = Document::new(&registry, &config.segment);
     let out = io::stdout().lock();
-    match if config.answer.json { document.write_json(out) } else { document.write_text(out, config) } {
-        // `| head` has seen enough
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            run::say(&format_args!("standard output: {error}"));
-            ExitCode::from(1)
-        }
-        _ => ExitCode::SUCCESS,
-    }
+    let written = if config.answer.json { document.write_json(out) } else { document.write_text(out, config) };
+    if is_printed(written) { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
 /// What is to be said, `portlabel.explain/1`.

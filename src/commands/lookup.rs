@@ -6,7 +6,7 @@ mod page;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use super::names;
+use super::{is_printed, names};
 use crate::cli::Lookup;
 use crate::run;
 use crate::services::catalog::{Catalog, Entry, Query};
@@ -53,13 +53,5 @@ fn answer(config: &Lookup) -> Result<ExitCode, names::Wrong> {
     if nothing {
         run::say(&"ask for a port (443, 22/tcp, 6000-6010), a name or a part of one (ssh), or a word (kerberos)");
     }
-    Ok(match written {
-        // `| head` has seen enough
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            run::say(&format_args!("standard output: {error}"));
-            ExitCode::from(1)
-        }
-        _ if nothing => ExitCode::from(1),
-        _ => ExitCode::SUCCESS,
-    })
+    Ok(if is_printed(written) && !nothing { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

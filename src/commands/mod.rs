@@ -8,3 +8,14 @@ mod names;
 pub use explain::{EXPLAIN_JSON_SCHEMA, explain};
 pub use label::label;
 pub use lookup::{LOOKUP_JSON_SCHEMA, lookup};
+
+/// What was written to standard output is complete, as far as somebody reads it: `| head` has seen enough. Else it is said.
+fn is_printed(written: std::io::Result<()>) -> bool {
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            crate::run::say(&format_args!("standard output: {error}"));
+            false
+        }
+        _ => true,
+    }
+}

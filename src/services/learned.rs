@@ -4,7 +4,7 @@
 //! gives the same labels on every run and in both IP versions.
 //!
 //! A general hash map would do, but for one thing: here the places of a look-up can be asked for ahead of it, for many
-//! packets at once. Without that, who opens many flows waits for memory half of the time that a flow takes.
+//! packets at once, so that their waits for memory overlap.
 
 use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::mem;
