@@ -102,33 +102,38 @@ impl Engine {
     }
 
     /// Counts packets, in their order. The result is the same as if each came alone; together they are faster, because
-    /// for each group memory is asked for ahead of its use: first the places in the index, then the flows.
+    /// for each group memory is asked for ahead of its use: first the places in the index, then the flows or what opening
+    /// one takes, then the cells of their labels.
     pub fn ingest(&mut self, packets: &[Packet]) {
+        let mut guesses = [None; LOOK_AHEAD];
         for packets in packets.chunks(LOOK_AHEAD) {
             for packet in packets {
                 self.flows.prefetch_index(packet);
             }
-            for packet in packets {
-                let is_known = self.flows.prefetch_flow(packet);
+            for (packet, guess) in packets.iter().zip(&mut guesses) {
+                *guess = self.flows.prefetch_flow(packet);
                 if let Ok(header) = packet.outcome
-                    && (!is_known || header.handshake == Handshake::Accept)
+                    && (guess.is_none() || header.handshake == Handshake::Accept)
                 {
                     self.labeller.prefetch(&packet.segment(header));
                 }
             }
-            for packet in packets {
-                self.count(packet);
+            for slot in guesses[..packets.len()].iter().flatten() {
+                self.stats.prefetch(self.flows.flow(*slot).cell);
+            }
+            for (packet, guess) in packets.iter().zip(guesses) {
+                self.count(packet, guess);
             }
         }
     }
 
-    /// Counts a packet: to the totals, and to one of a service and a reason.
-    fn count(&mut self, packet: &Packet) {
+    /// Counts a packet: to the totals, and to one of a service and a reason. `guess` is where its flow may be.
+    fn count(&mut self, packet: &Packet, guess: Option<Slot>) {
         self.advance(packet.ts);
         self.total += Traffic { packets: 1, wire_bytes: packet.wire_len.into() };
         match packet.outcome {
             Ok(header) => {
-                let counted = self.count_to_flow(packet, header);
+                let counted = self.count_to_flow(packet, header, guess);
                 self.stats.count(counted, packet.wire_len, header.later_fragment);
             }
             Err(reason) => self.stats.count_portless(reason, packet.wire_len),
@@ -192,9 +197,9 @@ impl Engine {
     }
 
     /// Counts a packet to its flow, which it may start.
-    fn count_to_flow(&mut self, packet: &Packet, header: Header) -> Counted {
+    fn count_to_flow(&mut self, packet: &Packet, header: Header, guess: Option<Slot>) -> Counted {
         let age_nanos = self.clock.age_nanos();
-        let Some(slot) = self.flows.find(packet) else {
+        let Some(slot) = self.flows.find(packet, guess) else {
             if self.flows.is_full()
                 && let Some(slot) = self.flows.least_recent()
             {

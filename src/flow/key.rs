@@ -54,8 +54,8 @@ impl Side {
 }
 
 impl FlowKey {
-    /// What a packet without ports has in the place of a key.
-    pub(super) const NOTHING: Self = Self([0; 5]);
+    /// What stands in the place of a key where there is no flow: no segment has this key, whatever is in its headers.
+    pub(super) const NOTHING: Self = Self([u64::MAX; 5]);
 
     /// The key of a segment's flow, and the side that sent the segment.
     #[must_use]

@@ -58,6 +58,11 @@ impl Queue {
         }
     }
 
+    /// The flow that most likely becomes the oldest when so many more have been taken out.
+    pub fn upcoming(&self, distance: usize) -> Option<Slot> {
+        self.opened.get(distance).map(|queued| queued.slot)
+    }
+
     /// Takes out the flow that [`Queue::oldest`] gave.
     pub fn remove_oldest(&mut self, slot: Slot) {
         if self.opened.front().is_some_and(|front| front.slot == slot) {

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use super::Flow;
 
 /// Flows in a chunk: half a megabyte of them.
-const CHUNK_FLOWS: usize = 4096;
+const CHUNK_FLOWS: usize = 32_768;
 
 /// Where a flow is. Good until that flow ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

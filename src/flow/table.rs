@@ -40,6 +40,9 @@ impl Default for Limits {
     }
 }
 
+/// How many flows ahead of their end memory is asked for.
+const LOOK_AHEAD: usize = 8;
+
 /// What the label of a flow decided about it.
 #[derive(Clone, Copy, Debug)]
 pub struct Opening {
@@ -154,23 +157,24 @@ impl FlowTable {
         self.index.prefetch(packet.tag);
     }
 
-    /// Asks for the flow where the look-up most likely ends, the first with its tag: the second step. False when there is
-    /// none: the packet will open one, unless another packet before it does.
+    /// Asks for the flow that the packet most likely belongs to, the first with its tag, and says where it is: the second
+    /// step. Nowhere, and the packet will open one, unless another packet before it does.
     #[must_use]
     #[inline]
-    pub fn prefetch_flow(&self, packet: &Packet) -> bool {
-        let Some(slot) = self.index.find(packet.tag, |_| true) else { return false };
+    pub fn prefetch_flow(&self, packet: &Packet) -> Option<Slot> {
+        let slot = self.index.find(packet.tag, |_| true)?;
         let flow = self.flow(slot);
         prefetch(&flow.key);
         prefetch(&flow.to_server);
-        true
+        Some(slot)
     }
 
-    /// Where the flow of a packet is: the third step.
+    /// Where the flow of a packet is: the third step. `guess` is what the second said, whatever happened since then.
     #[must_use]
     #[inline]
-    pub fn find(&self, packet: &Packet) -> Option<Slot> {
-        self.index.find(packet.tag, |slot| self.flow(slot).key == packet.key)
+    pub fn find(&self, packet: &Packet, guess: Option<Slot>) -> Option<Slot> {
+        let is_right = |slot| self.flow(slot).key == packet.key;
+        guess.filter(|slot| is_right(*slot)).or_else(|| self.index.find(packet.tag, is_right))
     }
 
     /// The flow at `slot`.
@@ -332,7 +336,22 @@ impl FlowTable {
         let tag = self.keyer.tag(&key);
         self.index.remove(tag, slot);
         self.later_fragments.remove(&slot);
+        self.flows.get_mut(slot).key = FlowKey::NOTHING;
         self.flows.remove(slot);
+        self.prefetch_upcoming(queue_of(&key));
+    }
+
+    /// Where one flow ends, others do soon, and those were not touched for long: asks for them, and then for their places
+    /// in the index.
+    fn prefetch_upcoming(&self, queue: usize) {
+        if let Some(slot) = self.queues[queue].upcoming(2 * LOOK_AHEAD) {
+            let flow = self.flow(slot);
+            prefetch(&flow.key);
+            prefetch(&flow.to_server);
+        }
+        if let Some(slot) = self.queues[queue].upcoming(LOOK_AHEAD) {
+            self.index.prefetch(self.keyer.tag(&self.flow(slot).key));
+        }
     }
 
     /// All flows, by first packet.

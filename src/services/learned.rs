@@ -1,75 +1,62 @@
 //! What packets have told about endpoints: who has served before.
 //!
-//! Bounded, and exactly so: what is forgotten depends on the order of packets alone, never on hashes, so that a capture
-//! gives the same labels on every run and in both IP versions.
+//! Bounded, and exactly so: what is forgotten depends on the order of packets alone, so that a capture gives the same
+//! labels on every run and in both IP versions.
 //!
-//! A general hash map would do, but for one thing: here the places of a look-up can be asked for ahead of it, for many
-//! packets at once, so that their waits for memory overlap.
+//! A general hash map would do, but for two things: here the place of a look-up can be asked for ahead of it, for many
+//! packets at once, so that their waits for memory overlap; and a place takes 16 bytes.
 
-use std::hash::{BuildHasher as _, Hash, Hasher};
-use std::mem;
+use std::hash::BuildHasher as _;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
-use super::End;
 use crate::decode::{Handshake, Segment};
 use crate::prefetch::prefetch;
-use crate::units::{AddressWords, IpVersion, Transport};
+use crate::units::AddressWords;
 
 /// How many remote ports on one local port make a server. A client takes a new port for each connection, so many ports
 /// on one is the server's side of it; two may be chance.
 const SERVES_PORTS: usize = 3;
-/// Endpoints of a generation.
-const GENERATION: usize = 32_768;
-/// Places for them: half of them are vacant, so that searches are short. A generation takes 2 MB.
-const PLACES: usize = 2 * GENERATION;
-
-/// One end of a conversation, as it is looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Local {
-    addr: AddressWords,
-    port: u16,
-    transport: Transport,
-    ip_version: IpVersion,
-}
-
-impl Local {
-    const fn of(segment: &Segment, end: End) -> Self {
-        let (addr, port) = match end {
-            End::Src => (segment.src_addr, segment.src_port),
-            End::Dst => (segment.dst_addr, segment.dst_port),
-        };
-        Self { addr, port, transport: segment.transport, ip_version: segment.ip_version }
-    }
-}
+/// How many endpoints may be recent.
+const RECENT_MAX: usize = 32_768;
+/// Places for them and as many older ones: at least half are vacant, so that searches are short. They take 2 MB.
+const PLACES: usize = 4 * RECENT_MAX;
 
 /// One end of a segment, ready to be looked up.
 #[derive(Clone, Copy, Debug)]
 pub struct Met {
-    local: Local,
-    hash: u64,
+    endpoint: Fingerprint,
     /// Port of the other end.
     remote_port: u16,
 }
 
-impl Hash for Local {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let AddressWords([first, second]) = self.addr;
-        state.write_u64(first);
-        state.write_u64(second);
-        state.write_u32(u32::from(self.port) << 16 | (self.transport as u32) << 8 | self.ip_version as u32);
+/// Stands for an endpoint: 64 bits of a keyed hash of its address, port, transport and IP version. Some two of 65,536
+/// endpoints share them by a chance of one in eight thousand million, and nobody who does not know the key of this run can
+/// choose endpoints that do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// The place where a search for the endpoint begins.
+    #[expect(clippy::cast_possible_truncation, reason = "the lower bits are what is wanted")]
+    const fn home(self) -> usize {
+        self.0 as usize % PLACES
     }
 }
 
 /// What an endpoint was seen to do.
-#[derive(Clone, Copy, Debug, Default)]
-struct Deeds {
-    /// Remote ports that it exchanged packets with. One that is met again goes to the front, and a new one takes the last
-    /// place: so numbers of chance push each other out, and those that recur stay.
-    remote_ports: [u16; SERVES_PORTS],
-    /// How many of them there are.
-    remote_port_count: u8,
-    has_accepted: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deeds {
+    /// Nothing: the place is vacant.
+    None,
+    /// It exchanged packets with one remote port.
+    OnePort,
+    /// With two.
+    TwoPorts,
+    /// With three or more.
+    ManyPorts,
+    /// It accepted a connection. With whom it exchanges packets says no more then.
+    Accepted,
 }
 
 /// How much an endpoint is known to be a server, least first.
@@ -94,81 +81,29 @@ pub struct Past {
     pub has_met_port: bool,
 }
 
-/// Endpoints of which something is known, in open addressing with linear probing.
-#[derive(Debug, Default)]
-struct Generation {
-    /// [`PLACES`] of them; none before the first endpoint.
-    places: Vec<Place>,
-    len: usize,
-}
-
-/// An endpoint and what it did; vacant when it did nothing.
+/// An endpoint and what it did.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(32))]
 struct Place {
-    local: Local,
+    endpoint: Fingerprint,
+    /// Remote ports that it exchanged packets with, as many as `deeds` says. One that is met again goes to the front, and a
+    /// new one takes the last place: so numbers of chance push each other out, and those that recur stay.
+    remote_ports: [u16; SERVES_PORTS],
     deeds: Deeds,
+    is_recent: bool,
 }
 
-const _: () = assert!(size_of::<Place>() == 32, "a place stays within a cache line");
-
-const VACANT: Place = Place {
-    local: Local { addr: AddressWords([0; 2]), port: 0, transport: Transport::Tcp, ip_version: IpVersion::V4 },
-    deeds: Deeds { remote_ports: [0; SERVES_PORTS], remote_port_count: 0, has_accepted: false },
-};
-
-impl Generation {
-    /// Asks for the place where a search begins; most searches end there too.
-    fn prefetch(&self, hash: u64) {
-        if let Some(place) = self.places.get(home(hash)) {
-            prefetch(place);
-        }
-    }
-
-    /// Where an endpoint is, or the vacant place where it would be. There must be places.
-    fn find(&self, local: Local, hash: u64) -> usize {
-        let mut at = home(hash);
-        while self.places[at].deeds.are_any() && self.places[at].local != local {
-            at = (at + 1) % PLACES;
-        }
-        at
-    }
-
-    fn get(&self, local: Local, hash: u64) -> Option<Deeds> {
-        if self.len == 0 {
-            return None;
-        }
-        Some(self.places[self.find(local, hash)].deeds).filter(|deeds| deeds.are_any())
-    }
-
-    /// Puts an endpoint into its place, which is vacant.
-    fn insert(&mut self, at: usize, place: Place) {
-        self.places[at] = place;
-        self.len += 1;
-    }
-
-    fn clear(&mut self) {
-        self.places.clear();
-        self.places.resize(PLACES, VACANT);
-        self.len = 0;
-    }
-}
-
-/// The place where a search for an endpoint with this hash begins.
-#[expect(clippy::cast_possible_truncation, reason = "the lower bits are what is wanted")]
-const fn home(hash: u64) -> usize {
-    hash as usize % PLACES
-}
+const _: () = assert!(size_of::<Place>() == 16, "a place stays within a cache line");
 
 /// Endpoints that were seen to serve, or might. At least the last 32,768 of them are known, at most twice as many.
 #[derive(Debug, Default)]
 pub struct Learned {
     hasher: RandomState,
-    recent: Generation,
-    /// What was recent before; whoever is met again becomes recent again, and what stands here of it is outdated.
-    older: Generation,
-    /// How many of the older became recent again.
-    older_moved: usize,
+    /// [`PLACES`] of them in open addressing with linear probing; none before the first endpoint.
+    places: Vec<Place>,
+    /// How many are recent: met since the last time that others were forgotten.
+    recent: usize,
+    /// How many are known beside them.
+    older: usize,
     forgotten: u64,
 }
 
@@ -176,38 +111,49 @@ impl Learned {
     /// Asks for what will be known of the ends of `segment`, ahead of the look-up.
     pub fn prefetch(&self, segment: &Segment) {
         let [src, dst] = self.ends(segment);
-        let ends: &[Met] = if segment.handshake == Handshake::Accept { &[src] } else { &[src, dst] };
-        for end in ends {
-            self.recent.prefetch(end.hash);
-            self.older.prefetch(end.hash);
+        self.prefetch_end(src);
+        if segment.handshake != Handshake::Accept {
+            self.prefetch_end(dst);
+        }
+    }
+
+    /// Asks for the place where a search begins; most end there too.
+    fn prefetch_end(&self, end: Met) {
+        if let Some(place) = self.places.get(end.endpoint.home()) {
+            prefetch(place);
         }
     }
 
     /// The two ends of `segment`, source first.
     #[must_use]
     pub fn ends(&self, segment: &Segment) -> [Met; 2] {
-        [(End::Src, segment.dst_port), (End::Dst, segment.src_port)].map(|(end, remote_port)| {
-            let local = Local::of(segment, end);
-            Met { local, hash: self.hasher.hash_one(local), remote_port }
+        let &Segment { src_addr, dst_addr, src_port, dst_port, .. } = segment;
+        [(src_addr, src_port, dst_port), (dst_addr, dst_port, src_port)].map(|(addr, port, remote_port)| {
+            let kind = (segment.transport as u32) << 8 | segment.ip_version as u32;
+            let AddressWords([first, second]) = addr;
+            let endpoint = (first, second, u32::from(port) << 16 | kind);
+            Met { endpoint: Fingerprint(self.hasher.hash_one(endpoint)), remote_port }
         })
     }
 
     /// What is known of one end.
     #[must_use]
     pub fn recall(&self, end: Met) -> Past {
-        let deeds = self.recent.get(end.local, end.hash).or_else(|| self.older.get(end.local, end.hash));
-        deeds.map(|deeds| deeds.past(end.remote_port)).unwrap_or_default()
+        if self.places.is_empty() {
+            return Past::default();
+        }
+        self.places[self.find(end.endpoint)].past(end.remote_port)
     }
 
     /// Takes note that one end exchanges packets with the other.
     pub fn met(&mut self, end: Met) {
-        self.change(end, |deeds| deeds.meet(end.remote_port));
+        self.place(end.endpoint).meet(end.remote_port);
     }
 
     /// Takes note that the sender of `segment` accepts the connection that the other end has opened.
     pub fn accepted(&mut self, segment: &Segment) {
         let [server, _] = self.ends(segment);
-        self.change(server, |deeds| deeds.has_accepted = true);
+        self.place(server.endpoint).deeds = Deeds::Accepted;
     }
 
     /// How many endpoints were forgotten to make room.
@@ -216,71 +162,95 @@ impl Learned {
         self.forgotten
     }
 
-    /// Changes what is known of an endpoint, which becomes recent by that. Afterwards something is known.
-    fn change(&mut self, Met { local, hash, .. }: Met, change: impl FnOnce(&mut Deeds)) {
-        if self.recent.places.is_empty() {
-            self.recent.clear();
+    /// Where an endpoint is, or the vacant place where it would be. There must be places.
+    fn find(&self, endpoint: Fingerprint) -> usize {
+        let mut at = endpoint.home();
+        while self.places[at].deeds != Deeds::None && self.places[at].endpoint != endpoint {
+            at = (at + 1) % PLACES;
         }
-        let mut at = self.recent.find(local, hash);
-        if !self.recent.places[at].deeds.are_any() {
-            let older = self.older.get(local, hash);
-            self.older_moved += usize::from(older.is_some());
-            if self.recent.len == GENERATION {
-                self.forget();
-                at = self.recent.find(local, hash);
-            }
-            self.recent.insert(at, Place { local, deeds: older.unwrap_or_default() });
-        }
-        change(&mut self.recent.places[at].deeds);
+        at
     }
 
-    /// Makes room: whoever has not been met since the last time is forgotten.
+    /// The place of an endpoint that does something, which makes it recent. Whoever is new there must do it.
+    fn place(&mut self, endpoint: Fingerprint) -> &mut Place {
+        if self.places.is_empty() {
+            self.places.resize(PLACES, Place::VACANT);
+        }
+        let mut at = self.find(endpoint);
+        let known = self.places[at];
+        if !known.is_recent {
+            self.older -= usize::from(known.deeds != Deeds::None);
+            if self.recent == RECENT_MAX {
+                self.forget();
+                at = self.find(endpoint);
+            }
+            self.recent += 1;
+            self.places[at] = Place { endpoint, is_recent: true, ..known };
+        }
+        &mut self.places[at]
+    }
+
+    /// Makes room: whoever has not been met since the last time is forgotten, and nobody is recent any more.
     fn forget(&mut self) {
-        self.forgotten += (self.older.len - self.older_moved) as u64;
-        self.older_moved = 0;
-        mem::swap(&mut self.recent, &mut self.older);
-        self.recent.clear();
+        self.forgotten += self.older as u64;
+        self.older = std::mem::take(&mut self.recent);
+        // from a vacant place on, each endpoint moves to the first place that is vacant by now: between where its search
+        // begins and where it was, everybody has moved already
+        let vacant = self.places.iter().position(|place| place.deeds == Deeds::None).unwrap_or_default();
+        for from in (vacant..PLACES).chain(0..vacant) {
+            let place = std::mem::replace(&mut self.places[from], Place::VACANT);
+            if place.is_recent {
+                let to = self.find(place.endpoint);
+                self.places[to] = Place { is_recent: false, ..place };
+            }
+        }
     }
 }
 
-impl Deeds {
-    const fn are_any(self) -> bool {
-        self.remote_port_count > 0 || self.has_accepted
+impl Place {
+    const VACANT: Self =
+        Self { endpoint: Fingerprint(0), remote_ports: [0; SERVES_PORTS], deeds: Deeds::None, is_recent: false };
+
+    fn remote_ports(&self) -> &[u16] {
+        let count = match self.deeds {
+            Deeds::None | Deeds::Accepted => 0,
+            Deeds::OnePort => 1,
+            Deeds::TwoPorts => 2,
+            Deeds::ManyPorts => SERVES_PORTS,
+        };
+        &self.remote_ports[..count]
     }
 
-    fn past(self, remote_port: u16) -> Past {
-        let known = &self.remote_ports[..usize::from(self.remote_port_count)];
-        Past { standing: self.standing(), has_met_port: known.contains(&remote_port) }
+    fn past(&self, remote_port: u16) -> Past {
+        let standing = match self.deeds {
+            Deeds::None | Deeds::OnePort | Deeds::TwoPorts => Standing::Unknown,
+            Deeds::ManyPorts => Standing::ManyPorts,
+            Deeds::Accepted => Standing::Accepted,
+        };
+        Past { standing, has_met_port: self.remote_ports().contains(&remote_port) }
     }
 
     fn meet(&mut self, remote_port: u16) {
-        let count = usize::from(self.remote_port_count);
-        match self.remote_ports[..count].iter().position(|port| *port == remote_port) {
-            Some(place) => self.remote_ports[..=place].rotate_right(1),
-            None if count < SERVES_PORTS => {
-                self.remote_ports[count] = remote_port;
-                self.remote_port_count += 1;
-            }
-            None => self.remote_ports[SERVES_PORTS - 1] = remote_port,
+        if let Some(at) = self.remote_ports().iter().position(|port| *port == remote_port) {
+            self.remote_ports[..=at].rotate_right(1);
+            return;
         }
-    }
-
-    const fn standing(self) -> Standing {
-        if self.has_accepted {
-            Standing::Accepted
-        } else if self.remote_port_count as usize == SERVES_PORTS {
-            Standing::ManyPorts
-        } else {
-            Standing::Unknown
-        }
+        let (at, deeds) = match self.deeds {
+            Deeds::None => (0, Deeds::OnePort),
+            Deeds::OnePort => (1, Deeds::TwoPorts),
+            Deeds::TwoPorts | Deeds::ManyPorts => (SERVES_PORTS - 1, Deeds::ManyPorts),
+            Deeds::Accepted => return,
+        };
+        self.remote_ports[at] = remote_port;
+        self.deeds = deeds;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::Handshake;
     use crate::services::tests::segment;
+    use crate::units::{IpVersion, Transport};
 
     /// A packet of a client with this port to the server 10.0.0.9:7777.
     fn to_server(client_port: u16) -> Segment {
@@ -358,16 +328,16 @@ mod tests {
         let standing = |learned: &Learned| pasts(learned, &server)[0].standing;
 
         learned.accepted(&server);
-        meet_others(&mut learned, 2 * GENERATION - 1);
+        meet_others(&mut learned, 2 * RECENT_MAX - 1);
         assert_eq!((standing(&learned), learned.forgotten()), (Standing::Accepted, 0), "there was room for all");
         let [met, _] = learned.ends(&server);
         learned.met(met);
-        assert_eq!(learned.forgotten(), GENERATION as u64 - 1, "the first generation, the server apart");
-        meet_others(&mut learned, GENERATION);
+        assert_eq!(learned.forgotten(), RECENT_MAX as u64 - 1, "the first ones, the server apart");
+        meet_others(&mut learned, RECENT_MAX);
         assert_eq!(standing(&learned), Standing::Accepted, "it was met in between");
-        assert_eq!(learned.forgotten(), 2 * GENERATION as u64 - 1, "the second");
-        meet_others(&mut learned, GENERATION);
+        assert_eq!(learned.forgotten(), 2 * RECENT_MAX as u64 - 1, "the second");
+        meet_others(&mut learned, RECENT_MAX);
         assert_eq!(standing(&learned), Standing::Unknown);
-        assert_eq!(learned.forgotten(), 3 * GENERATION as u64 - 1);
+        assert_eq!(learned.forgotten(), 3 * RECENT_MAX as u64 - 1);
     }
 }

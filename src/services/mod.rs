@@ -218,6 +218,9 @@ impl Labeller {
 
     /// Asks for the memory that [`Labeller::label`] or [`Labeller::accepted`] will need, ahead of it.
     pub fn prefetch(&self, segment: &Segment) {
+        let names = self.registry.table(segment.transport);
+        names.prefetch(segment.src_port);
+        names.prefetch(segment.dst_port);
         if segment.handshake != Handshake::Open && !segment.to_group {
             self.learned.prefetch(segment);
         }

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use crate::prefetch::prefetch;
 use crate::units::ServiceId;
 
 /// Ports of a transport.
@@ -112,6 +113,14 @@ impl PortTable {
         match &self.own {
             None => self.built_in[port as usize],
             Some(own) => own.ids[port as usize],
+        }
+    }
+
+    /// Asks for the name of a port, ahead of [`PortTable::get`].
+    pub(super) fn prefetch(&self, port: u16) {
+        match &self.own {
+            None => prefetch(&self.built_in[usize::from(port)]),
+            Some(own) => prefetch(&own.ids[usize::from(port)]),
         }
     }
 
