@@ -90,6 +90,8 @@ pub struct Config {
     pub naming: Naming,
     /// How the table looks.
     pub table: output::Options,
+    /// The carrier of a tunnel is what is labelled.
+    pub outer: bool,
     /// What the engine does.
     pub engine: EngineConfig,
     /// Show how far reading has come.
@@ -105,6 +107,7 @@ pub struct Config {
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, arg_required_else_help = false, after_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is one")]
 struct Args {
     #[command(subcommand)]
     subcommand: Option<SubcommandArgs>,
@@ -154,6 +157,10 @@ struct Args {
     /// Print port numbers instead of names, in the table
     #[arg(short, long)]
     numeric: bool,
+
+    /// Label the carrier of a tunnel instead of what is inside
+    #[arg(long)]
+    outer: bool,
 
     /// End a flow that is silent for DUR; 0 never does [default: 5m for TCP, 2m for the others]
     #[arg(long, value_name = "DUR", value_parser = duration)]
@@ -441,6 +448,7 @@ impl Args {
                 sort: self.sort.parse().unwrap_or_default(),
                 numeric: self.numeric,
             },
+            outer: self.outer,
             engine: EngineConfig {
                 limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),
                 interval: self.interval,

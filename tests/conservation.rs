@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portlabel::decode::decode;
+use portlabel::decode::Decoder;
 use portlabel::engine::{EngineConfig, Event};
 use portlabel::flow::Limits;
 use portlabel::snapshot::{COLUMNS, ColumnKind, ServiceRow, Snapshot, Summary, Value};
@@ -260,7 +260,8 @@ proptest! {
         prop_assert_eq!(last.wire_bytes, frames.iter().map(|frame| u64::from(frame.wire_len)).sum::<u64>());
         prop_assert_eq!(last.first_ts.map(Timestamp::as_nanos), frames.iter().map(|frame| frame.ts_nanos).min());
         prop_assert_eq!(last.last_ts.map(Timestamp::as_nanos), frames.iter().map(|frame| frame.ts_nanos).max());
-        let with_ports = frames.iter().filter(|frame| decode(&frame.frame()).outcome.is_ok()).count() as u64;
+        let mut decoder = Decoder::default();
+        let with_ports = frames.iter().filter(|frame| decoder.decode(&frame.frame()).outcome.is_ok()).count() as u64;
         prop_assert_eq!(last.services.iter().map(|row| row.packets).sum::<u64>(), with_ports);
         // eviction, idle and active timeouts cut flows up, and lose nothing
         prop_assert_eq!(by_records(&events), by_rows(&last));

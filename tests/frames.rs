@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use portlabel::decode::decode;
+use portlabel::decode::{Decoder, Observation};
 use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
 use portlabel::services::Registry;
 use portlabel::snapshot::{Snapshot, SourceInfo, SourceKind};
@@ -31,13 +31,18 @@ impl Owned {
     }
 }
 
+/// A frame that comes alone, decoded.
+pub fn decode(frame: &Frame<'_>) -> Observation {
+    Decoder::default().decode(frame)
+}
+
 /// What an engine has to say about frames that come `batch_len` at a time.
 pub fn events(frames: &[Owned], config: &EngineConfig, batch_len: usize) -> Vec<Event> {
     let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
     let mut engine = Engine::new(config.clone(), source.into(), Registry::builtin());
-    let (keyer, mut events) = (engine.keyer(), Vec::new());
+    let (mut decoder, keyer, mut events) = (Decoder::default(), engine.keyer(), Vec::new());
     for batch in frames.chunks(batch_len) {
-        let packets: Vec<_> = batch.iter().map(|frame| keyer.packet(&decode(&frame.frame()))).collect();
+        let packets: Vec<_> = batch.iter().map(|frame| keyer.packet(&decoder.decode(&frame.frame()))).collect();
         engine.ingest(&packets);
         events.extend(engine.drain_events());
     }

@@ -6,7 +6,6 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use portlabel::decode::decode;
 use portlabel::engine::EngineConfig;
 use portlabel::flow::Limits;
 use portlabel::source::{Files, Next, Severity, SourceError};
@@ -16,7 +15,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::cases::{Case, corpus, corpus_captures};
-use crate::frames::{Owned, events, snapshots};
+use crate::frames::{Owned, decode, events, snapshots};
 use crate::records::records;
 
 /// Every link type of the registry, known or not, and some that may come to it.

@@ -26,6 +26,8 @@ mod explain;
 mod labels;
 // `portlabel lookup`.
 mod lookup;
+// Packets in pieces, and which flow the pieces belong to.
+mod fragments;
 // Every fixture against its reviewed report, and against totals that were counted by others.
 mod golden;
 // Bytes that want to do harm: random, cut, flipped; in frames and in files.

@@ -1,11 +1,13 @@
 //! Packets in packets: whatever is around a packet, its own ports are found; and what counts where there are none.
 
-use portlabel::decode::{Portless, Segment, decode};
+use portlabel::decode::{Portless, Segment};
 use portlabel::source::Frame;
 use portlabel::units::{LinkType, Timestamp};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+
+use crate::frames::decode;
 
 const MACS: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
 

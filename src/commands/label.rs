@@ -12,6 +12,7 @@ use signal_hook::flag;
 
 use super::names;
 use crate::cli::Config;
+use crate::decode::Decoder;
 use crate::engine::Engine;
 use crate::output::{self, OutputError};
 use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Threads};
@@ -85,7 +86,7 @@ fn label_captures(config: &Config, filter: Option<Filter>, registry: Registry) -
     let mut delivery = Delivery::new(outputs, progress, config.quiet);
     let engine = Engine::new(config.engine.clone(), source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
-    let intake = Intake::new(files, engine.keyer(), filter, save, bounds);
+    let intake = Intake::new(files, Decoder::new(config.outer), engine.keyer(), filter, save, bounds);
     let threads = match thread::available_parallelism() {
         Ok(cores) if cores.get() > 1 => Threads::Three,
         _ => Threads::One,

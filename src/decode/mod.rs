@@ -2,6 +2,7 @@
 //!
 //! Decoding is total. What has no ports gets the reason why, and the reason is counted like a service.
 
+mod fragments;
 mod link;
 mod network;
 mod peel;
@@ -10,35 +11,69 @@ mod tunnel;
 
 pub use transport::tcp_flag;
 
-use self::peel::IpPacket;
+use self::fragments::{Fragments, Met};
 use crate::source::Frame;
-use crate::units::{AddressWords, Endpoint, IpVersion, LinkType, Timestamp, Transport};
+use crate::units::{AddressWords, Endpoint, IpVersion, Timestamp, Transport};
 
 /// The longest packet that is believed, in bytes. No link carries two gigabytes at once: a capture that claims more is
 /// damaged, and the claim would swamp every other packet in the sums. Wireshark cuts such lengths at the same number.
 const MAX_WIRE_LEN: u32 = i32::MAX.unsigned_abs();
 
-/// Decodes a frame. Total: it returns for any bytes under any link type.
-#[must_use]
-#[inline(always)]
-pub fn decode(frame: &Frame<'_>) -> Observation {
-    let wire_len = frame.wire_len.min(MAX_WIRE_LEN);
-    Observation { ts: frame.ts, wire_len, outcome: segment(frame.link, frame.data) }
+/// Decodes frames in their order, which matters to fragments alone.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    /// The first IP header of a frame decides, and not the last: the carrier of a tunnel, and not what is inside.
+    outer: bool,
+    fragments: Fragments,
 }
 
-/// The ports of a frame. Nearly all packets have one IP header close to their beginning, and no tunnel in sight: those
-/// are read straight through. Of the others, the packet that decides is looked for first: what is found comes back as a
-/// few numbers, because a whole segment would go through memory for every packet.
-#[inline(always)]
-fn segment(link: LinkType, data: &[u8]) -> Result<Segment, Portless> {
-    if let Some(payload) = link::straight(link, data) {
-        let datagram = network::datagram(payload)?;
-        if !tunnel::is_in_sight(&datagram) {
-            return transport::segment(&datagram, 0);
-        }
+impl Decoder {
+    /// A decoder that has seen nothing yet. With `outer`, packets in tunnels are what their carrier is.
+    #[must_use]
+    pub fn new(outer: bool) -> Self {
+        Self { outer, ..Self::default() }
     }
-    let IpPacket { payload, tunnels } = peel::peel(link, data)?;
-    transport::segment(&network::datagram(payload)?, tunnels)
+
+    /// Decodes a frame. Total: it returns for any bytes under any link type.
+    #[must_use]
+    #[inline(always)]
+    pub fn decode(&mut self, frame: &Frame<'_>) -> Observation {
+        let wire_len = frame.wire_len.min(MAX_WIRE_LEN);
+        Observation { ts: frame.ts, wire_len, outcome: self.segment(frame) }
+    }
+
+    /// The ports of a frame. Nearly all packets have one IP header close to their beginning, no tunnel in sight and are no
+    /// fragments: those are read straight through.
+    #[inline(always)]
+    fn segment(&mut self, frame: &Frame<'_>) -> Result<Segment, Portless> {
+        if let Some(payload) = link::straight(frame.link, frame.data) {
+            match network::datagram(payload) {
+                Ok(datagram) if !datagram.is_first_fragment && (self.outer || !tunnel::is_in_sight(&datagram)) => {
+                    return transport::segment(&datagram, 0);
+                }
+                Err(reason) if reason != Portless::FragmentOrphan => return Err(reason),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        self.segment_behind_headers(frame)
+    }
+
+    /// The ports of a frame, header by header.
+    #[cold]
+    #[inline(never)]
+    fn segment_behind_headers(&mut self, frame: &Frame<'_>) -> Result<Segment, Portless> {
+        let mut met = Met::default();
+        let packet = peel::peel(frame.link, frame.data, self.outer, &mut met);
+        let mut outcome =
+            packet.and_then(|packet| transport::segment(&network::datagram(packet.payload)?, packet.tunnels));
+        if let Some(key) = met.later {
+            outcome = self.fragments.find(&key, frame.ts).unwrap_or(outcome);
+        }
+        for key in met.firsts {
+            self.fragments.insert(key, frame.ts, outcome);
+        }
+        outcome
+    }
 }
 
 /// What the engine needs to know of a packet; small enough to travel in batches.
@@ -125,7 +160,7 @@ pub enum Portless {
     Esp,
     /// IP, but a protocol without ports: OSPF, VRRP, … or a tunnel without IP inside.
     OtherProtocol,
-    /// A fragment whose first one, with the ports, was not seen before it.
+    /// A fragment whose first one, with the ports, was not seen in the 30 seconds before it.
     FragmentOrphan,
     /// The capture ends before the ports.
     Truncated,

@@ -6,6 +6,7 @@ use etherparse::{
 };
 
 use super::Portless;
+use super::fragments::FragmentKey;
 use super::peel::Payload;
 use crate::units::{AddressWords, IpVersion};
 
@@ -46,6 +47,8 @@ pub(super) struct Datagram<'a> {
     pub payload: &'a [u8],
     /// The capture ends before the payload does.
     pub cut: bool,
+    /// The payload is only the beginning: other fragments have the rest.
+    pub is_first_fragment: bool,
 }
 
 /// Takes the IP headers off. The version is the header's own word: link types and Ethernet types are sometimes wrong.
@@ -90,7 +93,10 @@ fn ipv4(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
     }
     let dst = header.destination();
     let (protocol, payload) = match header.protocol().0 {
-        protocol::AUTHENTICATION => extensions(IpVersion::V4, protocol::AUTHENTICATION, payload, cut)?,
+        protocol::AUTHENTICATION => {
+            let Upper { protocol, payload, .. } = extensions(IpVersion::V4, protocol::AUTHENTICATION, payload, cut)?;
+            (protocol, payload)
+        }
         protocol => (protocol, payload),
     };
     Ok(Datagram {
@@ -102,6 +108,7 @@ fn ipv4(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
         protocol,
         payload,
         cut,
+        is_first_fragment: header.more_fragments(),
     })
 }
 
@@ -117,11 +124,14 @@ fn ipv6(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
         _ => (captured.get(..payload_len).unwrap_or(captured), payload_len > captured.len()),
     };
     let dst = header.destination();
-    let (protocol, payload) = match header.next_header().0 {
+    let Upper { protocol, payload, fragment } = match header.next_header().0 {
         // nearly all packets, without the walk
-        protocol @ (protocol::TCP | protocol::UDP) => (protocol, payload),
+        protocol @ (protocol::TCP | protocol::UDP) => Upper { protocol, payload, fragment: None },
         next_header => extensions(IpVersion::V6, next_header, payload, cut)?,
     };
+    if fragment.is_some_and(|fragment| !fragment.is_first) {
+        return Err(Portless::FragmentOrphan);
+    }
     Ok(Datagram {
         version: IpVersion::V6,
         src: AddressWords::v6(header.source()),
@@ -131,17 +141,59 @@ fn ipv6(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
         protocol,
         payload,
         cut,
+        is_first_fragment: fragment.is_some(),
     })
 }
 
+/// What the fragments of a packet have in common, if `packet` is one of them: an IP packet whose fragmentation
+/// [`datagram`] has told of.
+pub(super) fn fragment_key(packet: Payload<'_>) -> Option<FragmentKey> {
+    if let Ok(header) = Ipv4HeaderSlice::from_slice(packet.bytes) {
+        return Some(FragmentKey {
+            version: IpVersion::V4,
+            src: AddressWords::v4(header.source()),
+            dst: AddressWords::v4(header.destination()),
+            identification: header.identification().into(),
+            protocol: header.protocol().0,
+        });
+    }
+    let header = Ipv6HeaderSlice::from_slice(packet.bytes).ok()?;
+    let payload = &packet.bytes[header.slice().len()..];
+    let upper = extensions(IpVersion::V6, header.next_header().0, payload, true).ok()?;
+    Some(FragmentKey {
+        version: IpVersion::V6,
+        src: AddressWords::v6(header.source()),
+        dst: AddressWords::v6(header.destination()),
+        identification: upper.fragment?.identification,
+        protocol: 0,
+    })
+}
+
+/// What is behind extension headers.
+struct Upper<'a> {
+    /// Number of the protocol that the payload starts with.
+    protocol: u8,
+    payload: &'a [u8],
+    /// The packet is one of several fragments.
+    fragment: Option<Fragment>,
+}
+
+/// What an IPv6 fragment header says (RFC 8200, section 4.5).
+#[derive(Clone, Copy)]
+struct Fragment {
+    identification: u32,
+    is_first: bool,
+}
+
 /// Walks the extension headers of IPv6 (RFC 8200, section 4), in any order and number; the authentication header
-/// (RFC 4302) occurs in IPv4 too. Each takes at least eight bytes off the payload, so the walk ends. Returns the number
-/// of the protocol behind them, and what is left of the payload.
-fn extensions(version: IpVersion, mut next_header: u8, mut payload: &[u8], cut: bool) -> Result<(u8, &[u8]), Portless> {
+/// (RFC 4302) occurs in IPv4 too. Each takes at least eight bytes off the payload, so the walk ends. It ends at a fragment
+/// after the first too: what is behind that is data.
+fn extensions(version: IpVersion, mut next_header: u8, mut payload: &[u8], cut: bool) -> Result<Upper<'_>, Portless> {
     use protocol::{
         AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, HOST_IDENTITY, MOBILITY, ROUTING, SHIM6,
     };
     let ended = if cut { Portless::Truncated } else { Portless::Malformed };
+    let mut fragment = None;
     loop {
         let (next, len) = match next_header {
             HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | MOBILITY | HOST_IDENTITY | SHIM6
@@ -152,8 +204,13 @@ fn extensions(version: IpVersion, mut next_header: u8, mut payload: &[u8], cut: 
             }
             FRAGMENT if version == IpVersion::V6 => {
                 let header = Ipv6FragmentHeaderSlice::from_slice(payload).map_err(|_| ended)?;
-                if header.fragment_offset().value() != 0 {
-                    return Err(Portless::FragmentOrphan);
+                let is_first = header.fragment_offset().value() == 0;
+                // one that is all of its packet is no fragment (RFC 6946)
+                if !is_first || header.more_fragments() {
+                    fragment = Some(Fragment { identification: header.identification(), is_first });
+                }
+                if !is_first {
+                    return Ok(Upper { protocol: header.next_header().0, payload, fragment });
                 }
                 (header.next_header().0, header.slice().len())
             }
@@ -164,7 +221,7 @@ fn extensions(version: IpVersion, mut next_header: u8, mut payload: &[u8], cut: 
                 })?;
                 (header.next_header().0, header.slice().len())
             }
-            _ => return Ok((next_header, payload)),
+            _ => return Ok(Upper { protocol: next_header, payload, fragment }),
         };
         next_header = next;
         payload = &payload[len..];

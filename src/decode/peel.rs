@@ -3,6 +3,7 @@
 //! Each header has a function that takes it off and says what comes next ([`Header`]). Which function reads what is in
 //! tables, by the number that the header before gives. So a link type or a tunnel is a row and a function.
 
+use super::fragments::Met;
 use super::{Portless, link, network, transport, tunnel};
 use crate::units::LinkType;
 
@@ -85,7 +86,8 @@ pub(super) struct IpPacket<'a> {
 }
 
 /// Takes headers off a frame until the packet shows whose ports are the frame's: the last IP header decides. Where a
-/// tunnel has none inside, that is the carrier.
+/// tunnel has none inside, that is the carrier. With `outer` the first IP header decides. Fragments on the way, behind whose
+/// headers only a part of the packet is, go to `met`.
 ///
 /// It ends on any bytes: the number of headers is limited.
 ///
@@ -93,7 +95,7 @@ pub(super) struct IpPacket<'a> {
 /// Why there is no such packet.
 #[cold]
 #[inline(never)]
-pub(super) fn peel(link: LinkType, frame: &[u8]) -> Result<IpPacket<'_>, Portless> {
+pub(super) fn peel<'a>(link: LinkType, frame: &'a [u8], outer: bool, met: &mut Met) -> Result<IpPacket<'a>, Portless> {
     let mut next = link::first(link, frame)?;
     let mut carrier = None;
     let mut tunnels = 0;
@@ -102,15 +104,22 @@ pub(super) fn peel(link: LinkType, frame: &[u8]) -> Result<IpPacket<'_>, Portles
             Next::Header(header, payload) => header(payload),
             Next::Ip(payload) => match network::datagram(payload) {
                 Ok(datagram) => {
+                    if datagram.is_first_fragment {
+                        met.firsts.extend(network::fragment_key(payload));
+                    }
                     let packet = IpPacket { payload, tunnels };
-                    let Some(inside) = tunnel::inside(&datagram) else { return Ok(packet) };
+                    let inside = if outer { None } else { tunnel::inside(&datagram) };
+                    let Some(inside) = inside else { return Ok(packet) };
                     let has_ports = transport::segment(&datagram, tunnels).is_ok();
                     carrier = Some((packet, has_ports));
                     tunnels += 1;
                     Ok(inside)
                 }
                 // its ports cannot be read, but it decides
-                Err(reason) if network::has_addresses(payload.bytes, reason) => return Err(reason),
+                Err(reason) if network::has_addresses(payload.bytes, reason) => {
+                    met.later = network::fragment_key(payload).filter(|_| reason == Portless::FragmentOrphan);
+                    return Err(reason);
+                }
                 Err(reason) => Err(reason),
             },
         };

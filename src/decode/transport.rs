@@ -195,6 +195,7 @@ mod tests {
                 protocol,
                 payload: &payload,
                 cut,
+                is_first_fragment: false,
             };
             let got = segment(&datagram, 0).map(|s| (s.src_port, s.dst_port, s.handshake));
             assert_eq!(got, want, "{name}");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{BATCH_PACKETS, Notice};
-use crate::decode::{Portless, decode};
+use crate::decode::{Decoder, Portless};
 use crate::engine::RunEnd;
 use crate::flow::{Keyer, Packet};
 use crate::source::{Filter, Pause, Save, Source};
@@ -23,6 +23,7 @@ pub struct Bounds {
 /// A source, and what is done with its packets before they are counted.
 pub struct Intake<S> {
     source: S,
+    decoder: Decoder,
     keyer: Keyer,
     filter: Option<Filter>,
     save: Option<Save>,
@@ -35,11 +36,28 @@ pub struct Intake<S> {
 }
 
 impl<S: Source> Intake<S> {
-    /// Takes packets of `source` that match `filter`, within `bounds`, writes them to `save` too, and makes them ready for
-    /// the engine that `keyer` is of.
-    pub fn new(source: S, keyer: Keyer, filter: Option<Filter>, save: Option<Save>, bounds: Bounds) -> Self {
-        let (unknown_links, unfiltered_links) = (Vec::new(), Vec::new());
-        Self { source, keyer, filter, save, bounds, taken: 0, first_ts: None, unknown_links, unfiltered_links }
+    /// Takes packets of `source` that match `filter`, within `bounds`, writes them to `save` too, has them read by `decoder`,
+    /// and makes them ready for the engine that `keyer` is of.
+    pub fn new(
+        source: S,
+        decoder: Decoder,
+        keyer: Keyer,
+        filter: Option<Filter>,
+        save: Option<Save>,
+        bounds: Bounds,
+    ) -> Self {
+        Self {
+            source,
+            decoder,
+            keyer,
+            filter,
+            save,
+            bounds,
+            taken: 0,
+            first_ts: None,
+            unknown_links: Vec::new(),
+            unfiltered_links: Vec::new(),
+        }
     }
 
     /// Reads the next packets into an empty batch: until it is full, nothing can be read just now, or the end, which is
@@ -54,7 +72,8 @@ impl<S: Source> Intake<S> {
             return Some(self.end(RunEnd::Stopped, notice));
         }
         loop {
-            let Self { source, keyer, filter, save, bounds, taken, first_ts, unknown_links, unfiltered_links } = self;
+            let Self { source, decoder, keyer, filter, save, bounds, taken, first_ts, unknown_links, unfiltered_links } =
+                self;
             let mut stopped = false;
             let pause = source.read(&mut |frame, interfaces| {
                 if let Some(filter) = filter {
@@ -75,7 +94,7 @@ impl<S: Source> Intake<S> {
                     stopped = true;
                     return ControlFlow::Break(());
                 }
-                let observed = decode(frame);
+                let observed = decoder.decode(frame);
                 if observed.outcome == Err(Portless::UnknownLink) && !unknown_links.contains(&frame.link) {
                     unknown_links.push(frame.link);
                     notice(Notice::UnknownLink(frame.link));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use portlabel::decode::decode;
+use portlabel::decode::Decoder;
 use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
 use portlabel::flow::{Limits, Packet};
 use portlabel::services::{Labeller, Registry};
@@ -45,8 +45,8 @@ fn walk(fixture: &str, mut take: impl FnMut(&Frame<'_>)) -> u64 {
 
 /// The packets of a fixture, as an engine takes them.
 fn packets(fixture: &str, engine: &Engine) -> Vec<Packet> {
-    let (mut packets, keyer) = (Vec::new(), engine.keyer());
-    walk(fixture, |frame| packets.push(keyer.packet(&decode(frame))));
+    let (mut packets, mut decoder, keyer) = (Vec::new(), Decoder::default(), engine.keyer());
+    walk(fixture, |frame| packets.push(keyer.packet(&decoder.decode(frame))));
     packets
 }
 
@@ -81,12 +81,12 @@ fn source(bencher: Bencher, fixture: &str) {
 /// Link, network and transport headers of every frame.
 #[divan::bench(name = "decode", args = FIXTURES)]
 fn decode_frames(bencher: Bencher, fixture: &str) {
-    let mut frames = Vec::new();
+    let (mut frames, mut decoder) = (Vec::new(), Decoder::default());
     walk(fixture, |frame| frames.push((frame.ts, frame.wire_len, frame.link, frame.data.to_vec())));
     bencher.counter(ItemsCount::new(frames.len())).bench(|| {
         for (ts, wire_len, link, data) in &frames {
             let frame = Frame { ts: *ts, wire_len: *wire_len, link: *link, interface: 0, data };
-            black_box(decode(&frame));
+            black_box(decoder.decode(&frame));
         }
     });
 }
@@ -108,8 +108,8 @@ fn ingest(bencher: Bencher, fixture: &str) {
 #[divan::bench(args = FIXTURES)]
 fn label(bencher: Bencher, fixture: &str) {
     let labeller = || Labeller::new(Registry::builtin());
-    let mut segments = Vec::new();
-    walk(fixture, |frame| segments.extend(decode(frame).outcome));
+    let (mut segments, mut decoder) = (Vec::new(), Decoder::default());
+    walk(fixture, |frame| segments.extend(decoder.decode(frame).outcome));
     bencher.counter(ItemsCount::new(segments.len())).with_inputs(labeller).bench_local_refs(|labeller| {
         for segment in &segments {
             black_box(labeller.label(segment));
