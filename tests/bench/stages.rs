@@ -83,7 +83,7 @@ fn source(bencher: Bencher, fixture: &str) {
 fn decode_frames(bencher: Bencher, fixture: &str) {
     let (mut frames, mut decoder) = (Vec::new(), Decoder::default());
     walk(fixture, |frame| frames.push((frame.ts, frame.wire_len, frame.link, frame.data.to_vec())));
-    bencher.counter(ItemsCount::new(frames.len())).bench(|| {
+    bencher.counter(ItemsCount::new(frames.len())).bench_local(|| {
         for (ts, wire_len, link, data) in &frames {
             let frame = Frame { ts: *ts, wire_len: *wire_len, link: *link, interface: 0, data };
             black_box(decoder.decode(&frame));
