@@ -96,7 +96,7 @@ pub(super) struct IpPacket<'a> {
 #[cold]
 #[inline(never)]
 pub(super) fn peel<'a>(link: LinkType, frame: &'a [u8], outer: bool, met: &mut Met) -> Result<IpPacket<'a>, Portless> {
-    let mut next = link::first(link, frame)?;
+    let mut next = link::first(link, Payload::new(frame))?;
     let mut carrier = None;
     let mut tunnels = 0;
     for _ in 0..MAX_HEADERS {

@@ -2,6 +2,7 @@
 
 use etherparse::LinuxSllHeaderSlice;
 
+use super::ethernet::ether_type;
 use super::{llc, tagged, wifi};
 use crate::decode::Portless;
 use crate::decode::peel::{Next, Payload, Step};
@@ -55,7 +56,11 @@ pub(super) fn version_2(payload: Payload<'_>) -> Step<'_> {
 #[inline(always)]
 fn by_protocol(protocol: u16, hardware: u16, packet_type: u16, bytes: &[u8]) -> Step<'_> {
     let payload = Payload { bytes, link_broadcast: packet_type == BROADCAST };
-    if protocol > LINUX_OWN { tagged(protocol, payload) } else { by_hardware(protocol, hardware, payload) }
+    match protocol {
+        ether_type::IPV4 | ether_type::IPV6 => Ok(Next::Ip(payload)),
+        0..=LINUX_OWN => by_hardware(protocol, hardware, payload),
+        _ => tagged(protocol, payload),
+    }
 }
 
 /// Frames that have no Ethernet type: LLC, or what a device of 802.11 saw on the air.
