@@ -18,7 +18,6 @@ const KNOWN: &[(&str, &str)] = &[
 
 /// Files whose flows are not the oracle's, and why.
 const OTHER_FLOWS: &[(&str, &str)] = &[
-    ("libpcap/AH-IPcomp-IPv6.pcap", "tshark inflates what IPComp (RFC 3173) compressed; that is `other_protocol` here"),
     ("pcapplusplus/solaris.snoop", "snoop files are not read yet"),
 ];
 

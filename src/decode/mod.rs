@@ -3,6 +3,7 @@
 //! Decoding is total. What has no ports gets the reason why, and the reason is counted like a service.
 
 mod fragments;
+mod ipcomp;
 mod link;
 mod network;
 mod peel;
@@ -12,6 +13,8 @@ mod tunnel;
 pub use transport::tcp_flag;
 
 use self::fragments::{Fragments, Met};
+use self::ipcomp::Inflater;
+use self::peel::Peeled;
 use crate::source::Frame;
 use crate::units::{AddressWords, Endpoint, IpVersion, Timestamp, Transport};
 
@@ -25,6 +28,8 @@ pub struct Decoder {
     /// The first IP header of a frame decides, and not the last: the carrier of a tunnel, and not what is inside.
     outer: bool,
     fragments: Fragments,
+    /// Made for the first packet that is compressed.
+    inflater: Option<Box<Inflater>>,
 }
 
 impl Decoder {
@@ -63,9 +68,8 @@ impl Decoder {
     #[inline(never)]
     fn segment_behind_headers(&mut self, frame: &Frame<'_>) -> Result<Segment, Portless> {
         let mut met = Met::default();
-        let packet = peel::peel(frame.link, frame.data, self.outer, &mut met);
-        let mut outcome =
-            packet.and_then(|packet| transport::segment(&network::datagram(packet.payload)?, packet.tunnels));
+        let peeled = peel::peel(frame.link, frame.data, self.outer, &mut met, &mut self.inflater);
+        let mut outcome = peeled.and_then(|Peeled { datagram, tunnels }| transport::segment(&datagram, tunnels));
         if let Some(key) = met.later {
             outcome = self.fragments.find(&key, frame.ts).unwrap_or(outcome);
         }

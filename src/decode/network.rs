@@ -26,6 +26,7 @@ pub(super) mod protocol {
     pub const AUTHENTICATION: u8 = 51;
     pub const ICMP_V6: u8 = 58;
     pub const DESTINATION_OPTIONS: u8 = 60;
+    pub const COMPRESSION: u8 = 108;
     pub const SCTP: u8 = 132;
     pub const MOBILITY: u8 = 135;
     pub const UDP_LITE: u8 = 136;
@@ -34,7 +35,7 @@ pub(super) mod protocol {
 }
 
 /// An IP packet without its headers.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Datagram<'a> {
     pub version: IpVersion,
     pub src: AddressWords,

@@ -4,6 +4,8 @@
 //! tables, by the number that the header before gives. So a link type or a tunnel is a row and a function.
 
 use super::fragments::Met;
+use super::ipcomp::Inflater;
+use super::network::{Datagram, protocol};
 use super::{Portless, link, network, transport, tunnel};
 use crate::units::LinkType;
 
@@ -76,18 +78,17 @@ pub(super) fn ip(payload: Payload<'_>) -> Step<'_> {
     Ok(Next::Ip(payload))
 }
 
-/// An IP packet of a frame.
+/// The IP packet of a frame whose ports are the frame's.
 #[derive(Clone, Copy)]
-pub(super) struct IpPacket<'a> {
-    /// From its first header on.
-    pub payload: Payload<'a>,
-    /// IP headers that were taken off before it.
+pub(super) struct Peeled<'a> {
+    pub datagram: Datagram<'a>,
+    /// IP headers that were taken off before its own.
     pub tunnels: u8,
 }
 
 /// Takes headers off a frame until the packet shows whose ports are the frame's: the last IP header decides. Where a
 /// tunnel has none inside, that is the carrier. With `outer` the first IP header decides. Fragments on the way, behind whose
-/// headers only a part of the packet is, go to `met`.
+/// headers only a part of the packet is, go to `met`. What is compressed is read through `inflater`.
 ///
 /// It ends on any bytes: the number of headers is limited.
 ///
@@ -95,21 +96,36 @@ pub(super) struct IpPacket<'a> {
 /// Why there is no such packet.
 #[cold]
 #[inline(never)]
-pub(super) fn peel<'a>(link: LinkType, frame: &'a [u8], outer: bool, met: &mut Met) -> Result<IpPacket<'a>, Portless> {
+pub(super) fn peel<'a>(
+    link: LinkType,
+    frame: &'a [u8],
+    outer: bool,
+    met: &mut Met,
+    inflater: &'a mut Option<Box<Inflater>>,
+) -> Result<Peeled<'a>, Portless> {
     let mut next = link::first(link, Payload::new(frame))?;
+    let mut inflater = Some(inflater);
     let mut carrier = None;
     let mut tunnels = 0;
     for _ in 0..MAX_HEADERS {
         let step = match next {
             Next::Header(header, payload) => header(payload),
             Next::Ip(payload) => match network::datagram(payload) {
-                Ok(datagram) => {
+                Ok(mut datagram) => {
                     if datagram.is_first_fragment {
                         met.firsts.extend(network::fragment_key(payload));
                     }
-                    let packet = IpPacket { payload, tunnels };
-                    let inside = if outer { None } else { tunnel::inside(&datagram) };
-                    let Some(inside) = inside else { return Ok(packet) };
+                    if outer {
+                        return Ok(Peeled { datagram, tunnels });
+                    }
+                    // once: nobody compresses twice, and there is one place for what comes out
+                    if datagram.protocol == protocol::COMPRESSION
+                        && let Some(inflater) = inflater.take()
+                    {
+                        datagram = inflater.get_or_insert_default().inflate(&datagram).unwrap_or(datagram);
+                    }
+                    let packet = Peeled { datagram, tunnels };
+                    let Some(inside) = tunnel::inside(&datagram) else { return Ok(packet) };
                     let has_ports = transport::segment(&datagram, tunnels).is_ok();
                     carrier = Some((packet, has_ports));
                     tunnels += 1;

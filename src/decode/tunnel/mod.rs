@@ -106,7 +106,7 @@ pub(super) fn ether_type(ether_type: u16, payload: Payload<'_>) -> Step<'_> {
     Ok(Next::Header(*header, payload))
 }
 
-/// Whether a datagram may be the carrier of a tunnel. Asked of every packet.
+/// Whether a datagram may be the carrier of a tunnel, or is compressed. Asked of every packet.
 #[inline(always)]
 pub(super) fn is_in_sight(datagram: &Datagram<'_>) -> bool {
     if datagram.protocol == protocol::TCP {
@@ -127,8 +127,8 @@ pub(super) fn is_in_sight(datagram: &Datagram<'_>) -> bool {
 
 #[cold]
 #[inline(never)]
-fn is_tunnel(protocol: u8) -> bool {
-    PROTOCOLS.iter().any(|(known, _)| *known == protocol)
+fn is_tunnel(number: u8) -> bool {
+    number == protocol::COMPRESSION || PROTOCOLS.iter().any(|(known, _)| *known == number)
 }
 
 /// What a datagram carries, if it is the carrier of a tunnel.
