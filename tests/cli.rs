@@ -111,7 +111,7 @@ fn what_cannot_be_read_is_told() {
     fs::write(only_notes.join("a.txt"), "dear diary\n").expect("room");
 
     assert_refused(&["/nowhere.pcap"], 1, "portlabel: /nowhere.pcap: cannot open: No such file or directory");
-    assert_refused(&[text(&notes)], 1, "notes.pcap: no capture (pcap or pcapng): it is text: \"dear diary\\n\"");
+    assert_refused(&[text(&notes)], 1, "notes.pcap: no capture (pcap, pcapng or snoop): it is text: \"dear diary\\n\"");
     assert_refused(&["/nowhere.pcap", text(&notes)], 1, "/nowhere.pcap: cannot open");
     assert_refused(&[text(&only_notes)], 1, "only-notes: no capture directly in this folder");
     // an empty file is damaged: whatever wrote it did not get as far as the header
