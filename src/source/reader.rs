@@ -154,7 +154,7 @@ impl Reader {
         if snoop::MAGIC.starts_with(&start) {
             return self.recognise_snoop(stream, interfaces);
         }
-        let Some(magic) = Magic::recognise(start) else { return refuse(stream) };
+        let Some(magic) = Magic::recognise(start) else { return refuse(&mut stream) };
         match stream.fill(FILE_HEADER_LEN)? {
             Fill::Stopped => Ok(Some(Step::End)),
             Fill::Idle => {
@@ -187,7 +187,7 @@ impl Reader {
                 self.stage = Stage::Unknown(Unknown::Unpacked(stream));
                 Ok(Some(Step::Idle))
             }
-            _ if !first.starts_with(&snoop::MAGIC) => refuse(stream),
+            _ if !first.starts_with(&snoop::MAGIC) => refuse(&mut stream),
             Fill::End(left) if first.len() < snoop::FILE_HEADER_LEN => {
                 Err(cut_header(&stream, snoop::FILE_HEADER_LEN, left))
             }
@@ -213,7 +213,7 @@ fn cut_header(stream: &Stream, header_len: usize, left: u64) -> Fault {
 }
 
 /// Says what it is that is no capture.
-fn refuse(mut stream: Box<Stream>) -> Result<Option<Step>, Fault> {
+fn refuse(stream: &mut Stream) -> Result<Option<Step>, Fault> {
     match stream.fill(foreign::LOOK_LEN)? {
         Fill::Stopped => Ok(Some(Step::End)),
         // what came so far has to do: nobody waits for more of what is no capture

@@ -57,7 +57,8 @@ impl Snoop {
     ///
     /// # Errors
     /// The file ends within a record, or the record cannot be one; its offset is that of the record's header.
-    #[inline]
+    // rarer than pcap: kept out of the loop that reads packets, so that it stays small
+    #[inline(never)]
     pub fn advance(&mut self) -> Result<Step, Fault> {
         if self.advance_in_memory() { Ok(Step::Packet) } else { self.advance_by_reading() }
     }
