@@ -102,8 +102,8 @@ pub struct Config {
 
 /// Which services are in a capture, and how do they behave?
 ///
-/// Reads captures (pcap, pcapng; plain, gzip, zstd or lz4), names each flow by its server's port, and reports packets,
-/// bytes, flows, packet sizes and round trips of every service. Every packet read is counted once.
+/// Reads captures (pcap, pcapng, snoop; plain, gzip, zstd or lz4), names each flow by its server's port, and reports
+/// packets, bytes, flows, packet sizes and round trips of every service. Every packet read is counted once.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, arg_required_else_help = false, after_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]

@@ -355,11 +355,45 @@ impl LinkType {
     pub const DSA_TAG_DSA: Self = Self(284);
     /// Ethernet with a typed tag of Marvell switches.
     pub const DSA_TAG_EDSA: Self = Self(285);
+    /// 802.11 behind a header of Shomiti's Surveyor, which writes snoop files.
+    pub const SURVEYOR_WIFI: Self = Self::from_snoop(18);
+    /// IP over InfiniBand in snoop files, without the global route header of [`LinkType::IPOIB`].
+    pub const SNOOP_IPOIB: Self = Self::from_snoop(26);
+
+    /// Where datalink types of snoop files begin that the registry has no number for: it leaves those from 65,001 on to
+    /// private use (draft-ietf-opsawg-pcaplinktype).
+    const SNOOP: u16 = 0xff00;
+    /// The first bit of a datalink type of the system's own (DLPI 2.0): it takes the first bit of a byte.
+    const SNOOP_PRIVATE: (u32, u16) = (1 << 31, 1 << 7);
+    /// Any other.
+    const SNOOP_OTHER: Self = Self(0xffff);
+
+    /// What stands for a datalink type of snoop files (RFC 1761, section 3) that has no number in the registry. Numbers
+    /// that nobody has given out yet, from 127 on, become one.
+    #[must_use]
+    pub const fn from_snoop(datalink: u32) -> Self {
+        let (private_bit, short_bit) = Self::SNOOP_PRIVATE;
+        let number = datalink & !private_bit;
+        if number >= 0x7f {
+            return Self::SNOOP_OTHER;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "bounded just above")]
+        let short = number as u16 | if datalink & private_bit != 0 { short_bit } else { 0 };
+        Self(Self::SNOOP | short)
+    }
 }
 
 impl fmt::Display for LinkType {
+    /// The number; with the one that a snoop file has, where this one is made from it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let Some(short) = self.0.checked_sub(Self::SNOOP) else { return self.0.fmt(f) };
+        let (private_bit, short_bit) = Self::SNOOP_PRIVATE;
+        let number = u32::from(short & !short_bit);
+        match *self {
+            Self::SNOOP_OTHER => write!(f, "{} (another of snoop files)", self.0),
+            _ if short & short_bit != 0 => write!(f, "{} (0x{:x} of snoop files)", self.0, private_bit | number),
+            _ => write!(f, "{} ({number} of snoop files)", self.0),
+        }
     }
 }
 
@@ -419,6 +453,26 @@ mod tests {
             assert_eq!(Timestamp::from_nanos(nanos).floor_to(second).as_nanos(), want, "{nanos}");
         }
         assert_eq!(Timestamp::from_nanos(i64::MIN).floor_to(second).as_nanos(), i64::MIN);
+    }
+
+    #[test]
+    fn link_types_print_as_their_number() {
+        let cases = [
+            (LinkType::ETHERNET, "1"),
+            (LinkType(65_279), "65279"),
+            (LinkType::from_snoop(0), "65280 (0 of snoop files)"),
+            (LinkType::from_snoop(5), "65285 (5 of snoop files)"),
+            (LinkType::SNOOP_IPOIB, "65306 (26 of snoop files)"),
+            (LinkType::from_snoop(126), "65406 (126 of snoop files)"),
+            (LinkType::from_snoop(127), "65535 (another of snoop files)"),
+            (LinkType::from_snoop(0x8000_0003), "65411 (0x80000003 of snoop files)"),
+            (LinkType::from_snoop(0x8000_007e), "65534 (0x8000007e of snoop files)"),
+            (LinkType::from_snoop(u32::MAX), "65535 (another of snoop files)"),
+            (LinkType(65_407), "65407 (127 of snoop files)"),
+        ];
+        for (link, want) in cases {
+            assert_eq!(link.to_string(), want);
+        }
     }
 
     #[test]

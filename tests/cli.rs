@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::cases::Case;
 use crate::program::{PATIENCE, Ran, document, end_of, has, portlabel, ran, run, run_with_input};
-use crate::records::{pcap_header, pcap_record, records};
+use crate::records::{as_snoop_file, pcap_header, pcap_record, records};
 
 const SECOND: u64 = 1_000_000_000;
 /// 2026-01-31T10:00:00Z, in nanoseconds.
@@ -111,7 +111,7 @@ fn what_cannot_be_read_is_told() {
     fs::write(only_notes.join("a.txt"), "dear diary\n").expect("room");
 
     assert_refused(&["/nowhere.pcap"], 1, "portlabel: /nowhere.pcap: cannot open: No such file or directory");
-    assert_refused(&[text(&notes)], 1, "notes.pcap: no capture (pcap or pcapng): it is text: \"dear diary\\n\"");
+    assert_refused(&[text(&notes)], 1, "notes.pcap: no capture (pcap, pcapng or snoop): it is text: \"dear diary\\n\"");
     assert_refused(&["/nowhere.pcap", text(&notes)], 1, "/nowhere.pcap: cannot open");
     assert_refused(&[text(&only_notes)], 1, "only-notes: no capture directly in this folder");
     // an empty file is damaged: whatever wrote it did not get as far as the header
@@ -190,6 +190,41 @@ fn a_cut_capture_is_reported_up_to_the_cut() {
         let want = records(bytes);
         assert!(!want.is_whole && says.contains(&format!("at byte {}: ", want.ends.last().expect("packets"))));
         assert_eq!([count(&report, "/packets"), count(&report, "/wire_bytes")], [want.packets(), want.wire_bytes()]);
+    }
+}
+
+#[test]
+fn a_snoop_file_is_read_as_its_packets_in_a_pcap_file() {
+    let folder = folder();
+    let path = folder.path().join("capture.snoop");
+    for name in ["ssh", "snaplen"] {
+        let case = Case::named(name);
+        let snoop = as_snoop_file(&case.bytes());
+        fs::write(&path, &snoop).expect("room");
+        let want = nameless(report(&[text(&case.capture)]));
+        assert_eq!(nameless(report(&[text(&path)])), want, "{name}");
+        let piped = run_with_input(&["-", "-o", "json"], &snoop, 1_000);
+        assert_eq!((piped.code, nameless(piped.json())), (Some(0), want.clone()), "{name}");
+        let packed = folder.path().join("capture.snoop.zst");
+        fs::write(&packed, zstd::encode_all(&snoop[..], 3).expect("memory")).expect("room");
+        let saved = folder.path().join("saved.pcapng");
+        assert_eq!(nameless(report(&[text(&packed), "-w", text(&saved)])), want, "{name}");
+        assert_eq!(nameless(report(&[text(&saved)])), want, "{name}");
+    }
+}
+
+#[test]
+fn a_datalink_type_of_a_snoop_file_that_is_not_known_is_named() {
+    let folder = folder();
+    let (path, saved) = (folder.path().join("hdlc.snoop"), folder.path().join("saved.pcapng"));
+    let mut snoop = as_snoop_file(&Case::named("ssh").bytes());
+    snoop[15] = 5;
+    fs::write(&path, snoop).expect("room");
+    let told = "portlabel: link type 65285 (5 of snoop files) is not known: its packets are counted as unknown_link\n";
+    for args in [&[text(&path), "-w", text(&saved)][..], &[text(&saved)]] {
+        let ran = run(&[args, &["-o", "json"]].concat());
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(3), told), "{args:?}");
+        assert_eq!(ran.json()["portless"][0]["reason"], "unknown_link", "{args:?}");
     }
 }
 

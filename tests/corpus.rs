@@ -11,15 +11,11 @@ use crate::cases::{Case, corpus, corpus_captures};
 use crate::program::{Ran, has, portlabel, portlabel_on_one_processor, ran, validator};
 
 /// Files on which we differ from the oracle, and why.
-const KNOWN: &[(&str, &str)] = &[
-    ("pcapplusplus/solaris.snoop", "snoop files are not read yet"),
-    ("tcpdump/atm-heapoverflow.pcap", "tshark takes the 4 bytes of SunATM's pseudo-header off"),
-];
+const KNOWN: &[(&str, &str)] =
+    &[("tcpdump/atm-heapoverflow.pcap", "tshark takes the 4 bytes of SunATM's pseudo-header off")];
 
 /// Files whose flows are not the oracle's, and why.
-const OTHER_FLOWS: &[(&str, &str)] = &[
-    ("pcapplusplus/solaris.snoop", "snoop files are not read yet"),
-];
+const OTHER_FLOWS: &[(&str, &str)] = &[];
 
 /// Runs `check.py` over the corpus, and holds the files that it names to those that are known. Returns its last line.
 fn check(corpus: &Path, what: &str, oracle: [&str; 2], known: &[(&str, &str)]) -> String {

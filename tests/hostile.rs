@@ -16,11 +16,18 @@ use proptest::sample::{Index, select};
 
 use crate::cases::{Case, corpus, corpus_captures};
 use crate::frames::{Owned, decode, events, snapshots};
-use crate::records::records;
+use crate::records::{as_snoop_file, records};
 
-/// Every link type of the registry, known or not, and some that may come to it.
+/// Every link type of the registry, known or not, some that may come to it, and those of snoop files alone.
 fn links() -> impl Iterator<Item = LinkType> {
-    (0..320).map(LinkType)
+    (0..320).map(LinkType).chain([LinkType::SURVEYOR_WIFI, LinkType::SNOOP_IPOIB])
+}
+
+/// The files of every fixture, and one of them as a snoop file: name and bytes.
+fn files() -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = Case::all().into_iter().map(|case| (case.name.clone(), case.bytes())).collect();
+    files.push(("ssh as a snoop file".to_owned(), as_snoop_file(&Case::named("ssh").bytes())));
+    files
 }
 
 /// The frames of a capture, and what was wrong with it.
@@ -107,13 +114,12 @@ fn damaged_frames_of_the_corpus_decode() {
     }
 }
 
-/// Cuts a copy of every fixture, from its end on: `step` bytes shorter each time.
+/// Cuts a copy of every file, from its end on: `step` bytes shorter each time.
 #[test]
 fn cut_captures_are_reported_up_to_the_cut() {
     let folder = tempfile::tempdir().expect("a folder");
-    for case in Case::all() {
-        let bytes = case.bytes();
-        let path = folder.path().join(case.file_name());
+    for (name, bytes) in files() {
+        let path = folder.path().join("capture");
         fs::write(&path, &bytes).expect("room");
         let file = File::options().write(true).open(&path).expect("it is there");
         let mut lens: Vec<_> = (0..=bytes.len()).rev().step_by(bytes.len() / 150 + 1).collect();
@@ -128,16 +134,17 @@ fn cut_captures_are_reported_up_to_the_cut() {
             let (frames, errors) = read(&path);
             let want = records(&bytes[..len]);
             let got: Vec<_> = frames.iter().map(|frame| frame.wire_len).collect();
-            assert_eq!(got, want.wire_lens, "{} cut at {len}", case.name);
+            assert_eq!(got, want.wire_lens, "{name} cut at {len}");
             // within the first bytes nobody can tell what it is
+            let magic_len = if bytes.starts_with(b"snoop") { 8 } else { 4 };
             let severity = match len {
                 0 => Some(Severity::Damaged),
-                1..4 => Some(Severity::Unreadable),
+                _ if len < magic_len => Some(Severity::Unreadable),
                 _ if want.is_whole => None,
                 _ => Some(Severity::Damaged),
             };
-            assert_eq!(errors.first().map(SourceError::severity), severity, "{} cut at {len}: {errors:?}", case.name);
-            assert!(errors.len() <= 1, "{} cut at {len}: {errors:?}", case.name);
+            assert_eq!(errors.first().map(SourceError::severity), severity, "{name} cut at {len}: {errors:?}");
+            assert!(errors.len() <= 1, "{name} cut at {len}: {errors:?}");
             assert_law(&frames);
         }
     }
@@ -202,8 +209,8 @@ proptest! {
         cut: Option<Index>,
         which: Index,
     ) {
-        let cases = Case::all();
-        let mut bytes = cases[which.index(cases.len())].bytes();
+        let mut files = files();
+        let (_, mut bytes) = files.swap_remove(which.index(files.len()));
         for (at, byte, near_the_beginning) in &changes {
             let len = if *near_the_beginning { bytes.len().min(300) } else { bytes.len() };
             bytes[at.index(len)] = *byte;

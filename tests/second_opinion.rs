@@ -50,7 +50,6 @@ fn oracle(corpus: &Path) -> Vec<HashMap<String, String>> {
 
 /// Files on which we differ from tshark's numbers, and why.
 const KNOWN: &[(&str, &str)] = &[
-    ("pcapplusplus/solaris.snoop", "snoop files are not read yet"),
     ("tcpdump/atm-heapoverflow.pcap", "tshark takes the 4 bytes of SunATM's pseudo-header off"),
     (
         "tcpdump/rsvp-rsvp_obj_print-oobr.pcap",

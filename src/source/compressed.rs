@@ -297,7 +297,7 @@ mod tests {
         for codec in CODECS {
             assert_eq!(read(&pack(codec, b"")).fault.as_deref(), Some("0 bytes, no capture header"), "{codec}");
             let twice = read(&pack(codec, &pack(Codec::Gzip, &long_file())));
-            let fault = "no capture (pcap or pcapng): it is gzip data inside compressed data";
+            let fault = "no capture (pcap, pcapng or snoop): it is gzip data inside compressed data";
             assert_eq!(twice.fault.as_deref(), Some(fault), "{codec}");
         }
     }

@@ -46,7 +46,7 @@ pub enum SourceError {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// It holds something else than packets.
-    #[error("no capture (pcap or pcapng): {0}")]
+    #[error("no capture (pcap, pcapng or snoop): {0}")]
     NotACapture(Foreign),
     /// It has no byte at all.
     #[error("0 bytes, no capture header")]
@@ -60,6 +60,14 @@ pub enum Fault {
         major: u16,
         /// Minor version.
         minor: u16,
+        /// Where the header that says so begins.
+        at: Position,
+    },
+    /// The same of a snoop file, whose version is one number.
+    #[error("snoop version {version} at {at} is not supported")]
+    SnoopVersion {
+        /// The version.
+        version: u32,
         /// Where the header that says so begins.
         at: Position,
     },
@@ -130,7 +138,8 @@ impl fmt::Display for Codec {
     }
 }
 
-/// What is wrong with a record of a pcap file or a block of a pcapng file. Lengths are in bytes; records count from 1.
+/// What is wrong with a record of a pcap or snoop file or a block of a pcapng file. Lengths are in bytes; records count
+/// from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// The file ends within its header.
@@ -170,6 +179,36 @@ pub enum Damage {
         claimed: u32,
         /// Longest captured length that libpcap takes.
         limit: u32,
+    },
+    /// A record of a snoop file is shorter than what it holds.
+    #[error("record {record} claims {claimed} bytes, its header and data take {least}")]
+    ShortRecord {
+        /// Which record.
+        record: u64,
+        /// Length of the record.
+        claimed: u32,
+        /// Length of its header and its data.
+        least: u32,
+    },
+    /// A record of a snoop file has more padding than anybody writes.
+    #[error("record {record} claims {claimed} bytes of padding, at most {limit} are read")]
+    LongPadding {
+        /// Which record.
+        record: u64,
+        /// Length of the padding.
+        claimed: u32,
+        /// Longest padding that is read.
+        limit: u32,
+    },
+    /// A snoop file ends within the padding of a record.
+    #[error("record {record} claims {claimed} bytes of padding, {left} remain")]
+    CutPadding {
+        /// Which record.
+        record: u64,
+        /// Length of the padding.
+        claimed: u32,
+        /// Bytes from the padding up to the end of the input.
+        left: u64,
     },
     /// The file ends within the first bytes of a block.
     #[error("the header of a block takes {needed} bytes, {left} remain")]
@@ -277,7 +316,7 @@ impl Fault {
     const fn severity(&self) -> Severity {
         match self {
             Self::NotACapture(_) => Severity::Unreadable,
-            Self::Version { at, .. } if at.offset == 0 => Severity::Unreadable,
+            Self::Version { at, .. } | Self::SnoopVersion { at, .. } if at.offset == 0 => Severity::Unreadable,
             _ => Severity::Damaged,
         }
     }

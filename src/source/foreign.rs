@@ -44,7 +44,6 @@ const MAGICS: &[(usize, &[u8], &str)] = &[
     (0, b"7z\xbc\xaf\x27\x1c", "it is a 7z archive; unpack it first"),
     (0, b"Rar!", "it is a rar archive; unpack it first"),
     (257, b"ustar", "it is a tar archive; unpack it first"),
-    (0, b"snoop\0\0\0", "it is a snoop file (RFC 1761)"),
     (0, b"btsnoop\0", "it is a btsnoop file"),
     (0, b"GMBU", "it is a Microsoft Network Monitor 2 file"),
     (0, b"RTSS", "it is a Microsoft Network Monitor 1 file"),
@@ -107,7 +106,7 @@ mod tests {
         tar[257..262].copy_from_slice(b"ustar");
         let cases: [(&[u8], &str); 12] = [
             (b"\x7fELF\x02\x01\x01", "it is an ELF program or library"),
-            (b"snoop\0\0\0\0\0\0\x02", "it is a snoop file (RFC 1761)"),
+            (b"btsnoop\0\0\0\0\x01", "it is a btsnoop file"),
             (&tar, "it is a tar archive; unpack it first"),
             (b" {\"a\": 1}\n", "it is JSON"),
             (b"[ {\"a\": 1} ]", "it is JSON"),

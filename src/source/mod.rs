@@ -19,6 +19,7 @@ mod reader;
 mod record;
 mod resolve;
 mod save;
+mod snoop;
 mod stream;
 #[cfg(test)]
 mod testing;

@@ -195,7 +195,7 @@ struct RecordHeader {
 }
 
 /// The longest capture of a packet that libpcap takes (`max_snaplen_for_dlt` of `pcap-common.c`), in bytes.
-const fn captured_limit(link: LinkType) -> u32 {
+pub(super) const fn captured_limit(link: LinkType) -> u32 {
     match link.0 {
         // D-Bus and USBPcap: the longest message of the protocol
         231 | 249 => 128 << 20,

@@ -7,6 +7,7 @@ use super::input::{Input, Pause};
 use super::pcap::{FILE_HEADER_LEN, Magic, Pcap};
 use super::pcapng::{PcapNg, SECTION_HEADER};
 use super::record::{Record, Step};
+use super::snoop::{self, Snoop};
 use super::stream::{Fill, Stream};
 use super::{Frame, Interface};
 use crate::units::Timestamp;
@@ -25,6 +26,8 @@ enum Stage {
     Pcap(Box<Pcap>),
     /// A pcapng file.
     PcapNg(Box<PcapNg>),
+    /// A snoop file.
+    Snoop(Box<Snoop>),
     /// Nobody knows, or cares any more.
     Unknown(Unknown),
 }
@@ -47,7 +50,7 @@ impl Reader {
 
     /// Whether it turned out to be a capture.
     pub const fn is_capture(&self) -> bool {
-        matches!(self.stage, Stage::Pcap(_) | Stage::PcapNg(_))
+        matches!(self.stage, Stage::Pcap(_) | Stage::PcapNg(_) | Stage::Snoop(_))
     }
 
     /// Goes to the next packet; interfaces that are described on the way are added to `interfaces`.
@@ -60,6 +63,7 @@ impl Reader {
             match &mut self.stage {
                 Stage::Pcap(pcap) => return pcap.advance(),
                 Stage::PcapNg(pcapng) => return pcapng.advance(interfaces),
+                Stage::Snoop(snoop) => return snoop.advance(),
                 Stage::Unknown(Unknown::Closed) => return Ok(Step::End),
                 Stage::Unknown(_) => {
                     if let Some(step) = self.recognise(interfaces)? {
@@ -76,6 +80,7 @@ impl Reader {
         match &self.stage {
             Stage::Pcap(pcap) => pcap.record().ts,
             Stage::PcapNg(pcapng) => pcapng.record().ts,
+            Stage::Snoop(snoop) => snoop.record().ts,
             Stage::Unknown(_) => Record::NONE.ts,
         }
     }
@@ -93,6 +98,7 @@ impl Reader {
         match &self.stage {
             Stage::Pcap(pcap) => (pcap.record(), pcap.data()),
             Stage::PcapNg(pcapng) => (pcapng.record(), pcapng.data()),
+            Stage::Snoop(snoop) => (snoop.record(), snoop.data()),
             Stage::Unknown(_) => (&Record::NONE, &[]),
         }
     }
@@ -145,28 +151,73 @@ impl Reader {
             self.stage = Stage::PcapNg(Box::new(PcapNg::new(*stream, self.name.clone())));
             return Ok(None);
         }
-        let magic = Magic::recognise(start);
-        let needed_len = if magic.is_some() { FILE_HEADER_LEN } else { foreign::LOOK_LEN };
-        match (stream.fill(needed_len)?, magic) {
-            (Fill::Stopped, _) => Ok(Some(Step::End)),
-            (Fill::Idle, Some(_)) => {
+        if snoop::MAGIC.starts_with(&start) {
+            return self.recognise_snoop(stream, interfaces);
+        }
+        let Some(magic) = Magic::recognise(start) else { return refuse(&mut stream) };
+        match stream.fill(FILE_HEADER_LEN)? {
+            Fill::Stopped => Ok(Some(Step::End)),
+            Fill::Idle => {
                 self.stage = Stage::Unknown(Unknown::Unpacked(stream));
                 Ok(Some(Step::Idle))
             }
-            (Fill::Ready, Some(magic)) => {
-                let interface = u32::try_from(interfaces.len()).unwrap_or(u32::MAX);
-                let (pcap, header) = Pcap::open(*stream, magic, interface)?;
+            Fill::Ready => {
+                let (pcap, header) = Pcap::open(*stream, magic, next_interface(interfaces))?;
                 interfaces.push(Interface { name: self.name.clone(), link: header.link, snap_len: header.snap_len });
                 self.stage = Stage::Pcap(Box::new(pcap));
                 Ok(None)
             }
-            (Fill::End(left), Some(_)) => {
-                let damage = Damage::CutFileHeader { needed: FILE_HEADER_LEN as u64, left };
-                Err(Fault::Damaged { at: stream.position(), damage })
-            }
-            // what came so far has to do: nobody waits for more of what is no capture
-            (_, None) => Err(Fault::NotACapture(foreign::identify(stream.unread()))),
+            Fill::End(left) => Err(cut_header(&stream, FILE_HEADER_LEN, left)),
         }
+    }
+
+    /// Takes what begins as a snoop file does for one, if its whole magic number is there.
+    fn recognise_snoop(
+        &mut self,
+        mut stream: Box<Stream>,
+        interfaces: &mut Vec<Interface>,
+    ) -> Result<Option<Step>, Fault> {
+        let fill = stream.fill(snoop::START_LEN)?;
+        let first = stream.unread();
+        let magic_len = first.len().min(snoop::MAGIC.len());
+        let may_be_snoop = snoop::MAGIC.starts_with(&first[..magic_len]);
+        match fill {
+            Fill::Stopped => Ok(Some(Step::End)),
+            Fill::Idle if may_be_snoop => {
+                self.stage = Stage::Unknown(Unknown::Unpacked(stream));
+                Ok(Some(Step::Idle))
+            }
+            _ if !first.starts_with(&snoop::MAGIC) => refuse(&mut stream),
+            Fill::End(left) if first.len() < snoop::FILE_HEADER_LEN => {
+                Err(cut_header(&stream, snoop::FILE_HEADER_LEN, left))
+            }
+            _ => {
+                let (snoop, link) = Snoop::open(*stream, next_interface(interfaces))?;
+                // the format does not say how much of a packet was captured at most
+                interfaces.push(Interface { name: self.name.clone(), link, snap_len: 0 });
+                self.stage = Stage::Snoop(Box::new(snoop));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The index of the interface that is described next.
+fn next_interface(interfaces: &[Interface]) -> u32 {
+    u32::try_from(interfaces.len()).unwrap_or(u32::MAX)
+}
+
+/// What to say of a file that ends within its header of `header_len` bytes.
+fn cut_header(stream: &Stream, header_len: usize, left: u64) -> Fault {
+    Fault::Damaged { at: stream.position(), damage: Damage::CutFileHeader { needed: header_len as u64, left } }
+}
+
+/// Says what it is that is no capture.
+fn refuse(stream: &mut Stream) -> Result<Option<Step>, Fault> {
+    match stream.fill(foreign::LOOK_LEN)? {
+        Fill::Stopped => Ok(Some(Step::End)),
+        // what came so far has to do: nobody waits for more of what is no capture
+        _ => Err(Fault::NotACapture(foreign::identify(stream.unread()))),
     }
 }
 
@@ -198,10 +249,10 @@ mod tests {
 
     use super::super::record::ByteOrder::{Big, Little};
     use super::super::testing::{
-        Chopped, interface, packet, pcap_file, pcap_header, pcap_record, read, read_from, section,
+        Chopped, interface, packet, pcap_file, pcap_header, pcap_record, read, read_from, section, snoop_file,
     };
 
-    /// Sound captures of both containers and byte orders.
+    /// Sound captures of all containers and byte orders.
     fn captures() -> Vec<Vec<u8>> {
         let mut nanoseconds = pcap_header(Big, 0xa1b2_3c4d, (2, 4));
         nanoseconds.extend(pcap_record(Big, 1, 5, &[9; 200]));
@@ -217,7 +268,7 @@ mod tests {
             ]
             .concat()
         };
-        vec![pcap_file(&[1, 2, 3]), nanoseconds, blocks(Little), blocks(Big)]
+        vec![pcap_file(&[1, 2, 3]), nanoseconds, blocks(Little), blocks(Big), snoop_file(&[1, 2, 3])]
     }
 
     #[test]
@@ -245,10 +296,10 @@ mod tests {
     #[test]
     fn what_is_no_capture_is_named() {
         let cases: [(&[u8], &str); 4] = [
-            (b"\x7fELF and so on", "no capture (pcap or pcapng): it is an ELF program or library"),
-            (b"a", "no capture (pcap or pcapng): it is text: \"a\""),
-            (b"\xa1\xb2\xc3", "no capture (pcap or pcapng): first bytes: a1 b2 c3"),
-            (b"\x1f\x8b", "no capture (pcap or pcapng): first bytes: 1f 8b"),
+            (b"\x7fELF and so on", "no capture (pcap, pcapng or snoop): it is an ELF program or library"),
+            (b"a", "no capture (pcap, pcapng or snoop): it is text: \"a\""),
+            (b"\xa1\xb2\xc3", "no capture (pcap, pcapng or snoop): first bytes: a1 b2 c3"),
+            (b"\x1f\x8b", "no capture (pcap, pcapng or snoop): first bytes: 1f 8b"),
         ];
         for (file, want) in cases {
             assert_eq!(read(file).fault.as_deref(), Some(want));
@@ -257,7 +308,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn random_bytes_are_read_to_their_end(bytes in proptest::collection::vec(any::<u8>(), 0..600), which in 0..5_usize) {
+        fn random_bytes_are_read_to_their_end(bytes in proptest::collection::vec(any::<u8>(), 0..600), which in 0..6_usize) {
             // behind a sound beginning, most of the time
             let mut file = captures().get(which).map_or(Vec::new(), |file| file[..file.len().min(60)].to_vec());
             file.extend(&bytes);
@@ -268,7 +319,7 @@ mod tests {
 
         #[test]
         fn mutated_captures_are_read_to_their_end(
-            which in 0..4_usize,
+            which in 0..5_usize,
             changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
             chunk_len in 1..80_usize,
         ) {

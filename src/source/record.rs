@@ -1,4 +1,4 @@
-//! What the readers of both containers have in common: a packet that was found, and where numbers lie in bytes.
+//! What the readers of all containers have in common: a packet that was found, and where numbers lie in bytes.
 
 use super::stream::Span;
 use crate::units::{LinkType, Timestamp};

@@ -107,6 +107,30 @@ pub(super) fn pcap_file(seconds: &[u32]) -> Vec<u8> {
     file
 }
 
+/// The header of a snoop file.
+pub(super) fn snoop_header(version: u32, datalink: u32) -> Vec<u8> {
+    [b"snoop\0\0\0".to_vec(), words(ByteOrder::Big, &[version, datalink])].concat()
+}
+
+/// A record of a snoop file, padded to a multiple of four bytes, whose wire is 100 bytes longer than `data`.
+pub(super) fn snoop_record(seconds: u32, micros: u32, data: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(data.len()).expect("a short packet");
+    let record_len = (24 + len).next_multiple_of(4);
+    let mut record = words(ByteOrder::Big, &[len + 100, len, record_len, 0, seconds, micros]);
+    record.extend(data);
+    record.resize(record.len().next_multiple_of(4), 0);
+    record
+}
+
+/// A snoop file of Ethernet with a packet of three bytes at each of these seconds.
+pub(super) fn snoop_file(seconds: &[u32]) -> Vec<u8> {
+    let mut file = snoop_header(2, 4);
+    for second in seconds {
+        file.extend(snoop_record(*second, 0, &[1, 2, 3]));
+    }
+    file
+}
+
 /// A block of a pcapng file.
 pub(super) fn block(order: ByteOrder, kind: u32, body: &[u8]) -> Vec<u8> {
     let mut padded = body.to_vec();

@@ -61,7 +61,12 @@ pub(super) fn firewire(payload: Payload<'_>) -> Step<'_> {
 /// (RFC 4391, section 6).
 pub(super) fn infiniband(payload: Payload<'_>) -> Step<'_> {
     let (_, rest) = payload.split::<40>()?;
-    let ([high, low, _, _], rest) = rest.split()?;
+    infiniband_encapsulation(rest)
+}
+
+/// IP over InfiniBand in snoop files (RFC 3827, section 2): the same without the global route header.
+pub(super) fn infiniband_encapsulation(payload: Payload<'_>) -> Step<'_> {
+    let ([high, low, _, _], rest) = payload.split()?;
     tagged(u16::from_be_bytes([*high, *low]), rest)
 }
 
@@ -107,6 +112,8 @@ mod tests {
             ("IEEE 1394", firewire, &[&[2; 16], &[8, 0], &IP], None),
             ("InfiniBand", infiniband, &[&[2; 40], &[8, 0, 0, 0], &IP], None),
             ("InfiniBand, ARP", infiniband, &[&[2; 40], &[8, 6, 0, 0], &IP], Some(Portless::Arp)),
+            ("InfiniBand of snoop files", infiniband_encapsulation, &[&[0x86, 0xdd, 0, 0], &IP], None),
+            ("InfiniBand of snoop files, cut", infiniband_encapsulation, &[&[8, 0, 0]], Some(Portless::Truncated)),
             ("AX.25", ax25, &[&call, &[3, 0xcc], &IP], None),
             ("AX.25, text", ax25, &[&call, &[3, 0xf0], &IP], Some(Portless::NotIp)),
             ("AX.25, KISS", ax25_kiss, &[&[0], &call, &[3, 0xcc], &IP], None),

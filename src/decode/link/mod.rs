@@ -129,6 +129,8 @@ const LINKS: &[(LinkType, Header)] = &[
     (LinkType::DSA_TAG_BRCM_PREPEND, tags::broadcom_first),
     (LinkType::DSA_TAG_DSA, tags::marvell),
     (LinkType::DSA_TAG_EDSA, tags::marvell_typed),
+    (LinkType::SURVEYOR_WIFI, wifi::surveyor),
+    (LinkType::SNOOP_IPOIB, bus::infiniband_encapsulation),
 ];
 
 /// The first header of a frame.

@@ -140,6 +140,12 @@ pub(super) fn avs(payload: Payload<'_>) -> Step<'_> {
     Ok(Next::Header(wifi, payload.skip(usize::try_from(len).unwrap_or(usize::MAX).max(header.len()))?))
 }
 
+/// The header of Shomiti's Surveyor in its snoop files: four bytes, the last of which says how many follow.
+pub(super) fn surveyor(payload: Payload<'_>) -> Step<'_> {
+    let ([_, _, _, len], rest) = payload.split()?;
+    Ok(Next::Header(wifi, rest.skip(usize::from(*len))?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +196,8 @@ mod tests {
             ("Prism", prism, &[&with_length([20, 0, 0, 0]), &frame, &IP], None),
             ("Prism, big endian", prism, &[&with_length([0, 0, 0, 20]), &frame, &IP], None),
             ("AVS", avs, &[&[0x80, 0x21, 0x10, 1], &[0, 0, 0, 12], &[0; 4], &frame, &IP], None),
+            ("Surveyor", surveyor, &[&[0, 0, 0, 8], &[0; 8], &frame, &IP], None),
+            ("Surveyor, cut", surveyor, &[&[0, 0, 0, 8], &[0; 7]], Some(Portless::Truncated)),
             ("AVS for Prism", prism, &[&[0x80, 0x21, 0x10, 1], &[0, 0, 0, 12], &[0; 4], &frame, &IP], None),
         ]);
     }

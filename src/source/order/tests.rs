@@ -117,7 +117,7 @@ fn what_cannot_be_read_is_told_and_the_rest_is_read() {
         (Severity::Unreadable, format!("{base}/gone: cannot open: No such file or directory (os error 2)")),
         (Severity::Unreadable, format!("{base}/nothing: no capture directly in this folder")),
         (Severity::Damaged, format!("{base}/empty: 0 bytes, no capture header")),
-        (Severity::Unreadable, format!("{base}/text: no capture (pcap or pcapng): it is XML or HTML")),
+        (Severity::Unreadable, format!("{base}/text: no capture (pcap, pcapng or snoop): it is XML or HTML")),
         (Severity::Skipped, format!("{base}/notes/n: skipped, no capture: it is text: \"n\"")),
         (Severity::Unreadable, format!("{base}/notes: no capture directly in this folder")),
         (Severity::Damaged, format!("{base}/cut: damaged at byte 43: record 2 claims 3 captured bytes, 1 remain")),
