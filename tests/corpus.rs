@@ -11,8 +11,7 @@ use crate::cases::{Case, corpus, corpus_captures};
 use crate::program::{Ran, has, portlabel, portlabel_on_one_processor, ran, validator};
 
 /// Files on which we differ from the oracle, and why.
-const KNOWN: &[(&str, &str)] =
-    &[("tcpdump/atm-heapoverflow.pcap", "tshark takes the 4 bytes of SunATM's pseudo-header off")];
+const KNOWN: &[(&str, &str)] = &[];
 
 /// Files whose flows are not the oracle's, and why.
 const OTHER_FLOWS: &[(&str, &str)] = &[];

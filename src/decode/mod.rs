@@ -43,7 +43,7 @@ impl Decoder {
     #[must_use]
     #[inline(always)]
     pub fn decode(&mut self, frame: &Frame<'_>) -> Observation {
-        let wire_len = frame.wire_len.min(MAX_WIRE_LEN);
+        let wire_len = frame.wire_len.min(MAX_WIRE_LEN).saturating_sub(link::pseudo_header_len(frame.link));
         Observation { ts: frame.ts, wire_len, outcome: self.segment(frame) }
     }
 
@@ -85,7 +85,8 @@ impl Decoder {
 pub struct Observation {
     /// When the packet was captured.
     pub ts: Timestamp,
-    /// Bytes on the wire, link header included, at most 2,147,483,647.
+    /// Bytes on the wire, link header included, at most 2,147,483,647. What some link types have before it to tell of the
+    /// direction or of a circuit is none.
     pub wire_len: u32,
     /// Its ports, or why it has none.
     pub outcome: Result<Segment, Portless>,

@@ -49,6 +49,18 @@ fn ip_behind(step: Step<'_>) -> Option<Payload<'_>> {
     }
 }
 
+/// Length of what the capturing system puts before the link header of a frame, to tell of its direction or circuit, in bytes.
+/// It was not on the wire, and is counted in the length all the same. (Where the link header itself was not captured, as in
+/// cooked captures, what stands in its place counts.)
+#[inline(always)]
+pub(super) const fn pseudo_header_len(link: LinkType) -> u32 {
+    match link {
+        LinkType::SUNATM => 4,
+        LinkType::PPP_WITH_DIR | LinkType::C_HDLC_WITH_DIR | LinkType::FRELAY_WITH_DIR => 1,
+        _ => 0,
+    }
+}
+
 /// Link types, each with its first header.
 const LINKS: &[(LinkType, Header)] = &[
     (LinkType::NULL, loopback::family),
