@@ -2,6 +2,7 @@
 # make run        installs libpcap's headers if they are missing, builds, and prints the table of a small capture
 # make test       installs what the tests need, then formatting, lints and tests
 # make bench      benchmarks
+# make fuzz       fuzzes the decoder and the readers, each for FUZZ_SECONDS=60; takes a nightly compiler and cargo-fuzz
 # make fixtures   installs servers and clients (Debian), then records fixtures/ anew; CASES="dns ssh" records only these; as root
 # make names      rebuilds data/services.tsv from the packages that carry IANA's port registry, which it fetches
 # make clean      removes what was built
@@ -9,6 +10,7 @@
 .POSIX:
 
 CASES =
+FUZZ_SECONDS = 60
 
 run: headers
 	cargo build --release --locked
@@ -17,11 +19,15 @@ run: headers
 test: headers
 	tests/setup/test-tools.sh
 	cargo fmt --check
+	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo test --locked
 
 bench: headers
 	cargo bench --locked
+
+fuzz: headers
+	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 fixtures:
 	tests/setup/record-tools.sh
@@ -39,4 +45,4 @@ help:
 headers:
 	@tests/setup/libpcap-headers.sh
 
-.PHONY: run test bench fixtures names clean help headers
+.PHONY: run test bench fuzz fixtures names clean help headers

@@ -1,15 +1,20 @@
 //! Bytes that want to do harm: the decoder returns for any, and a file that is cut or corrupt is reported as far as it
 //! goes.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::io::Write as _;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use portlabel::engine::EngineConfig;
 use portlabel::flow::Limits;
-use portlabel::source::{Files, Next, Severity, SourceError};
-use portlabel::units::LinkType;
+use portlabel::source::{Files, Frame, Next, Severity, SourceError};
+use portlabel::units::{LinkType, Timestamp};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -60,56 +65,95 @@ fn assert_law(frames: &[Owned]) {
     assert_eq!(sum, [frames.len() as u64, frames.iter().map(|frame| u64::from(counted_len(frame.wire_len))).sum()]);
 }
 
-#[test]
-fn every_prefix_of_every_fixtures_frames_decodes() {
+/// The frames of the fixtures and of the corpus, where there is one; none twice.
+fn all_frames() -> Vec<Owned> {
+    let corpus = corpus("only the fixtures' frames are damaged");
+    let mut frames = Vec::new();
     for case in Case::all() {
-        let (frames, errors) = read(&case.capture);
-        assert!(errors.is_empty() && !frames.is_empty(), "{}: {errors:?}", case.name);
-        for frame in &frames {
-            // beyond the headers every prefix is like the next one
-            for len in 0..=frame.data.len().min(200) {
-                let prefix = Owned { data: frame.data[..len].to_vec(), ..frame.clone() };
-                let observation = decode(&prefix.frame());
-                assert_eq!(observation.wire_len, counted_len(frame.wire_len));
-                // ports do not change with what is cut off behind them; what is cut in a tunnel is its carrier's
-                let whole = decode(&frame.frame()).outcome;
-                match (observation.outcome, whole) {
-                    (Ok(cut), Ok(whole)) if cut.tunnels == whole.tunnels => {
-                        assert_eq!((cut.src(), cut.dst()), (whole.src(), whole.dst()), "{}: {len}", case.name);
-                    }
-                    (Ok(cut), Ok(whole)) => assert!(cut.tunnels < whole.tunnels, "{}: {len}", case.name),
-                    _ => {}
-                }
-            }
-        }
+        let (found, errors) = read(&case.capture);
+        assert!(errors.is_empty() && !found.is_empty(), "{}: {errors:?}", case.name);
+        frames.extend(found);
     }
+    frames.extend(corpus.iter().flat_map(|corpus| corpus_captures(corpus)).flat_map(|capture| read(&capture).0));
+    let mut seen = HashSet::new();
+    frames.retain(|frame| seen.insert((frame.link, frame.data.clone())));
+    frames
 }
 
-/// Of every capture of the corpus: each prefix of a frame, a flip of each bit of its headers, and the frame under every
-/// link type.
+/// Runs `check` on all items, shared out among threads.
+fn on_every<T: Sync>(items: &[T], check: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    check(item);
+                }
+            });
+        }
+    });
+}
+
 #[test]
-fn damaged_frames_of_the_corpus_decode() {
-    let Some(corpus) = corpus("only the fixtures' frames are damaged") else { return };
-    for capture in corpus_captures(&corpus) {
-        let (frames, _) = read(&capture);
-        // few of each: they are much alike
-        for frame in frames.iter().step_by(frames.len() / 16 + 1) {
-            let decodes = |link: u16, data: &[u8]| {
-                let changed = Owned { link, data: data.to_vec(), ..frame.clone() };
-                assert_eq!(decode(&changed.frame()).wire_len, counted_len(frame.wire_len));
-            };
-            for len in 0..=frame.data.len().min(250) {
-                decodes(frame.link, &frame.data[..len]);
+fn every_prefix_of_every_frame_decodes() {
+    let frames = all_frames();
+    on_every(&frames, |frame| {
+        let whole = decode(&frame.frame()).outcome;
+        for len in 0..=frame.data.len() {
+            let prefix = Frame { data: &frame.data[..len], ..frame.frame() };
+            let observation = decode(&prefix);
+            assert_eq!(observation.wire_len, counted_len(frame.wire_len));
+            // ports do not change with what is cut off behind them; what is cut in a tunnel is its carrier's
+            match (observation.outcome, whole) {
+                (Ok(cut), Ok(whole)) if cut.tunnels == whole.tunnels => {
+                    assert_eq!((cut.src(), cut.dst()), (whole.src(), whole.dst()), "{len} bytes of {frame:02x?}");
+                }
+                (Ok(cut), Ok(whole)) => assert!(cut.tunnels < whole.tunnels, "{len} bytes of {frame:02x?}"),
+                _ => {}
             }
-            let mut flipped = frame.data.clone();
-            for bit in 0..8 * flipped.len().min(150) {
-                flipped[bit / 8] ^= 1 << (bit % 8);
-                decodes(frame.link, &flipped);
-                flipped[bit / 8] ^= 1 << (bit % 8);
+        }
+    });
+}
+
+/// Flips each bit of the first 100 bytes of every frame, and some together; and has frames be of other link types.
+#[test]
+fn every_frame_with_flipped_bits_decodes() {
+    let frames: Vec<_> = all_frames().into_iter().enumerate().collect();
+    on_every(&frames, |(number, frame)| {
+        let decodes = |link: LinkType, data: &[u8]| {
+            let changed = Frame { link, data, ..frame.frame() };
+            assert_eq!(decode(&changed).wire_len, counted_len(frame.wire_len));
+        };
+        let (link, mut data) = (LinkType(frame.link), frame.data.clone());
+        let flip = |data: &mut [u8], bit: usize| data[bit / 8] ^= 1 << (bit % 8);
+        let bits = 8 * data.len().min(100);
+        for bit in 0..bits {
+            flip(&mut data, bit);
+            decodes(link, &data);
+            flip(&mut data, bit);
+        }
+        if bits > 0 {
+            // one more each time, the same in every run
+            let random = BuildHasherDefault::<DefaultHasher>::default();
+            for flips in 0..16_u64 {
+                let bit = random.hash_one((number, flips)) % bits as u64;
+                flip(&mut data, usize::try_from(bit).expect("within a frame"));
+                decodes(link, &data);
             }
-            for link in links() {
-                decodes(link.0, &frame.data);
-            }
+        }
+        // frames of one capture are much alike and take turns
+        links().skip(number % 4).step_by(4).for_each(|link| decodes(link, &frame.data));
+    });
+}
+
+/// Every number that a link type can have, over nothing, over IP, and over bytes that claim the longest of everything.
+#[test]
+fn every_link_type_decodes() {
+    let ip = [&[0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0][..], &[10; 8], &[0, 53, 0, 53, 0, 8, 0, 0]].concat();
+    for link in (0..=u16::MAX).map(LinkType) {
+        for data in [&[][..], &ip, &[0; 64], &[0xff; 64]] {
+            let frame = Frame { ts: Timestamp::from_nanos(0), wire_len: u32::MAX, link, interface: 0, data };
+            assert_eq!(decode(&frame).wire_len, counted_len(u32::MAX), "{link}");
         }
     }
 }
