@@ -12,7 +12,7 @@ use portlabel::units::{Timestamp, Transport};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use crate::frames::{End, GROUP, Kind, Owned, Packet, events, snapshots};
+use crate::frames::{End, GROUP, Kind, Owned, Packet, counted_len, events, snapshots};
 
 const SECOND: i64 = 1_000_000_000;
 /// 2026-01-31T10:00:00Z, in nanoseconds.
@@ -257,7 +257,7 @@ proptest! {
         }
         let last = final_snapshot(&events);
         prop_assert_eq!(last.packets, frames.len() as u64);
-        prop_assert_eq!(last.wire_bytes, frames.iter().map(|frame| u64::from(frame.wire_len)).sum::<u64>());
+        prop_assert_eq!(last.wire_bytes, frames.iter().map(|frame| u64::from(counted_len(&frame.frame()))).sum::<u64>());
         prop_assert_eq!(last.first_ts.map(Timestamp::as_nanos), frames.iter().map(|frame| frame.ts_nanos).min());
         prop_assert_eq!(last.last_ts.map(Timestamp::as_nanos), frames.iter().map(|frame| frame.ts_nanos).max());
         let mut decoder = Decoder::default();

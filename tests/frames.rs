@@ -36,6 +36,17 @@ pub fn decode(frame: &Frame<'_>) -> Observation {
     Decoder::default().decode(frame)
 }
 
+/// What counts of a length on the wire: no packet is longer than 2 GiB, whatever a damaged capture claims, and what the
+/// capturing system put before the link header was not on the wire.
+pub fn counted_len(frame: &Frame<'_>) -> u32 {
+    let own = match frame.link.0 {
+        123 => 4,
+        204..=206 => 1,
+        _ => 0,
+    };
+    frame.wire_len.min(2_147_483_647).saturating_sub(own)
+}
+
 /// What an engine has to say about frames that come `batch_len` at a time.
 pub fn events(frames: &[Owned], config: &EngineConfig, batch_len: usize) -> Vec<Event> {
     let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
