@@ -19,6 +19,7 @@ mod control {
 /// Frame control, sequence number, addresses as the control says, and a payload that is taken for IPv6.
 pub(super) fn radio(payload: Payload<'_>) -> Step<'_> {
     const SEQUENCE_LEN: usize = 1;
+    const NETWORK_LEN: usize = 2;
     let ([low, high], rest) = payload.split()?;
     if low & control::KIND_BITS != control::DATA || low & control::SECURED != 0 {
         return Err(Portless::NotIp);
@@ -36,7 +37,6 @@ pub(super) fn radio(payload: Payload<'_>) -> Step<'_> {
         }
         _ => return Err(Portless::NotIp),
     };
-    const NETWORK_LEN: usize = 2;
     adaptation(rest.skip(sequence_len + networks * NETWORK_LEN + to.len() + from.len())?)
 }
 

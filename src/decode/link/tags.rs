@@ -155,17 +155,12 @@ pub(super) fn docsis(payload: Payload<'_>) -> Step<'_> {
     Ok(Next::Header(ethernet, rest.skip(extended_len)?))
 }
 
-/// Excentis' analyzer (`LINKTYPE_DOCSIS31_XRA31`): version, direction and kind, the length of what is known of the frame, and
-/// that. Bursts of which the channel's cells were recorded are left.
+/// Excentis' analyzer (`LINKTYPE_DOCSIS31_XRA31`): version, kind, the length of what is known of the frame, and that. Of the
+/// kinds, three are whole frames: downstream on a single carrier and on many, and upstream.
 pub(super) fn docsis_analyzed(payload: Payload<'_>) -> Step<'_> {
-    const KIND_BITS: u8 = 0x3f;
     let ([_, kind, high, low], rest) = payload.split()?;
     let frame = rest.skip(usize::from(u16::from_be_bytes([*high, *low])))?;
-    match kind & KIND_BITS {
-        // of a single carrier downstream, of many, upstream
-        0 | 1 | 10 => docsis(frame),
-        _ => Err(Portless::NotIp),
-    }
+    if matches!(*kind, 1 | 8 | 80) { docsis(frame) } else { Err(Portless::NotIp) }
 }
 
 #[cfg(test)]
@@ -222,7 +217,7 @@ mod tests {
                 &[&[1, 1, 0, 3, 1, 1, 9], &[0, 0, 0, 16, 0, 0], &ADDRESSES, &TYPE, &IP],
                 None,
             ),
-            ("DOCSIS, analyzed, cells", docsis_analyzed, &[&[1, 5, 0, 0], &IP], Some(Portless::NotIp)),
+            ("DOCSIS, analyzed, request", docsis_analyzed, &[&[1, 75, 0, 0], &IP], Some(Portless::NotIp)),
             ("DOCSIS, management", docsis, &[&[0xc2, 0, 0, 16, 0, 0], &ADDRESSES, &TYPE, &IP], Some(Portless::NotIp)),
         ]);
     }

@@ -155,8 +155,8 @@ pub(super) fn exported(payload: Payload<'_>) -> Step<'_> {
         }
     }
     match protocol {
-        b"ip" | b"ipv4" | b"ipv6" => Ok(Next::Ip(rest)),
-        b"eth" | b"eth_withfcs" | b"eth_withoutfcs" | b"eth_maybefcs" => Ok(Next::Header(ethernet, rest)),
+        b"ip" | b"ipv6" => Ok(Next::Ip(rest)),
+        b"eth_withfcs" | b"eth_withoutfcs" | b"eth_maybefcs" => Ok(Next::Header(ethernet, rest)),
         b"ppp" => Ok(Next::Header(ppp::ppp, rest)),
         b"wlan" | b"wlan_noqos" | b"wlan_withfcs" | b"wlan_withoutfcs" => within(LinkType::IEEE802_11, rest),
         b"radiotap" => within(LinkType::IEEE802_11_RADIOTAP, rest),
@@ -276,6 +276,7 @@ mod tests {
             |texts: u8, hint: u8| [&[1, 0, texts, hint, 0, 0, 0, 9], &b"ip4-input\0meta\0opaque\0\0"[..]].concat();
         let traced = [&node(5, 0)[..], b"trace\0"].concat();
         let tags = |name: &[u8]| [&[0, 12, 0, 4], name, &[0, 20, 0, 4, 10, 0, 0, 1], &[0, 0, 0, 0]].concat();
+        let ethernet = [&[0, 12, 0, 16][..], b"eth_withoutfcs\0\0", &[0; 4]].concat();
         let mut kind = [0; 32];
         kind[0] = 0x50;
         let edge = |protocol: u8, data: u8| [&[0; 18][..], &[0, protocol, 0, 24, 0, data]].concat();
@@ -288,7 +289,7 @@ mod tests {
             ("VPP, hint at TCP", packet_graph, &[&node(4, 4), &IP], not_ip),
             ("VPP, version 2", packet_graph, &[&[2, 0, 0, 0, 0, 0, 0, 9], &IP], malformed),
             ("exported, IP", exported, &[&tags(b"ip\0\0"), &IP], None),
-            ("exported, Ethernet", exported, &[&tags(b"eth\0"), &ETHERNET, &IP], None),
+            ("exported, Ethernet", exported, &[&ethernet, &ETHERNET, &IP], None),
             ("exported, HTTP", exported, &[&tags(b"http"), &IP], not_ip),
             ("SITA, Ethernet", airline, &[&[0, 0, 0, 0, 2], &ETHERNET, &IP], None),
             ("SITA, PPP", airline, &[&[0, 0, 0, 0, 7], &[0xff, 3, 0, 0x21], &IP], None),
