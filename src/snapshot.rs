@@ -297,7 +297,7 @@ pub struct FlowRecord {
     pub from_server: Traffic,
     /// Fragments after the first, inside the two above.
     pub later_fragments: Traffic,
-    /// Tunnel headers around the flow's first packet.
+    /// IP headers around the own one of the flow's first packet. VLAN, MPLS and PPPoE are none.
     pub tunnels: u8,
     /// TCP flags that occurred, as letters of `SAPFRUEW` in this order; `None` for other transports.
     pub tcp_flags: Option<String>,

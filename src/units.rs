@@ -203,6 +203,8 @@ impl LinkType {
     pub const NULL: Self = Self(0);
     /// Ethernet II or IEEE 802.3.
     pub const ETHERNET: Self = Self(1);
+    /// Experimental Ethernet, of three megabits.
+    pub const ETHERNET_3MB: Self = Self(2);
     /// AX.25, amateur packet radio.
     pub const AX25: Self = Self(3);
     /// Token Ring (IEEE 802.5).
@@ -215,14 +217,28 @@ impl LinkType {
     pub const PPP: Self = Self(9);
     /// FDDI.
     pub const FDDI: Self = Self(10);
+    /// [`LinkType::ATM_RFC1483`] as most systems number it; files should say 100, some say this.
+    pub const ATM_RFC1483_DLT: Self = Self(11);
     /// [`LinkType::RAW`] as most systems number it; files should say 101, some say this.
     pub const RAW_BSD: Self = Self(12);
+    /// [`LinkType::ENC`] as `OpenBSD` numbers it.
+    pub const ENC_OPENBSD: Self = Self(13);
     /// [`LinkType::RAW`] as `OpenBSD` numbers it.
     pub const RAW_OPENBSD: Self = Self(14);
+    /// [`LinkType::ATM_CLIP`] as three sets of old patches numbered it: this, 18 and 19.
+    pub const ATM_CLIP_OLD: Self = Self(16);
+    /// See [`LinkType::ATM_CLIP_OLD`].
+    pub const ATM_CLIP_SUSE: Self = Self(18);
+    /// See [`LinkType::ATM_CLIP_OLD`].
+    pub const ATM_CLIP_DLT: Self = Self(19);
+    /// Redback's routers.
+    pub const REDBACK: Self = Self(32);
     /// PPP in HDLC-like framing.
     pub const PPP_HDLC: Self = Self(50);
     /// PPP over Ethernet without the Ethernet header.
     pub const PPP_ETHER: Self = Self(51);
+    /// Symantec's firewalls.
+    pub const SYMANTEC: Self = Self(99);
     /// ATM adaptation layer 5 with LLC.
     pub const ATM_RFC1483: Self = Self(100);
     /// IP without a link header; the version is in the first nibble.
@@ -239,8 +255,14 @@ impl LinkType {
     pub const LOOP: Self = Self(108);
     /// `OpenBSD` IPsec.
     pub const ENC: Self = Self(109);
+    /// Ethernet emulated on ATM.
+    pub const LANE8023: Self = Self(110);
+    /// [`LinkType::C_HDLC`] of `NetBSD`.
+    pub const NETBSD_HDLC: Self = Self(112);
     /// Linux cooked capture, version 1.
     pub const LINUX_SLL: Self = Self(113);
+    /// Apple's `LocalTalk`.
+    pub const LTALK: Self = Self(114);
     /// Packet filter log of the BSDs.
     pub const PFLOG: Self = Self(117);
     /// 802.11 with a Prism header.
@@ -287,6 +309,14 @@ impl LinkType {
     pub const JUNIPER_PPPOE: Self = Self(167);
     /// Juniper's PPP over Ethernet over ATM.
     pub const JUNIPER_PPPOE_ATM: Self = Self(168);
+    /// Generic framing, transparent.
+    pub const GFP_T: Self = Self(170);
+    /// Generic framing, mapped by frames.
+    pub const GFP_F: Self = Self(171);
+    /// [`LinkType::ERF`] around Ethernet.
+    pub const ERF_ETH: Self = Self(175);
+    /// [`LinkType::ERF`] around packets on SONET.
+    pub const ERF_POS: Self = Self(176);
     /// Juniper's Ethernet.
     pub const JUNIPER_ETHER: Self = Self(178);
     /// Juniper's PPP.
@@ -299,14 +329,26 @@ impl LinkType {
     pub const MFR: Self = Self(182);
     /// Juniper's voice card.
     pub const JUNIPER_VP: Self = Self(183);
+    /// USB, with `FreeBSD`'s header.
+    pub const USB_FREEBSD: Self = Self(186);
+    /// Bluetooth, between host and controller.
+    pub const BLUETOOTH_HCI_H4: Self = Self(187);
+    /// USB, with Linux' header.
+    pub const USB_LINUX: Self = Self(189);
     /// Per-packet information around another link type.
     pub const PPI: Self = Self(192);
     /// Juniper's integrated services.
     pub const JUNIPER_ISM: Self = Self(194);
+    /// 802.15.4, low-power radio.
+    pub const IEEE802_15_4: Self = Self(195);
+    /// SITA's lines between airports.
+    pub const SITA: Self = Self(196);
     /// Endace's records around another link type.
     pub const ERF: Self = Self(197);
     /// Juniper's secure tunnels.
     pub const JUNIPER_ST: Self = Self(200);
+    /// Bluetooth behind a direction.
+    pub const BLUETOOTH_HCI_H4_WITH_PHDR: Self = Self(201);
     /// AX.25 behind a KISS byte.
     pub const AX25_KISS: Self = Self(202);
     /// PPP behind a direction.
@@ -315,14 +357,24 @@ impl LinkType {
     pub const C_HDLC_WITH_DIR: Self = Self(205);
     /// Frame Relay behind a direction.
     pub const FRELAY_WITH_DIR: Self = Self(206);
+    /// 802.15.4 with its preamble.
+    pub const IEEE802_15_4_NONASK_PHY: Self = Self(215);
     /// MPLS labels.
     pub const MPLS: Self = Self(219);
+    /// USB, with Linux' header, padded.
+    pub const USB_LINUX_MMAPPED: Self = Self(220);
+    /// Fibre Channel with its own header.
+    pub const FC_2: Self = Self(224);
+    /// Fibre Channel with its own header and delimiters.
+    pub const FC_2_WITH_FRAME_DELIMS: Self = Self(225);
     /// Solaris' packets between zones.
     pub const IPNET: Self = Self(226);
     /// IPv4 without a link header.
     pub const IPV4: Self = Self(228);
     /// IPv6 without a link header.
     pub const IPV6: Self = Self(229);
+    /// 802.15.4 without its check sequence.
+    pub const IEEE802_15_4_NOFCS: Self = Self(230);
     /// Juniper's virtual services.
     pub const JUNIPER_VS: Self = Self(232);
     /// Juniper's SRX, from end to end.
@@ -337,24 +389,56 @@ impl LinkType {
     pub const NETANALYZER_TRANSPARENT: Self = Self(241);
     /// IP over InfiniBand.
     pub const IPOIB: Self = Self(242);
+    /// Transport streams of television.
+    pub const MPEG_2_TS: Self = Self(243);
     /// Packet filter states of `OpenBSD`.
     pub const PFSYNC: Self = Self(246);
+    /// `InfiniBand` with its own headers.
+    pub const INFINIBAND: Self = Self(247);
+    /// USB, with the header of `USBPcap` on Windows.
+    pub const USBPCAP: Self = Self(249);
+    /// What Wireshark exports of packets.
+    pub const WIRESHARK_UPPER_PDU: Self = Self(252);
+    /// Netlink, between Linux and its programs.
+    pub const NETLINK: Self = Self(253);
+    /// Bluetooth, with the header of Linux' monitor.
+    pub const BLUETOOTH_LINUX_MONITOR: Self = Self(254);
     /// Apple's header around another link type.
     pub const PKTAP: Self = Self(258);
     /// Ethernet passive optical network.
     pub const EPON: Self = Self(259);
+    /// USB, with the header of macOS.
+    pub const USB_DARWIN: Self = Self(266);
+    /// Cable modems, with the header of Excentis' analyzer.
+    pub const DOCSIS31_XRA31: Self = Self(273);
     /// Ethernet with preamble, maybe interrupted (IEEE 802.3br).
     pub const ETHERNET_MPACKET: Self = Self(274);
     /// Linux cooked capture, version 2.
     pub const LINUX_SLL2: Self = Self(276);
+    /// Elektrobit's recorder of vehicle buses.
+    pub const EBHSCR: Self = Self(279);
+    /// VPP's trace of packets through its graph.
+    pub const VPP_DISPATCH: Self = Self(280);
     /// Ethernet with a tag of Broadcom switches.
     pub const DSA_TAG_BRCM: Self = Self(281);
     /// Ethernet behind a tag of Broadcom switches.
     pub const DSA_TAG_BRCM_PREPEND: Self = Self(282);
+    /// 802.15.4 behind what the receiver knows.
+    pub const IEEE802_15_4_TAP: Self = Self(283);
     /// Ethernet with a tag of Marvell switches.
     pub const DSA_TAG_DSA: Self = Self(284);
     /// Ethernet with a typed tag of Marvell switches.
     pub const DSA_TAG_EDSA: Self = Self(285);
+    /// USB as it is on the cable.
+    pub const USB_2_0: Self = Self(288);
+    /// ATSC's link layer, television.
+    pub const ATSC_ALP: Self = Self(289);
+    /// Ethernet before what Hilscher's newer analyzer adds.
+    pub const NETANALYZER_NG: Self = Self(291);
+    /// [`LinkType::USB_2_0`] at full speed.
+    pub const USB_2_0_FULL_SPEED: Self = Self(294);
+    /// [`LinkType::USB_2_0`] at high speed.
+    pub const USB_2_0_HIGH_SPEED: Self = Self(295);
     /// 802.11 behind a header of Shomiti's Surveyor, which writes snoop files.
     pub const SURVEYOR_WIFI: Self = Self::from_snoop(18);
     /// IP over InfiniBand in snoop files, without the global route header of [`LinkType::IPOIB`].

@@ -40,7 +40,7 @@ pub fn decode(frame: &Frame<'_>) -> Observation {
 /// capturing system put before the link header was not on the wire.
 pub fn counted_len(frame: &Frame<'_>) -> u32 {
     let own = match frame.link.0 {
-        123 => 4,
+        123 | 201 | 254 => 4,
         204..=206 => 1,
         _ => 0,
     };

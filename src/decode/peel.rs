@@ -55,6 +55,17 @@ impl<'a> Payload<'a> {
         let bytes = self.bytes.get(offset..).and_then(|bytes| bytes.first_chunk()).ok_or(Portless::Truncated)?;
         Ok(u16::from_be_bytes(*bytes))
     }
+
+    /// As [`Payload::be16`], in the order of USB and Bluetooth.
+    pub fn le16(self, offset: usize) -> Result<u16, Portless> {
+        self.be16(offset).map(u16::swap_bytes)
+    }
+
+    /// Four bytes of that order, as a number of bytes.
+    pub fn le32(self, offset: usize) -> Result<usize, Portless> {
+        let bytes = self.bytes.get(offset..).and_then(|bytes| bytes.first_chunk()).ok_or(Portless::Truncated)?;
+        Ok(usize::try_from(u32::from_le_bytes(*bytes)).unwrap_or(usize::MAX))
+    }
 }
 
 /// What comes behind a header.

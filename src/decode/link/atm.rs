@@ -23,18 +23,25 @@ pub(super) fn classical_ip(payload: Payload<'_>) -> Step<'_> {
     if matches!(first >> 4, 4 | 6) { Ok(Next::Ip(payload)) } else { multiprotocol(payload) }
 }
 
+/// LAN emulation (`LINKTYPE_LANE8023`): the emulated station, and an Ethernet frame, or what marks frames of control (LAN
+/// Emulation over ATM, section 4.1.1).
+pub(super) fn lan_emulation(payload: Payload<'_>) -> Step<'_> {
+    const STATION_LEN: usize = 2;
+    const CONTROL: [u8; 2] = [0xff, 0x00];
+    if payload.bytes.starts_with(&CONTROL) {
+        return Err(Portless::NotIp);
+    }
+    Ok(Next::Header(super::ethernet, payload.skip(STATION_LEN)?))
+}
+
 /// SunATM (`LINKTYPE_SUNATM`): direction and kind, virtual path, virtual channel.
 pub(super) fn sun(payload: Payload<'_>) -> Step<'_> {
     const KIND_BITS: u8 = 0x0f;
     const LAN_EMULATION: u8 = 1;
     const LLC: u8 = 2;
-    /// The emulated station, and what marks frames of control (LAN Emulation over ATM, section 4.1.1).
-    const STATION_LEN: usize = 2;
-    const EMULATION_CONTROL: [u8; 2] = [0xff, 0x00];
     let ([flags, _, _, _], rest) = payload.split()?;
     match flags & KIND_BITS {
-        LAN_EMULATION if rest.bytes.starts_with(&EMULATION_CONTROL) => Err(Portless::NotIp),
-        LAN_EMULATION => Ok(Next::Header(super::ethernet, rest.skip(STATION_LEN)?)),
+        LAN_EMULATION => lan_emulation(rest),
         LLC => multiprotocol(rest),
         _ => Err(Portless::NotIp),
     }
@@ -54,6 +61,7 @@ mod tests {
             ("bridged", multiprotocol, &[&[0xaa, 0xaa, 3, 0, 0x80, 0xc2, 0, 7, 0, 0], &mac, &IP], None),
             ("classical IP", classical_ip, &[&IP], None),
             ("classical IP with LLC", classical_ip, &[&snap, &IP], None),
+            ("LAN emulation", lan_emulation, &[&[0, 7], &mac, &IP], None),
             ("Sun, LLC", sun, &[&[0x82, 0, 0, 32], &snap, &IP], None),
             ("Sun, LAN emulation", sun, &[&[1, 0, 0, 32], &[0, 7], &mac, &IP], None),
             ("Sun, emulation control", sun, &[&[1, 0, 0, 32], &[0xff, 0], &mac, &IP], Some(Portless::NotIp)),

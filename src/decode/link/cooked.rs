@@ -3,7 +3,7 @@
 use etherparse::LinuxSllHeaderSlice;
 
 use super::ethernet::ether_type;
-use super::{llc, tagged, wifi};
+use super::{llc, lowpan, netlink, tagged, wifi};
 use crate::decode::Portless;
 use crate::decode::peel::{Next, Payload, Step};
 
@@ -14,11 +14,14 @@ const LLC: u16 = 4;
 /// The largest of the protocol numbers that Linux made up (linux/if_ether.h).
 const LINUX_OWN: u16 = 0x00ff;
 
-/// Hardware types of wireless devices (linux/if_arp.h).
+/// Hardware types of devices whose frames have no Ethernet type (linux/if_arp.h).
 mod hardware {
     pub const IEEE80211: u16 = 801;
     pub const IEEE80211_PRISM: u16 = 802;
     pub const IEEE80211_RADIOTAP: u16 = 803;
+    pub const IEEE802154: u16 = 804;
+    pub const IEEE802154_MONITOR: u16 = 805;
+    pub const NETLINK: u16 = 824;
 }
 
 /// Version 1: 16 bytes, the packet type first and the protocol last.
@@ -63,15 +66,18 @@ fn by_protocol(protocol: u16, hardware: u16, packet_type: u16, bytes: &[u8]) -> 
     }
 }
 
-/// Frames that have no Ethernet type: LLC, or what a device of 802.11 saw on the air.
+/// Frames that have no Ethernet type: LLC, what a device saw on the air, or netlink, whose family is in the protocol's
+/// place.
 #[cold]
 #[inline(never)]
 fn by_hardware(protocol: u16, hardware: u16, payload: Payload<'_>) -> Step<'_> {
     let header = match (protocol, hardware) {
+        (_, hardware::NETLINK) => return netlink::family(protocol, payload),
         (LLC, _) => llc::llc,
         (_, hardware::IEEE80211) => wifi::wifi,
         (_, hardware::IEEE80211_PRISM) => wifi::prism,
         (_, hardware::IEEE80211_RADIOTAP) => wifi::radiotap,
+        (_, hardware::IEEE802154 | hardware::IEEE802154_MONITOR) => lowpan::radio,
         // other devices, such as CAN buses
         _ => return Err(Portless::NotIp),
     };
@@ -92,11 +98,15 @@ mod tests {
         llc[10..].copy_from_slice(&[0, 4]);
         let mut can = SLL_LAST;
         can[10..].copy_from_slice(&[0, 0xc]);
+        // the number of CAN is that of netlink's packet filter, too
+        let log = [&[80, 0, 0, 0, 0, 4, 0, 0][..], &[0; 8], &[2, 0, 0, 5], &[24, 0, 9, 0]].concat();
         let snap = [0xaa, 0xaa, 3, 0, 0, 0, 8, 0];
         let wifi = [&[8, 1, 0, 0][..], &[2; 18], &[0, 0], &snap].concat();
         check(&[
             ("radiotap", version_1, &[&[0, 0, 3, 0x23], &can, &[0, 0, 8, 0, 0, 0, 0, 0], &wifi, &IP], None),
             ("802.11", version_1, &[&[0, 0, 3, 0x21], &can, &wifi, &IP], None),
+            ("802.15.4", version_1, &[&[0, 0, 3, 0x24], &can, &[0x01, 0x80, 7], &[2; 4], &[0x41], &[0x60, 0]], None),
+            ("netlink", version_1, &[&[0, 4, 3, 0x38], &can, &log, &IP], None),
             ("version 1", version_1, &[&[0, 0, 0, 1], &SLL_LAST, &IP], None),
             ("unknown hardware", version_1, &[&[0, 4, 0xff, 0xfe], &SLL_LAST, &IP], None),
             ("unknown packet type", version_1, &[&[0, 9, 0, 1], &SLL_LAST, &IP], None),

@@ -39,6 +39,37 @@ pub(in crate::decode) fn looks_like_ip(payload: Payload<'_>) -> bool {
     }
 }
 
+/// An IP packet of `len` bytes, of which some may not have been captured.
+pub(super) fn is_ip_of_length(payload: Payload<'_>, len: usize) -> bool {
+    looks_like_ip(payload) && ip_len(payload) == len
+}
+
+/// An Ethernet frame that has IP or ARP in it, in the bytes of something that is seldom a network.
+pub(super) fn is_ethernet_with_ip(payload: Payload<'_>) -> bool {
+    const TYPE: usize = 12;
+    const LEN: usize = 14;
+    let (Ok(ether_type), Ok(packet)) = (payload.be16(TYPE), payload.skip(LEN)) else { return false };
+    match ether_type {
+        ether_type::IPV4 | ether_type::IPV6 => {
+            looks_like_ethernet(payload) && looks_like_ip(packet) && ip_len(packet) <= packet.bytes.len()
+        }
+        ether_type::ARP => is_arp(packet),
+        _ => false,
+    }
+}
+
+/// Ethernet's address resolution for IPv4 (RFC 826): hardware, protocol, and the lengths of their addresses.
+pub(super) fn is_arp(payload: Payload<'_>) -> bool {
+    payload.bytes.starts_with(&[0, 1, 8, 0, 6, 4])
+}
+
+/// Bytes of an IP packet as its header tells; 0 where that is cut.
+fn ip_len(payload: Payload<'_>) -> usize {
+    const V6_HEADER_LEN: usize = 40;
+    let at = |offset| payload.be16(offset).map_or(0, usize::from);
+    if payload.bytes.first().is_some_and(|first| first >> 4 == 6) { V6_HEADER_LEN + at(4) } else { at(2) }
+}
+
 /// ICMP, IGMP, IP, TCP, UDP, IPv6 and its fragments, GRE, IPsec, ICMPv6, OSPF, PIM, SCTP.
 const fn is_common(protocol: u8) -> bool {
     matches!(protocol, 1 | 2 | 4 | 6 | 17 | 41 | 44 | 47 | 50 | 51 | 58 | 89 | 103 | 132)
@@ -84,6 +115,21 @@ mod tests {
             [("IPv4", &v4[..], true), ("IPv6", &v6, true), ("an odd protocol", &odd, false), ("cut", &v4[..19], false)];
         for (name, bytes, want) in cases {
             assert_eq!(looks_like_ip(Payload::new(bytes)), want, "{name}");
+        }
+        for (bytes, len) in [(&v4[..], 20), (&v6, 40)] {
+            assert!(is_ip_of_length(Payload::new(bytes), len), "{len}");
+            assert!(!is_ip_of_length(Payload::new(bytes), len + 1), "{len}");
+        }
+        let cases = [
+            ("Ethernet with IP", [&mac(&[8, 0])[..], &v4].concat(), true),
+            ("another version", [&mac(&[0x86, 0xdd])[..], &v4].concat(), false),
+            ("longer than its frame", [&mac(&[8, 0])[..], &[0x45, 0, 0, 21], &v4[4..]].concat(), false),
+            ("ARP", mac(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]), true),
+            ("ARP, odd", mac(&[8, 6, 0, 1, 8, 0, 6, 6, 0, 1]), false),
+            ("LLDP", mac(&[0x88, 0xcc, 2, 7]), false),
+        ];
+        for (name, bytes, want) in cases {
+            assert_eq!(is_ethernet_with_ip(Payload::new(&bytes)), want, "{name}");
         }
     }
 }

@@ -54,12 +54,67 @@ fn bridged(payload: Payload<'_>) -> Step<'_> {
     if *medium == ETHERNET { Ok(Next::Header(ethernet, rest)) } else { Err(Portless::NotIp) }
 }
 
-/// Frames of a serial line: PPP, or Cisco's HDLC, which begins with the address of one station or of all.
+/// What begins and ends a frame in a stream of bytes, and what a byte that means something is hidden behind (RFC 1662,
+/// section 4).
+const FLAG: u8 = 0x7e;
+const ESCAPE: u8 = 0x7d;
+
+/// A stream of bytes that begins with a frame (RFC 1662, section 4). Address, control and protocol may be escaped; IP is
+/// read if nothing is up to its ports, since what is escaped would have to be undone in place.
+pub(in crate::decode) fn stuffed(payload: Payload<'_>) -> Step<'_> {
+    const ALL_STATIONS: u8 = ADDRESS_AND_CONTROL[0];
+    const UNNUMBERED: u8 = ADDRESS_AND_CONTROL[1];
+    /// The longest header of a transport up to what is read of it (TCP).
+    const TRANSPORT_LEN: usize = 20;
+    let flags = payload.bytes.iter().take_while(|byte| **byte == FLAG).count();
+    let mut rest = payload.skip(flags)?;
+    if rest.bytes.first() == Some(&ALL_STATIONS) {
+        rest = match unescaped(rest.skip(1)?)? {
+            (UNNUMBERED, rest) => rest,
+            _ => return Err(Portless::NotIp),
+        };
+    }
+    let (mut number, mut packet) = unescaped(rest)?;
+    if number == 0 {
+        (number, packet) = unescaped(packet)?;
+    }
+    let (header_len, len) = match (u16::from(number), packet.bytes) {
+        (protocol::IPV4, [first, _, high, low, ..]) => {
+            (usize::from(first & 0x0f) * 4, usize::from(u16::from_be_bytes([*high, *low])))
+        }
+        (protocol::IPV6, [_, _, _, _, high, low, ..]) => (40, 40 + usize::from(u16::from_be_bytes([*high, *low]))),
+        (protocol::IPV4 | protocol::IPV6, _) => return Err(Portless::Truncated),
+        _ => return Err(Portless::NotIp),
+    };
+    let headers = packet.bytes.iter().take(len.min(header_len + TRANSPORT_LEN));
+    if headers.into_iter().any(|byte| matches!(*byte, FLAG | ESCAPE)) {
+        return Err(Portless::NotIp);
+    }
+    Ok(Next::Ip(packet))
+}
+
+/// The next byte of a stream, and what is behind it: after an escape, with its sixth bit the other way.
+fn unescaped(payload: Payload<'_>) -> Result<(u8, Payload<'_>), Portless> {
+    const COMPLEMENT: u8 = 0x20;
+    let ([byte], rest) = payload.split()?;
+    if *byte != ESCAPE {
+        return Ok((*byte, rest));
+    }
+    let ([byte], rest) = rest.split()?;
+    Ok((byte ^ COMPLEMENT, rest))
+}
+
+/// Frames of a serial line: PPP, also with the flags of its stream, or Cisco's HDLC, which begins with the address of one
+/// station or of all.
 pub(super) fn serial(payload: Payload<'_>) -> Step<'_> {
     const CISCO_UNICAST: u8 = 0x0f;
     const CISCO_MULTICAST: u8 = 0x8f;
     let ([first], _) = payload.split()?;
-    if matches!(*first, CISCO_UNICAST | CISCO_MULTICAST) { cisco_hdlc(payload) } else { ppp(payload) }
+    match *first {
+        CISCO_UNICAST | CISCO_MULTICAST => cisco_hdlc(payload),
+        FLAG => stuffed(payload),
+        _ => ppp(payload),
+    }
 }
 
 /// Address, control, and an Ethernet type, of which some mean something else than there.
@@ -132,6 +187,27 @@ mod tests {
             ("direction", ppp_with_direction, &[&[1, 0xff, 3, 0, 0x21], &IP], None),
             ("Cisco, direction", cisco_hdlc_with_direction, &[&[0, 0x0f, 0, 8, 0], &IP], None),
             ("pppd", pppd, &[&[1, 3, 0, 0x21], &IP], None),
+        ]);
+    }
+
+    #[test]
+    fn streams_lead_to_ip_that_has_no_escapes() {
+        let not_ip = Some(Portless::NotIp);
+        let v4 = [0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 53, 4, 0, 0, 8, 0, 0];
+        let behind = [&v4[..], &[0x7d, 0x5e, 0x12, 0x7e]].concat();
+        let mut escaped = v4;
+        escaped[15] = ESCAPE;
+        let v6 = [&[0x60, 0, 0, 0, 0, 1, 17, 64][..], &[2; 32], &[0x7e]].concat();
+        check(&[
+            ("flag", serial, &[&[0x7e, 0xff, 3, 0, 0x21], &behind], None),
+            ("escaped", stuffed, &[&[0x7e, 0x7e, 0xff, 0x7d, 0x23, 0x7d, 0x20, 0x21], &behind], None),
+            ("protocol of one byte", stuffed, &[&[0x7e, 0x21], &behind], None),
+            ("no flag", stuffed, &[&[0xff, 3, 0, 0x21], &behind], None),
+            ("an escape in the addresses", stuffed, &[&[0x7e, 0x21], &escaped], not_ip),
+            ("IPv6, an end in the ports", stuffed, &[&[0x7e, 0x57], &v6], not_ip),
+            ("link control", stuffed, &[&[0x7e, 0xff, 3, 0xc0, 0x21], &v4], not_ip),
+            ("another control", stuffed, &[&[0x7e, 0xff, 4, 0, 0x21], &v4], not_ip),
+            ("cut", stuffed, &[&[0x7e, 0x21], &v4[..3]], Some(Portless::Truncated)),
         ]);
     }
 

@@ -50,6 +50,34 @@ pub(super) fn fibre_channel(payload: Payload<'_>) -> Step<'_> {
     Ok(Next::Header(llc::llc, rest))
 }
 
+/// Fibre Channel with its own header (`LINKTYPE_FC_2`; FC-FS, clause 9): data of a device, of which the first frame of a
+/// sequence has the network header and LLC (RFC 2625, section 3).
+pub(super) fn fibre_channel_frame(payload: Payload<'_>) -> Step<'_> {
+    const UNSOLICITED_DATA: u8 = 0x04;
+    const KIND: usize = 8;
+    const LLC: u8 = 0x05;
+    const OPTIONS: usize = 13;
+    const OPTION_BITS: u8 = 0x70;
+    const WITH_NETWORK_HEADER: u8 = 0x20;
+    const COUNT: usize = 14;
+    let (header, rest) = payload.split::<24>()?;
+    if header[0] != UNSOLICITED_DATA || header[KIND] != LLC {
+        return Err(Portless::NotIp);
+    }
+    if header[COUNT..COUNT + 2] != [0, 0] {
+        return Err(Portless::FragmentOrphan);
+    }
+    match header[OPTIONS] & OPTION_BITS {
+        WITH_NETWORK_HEADER => fibre_channel(rest),
+        _ => Err(Portless::NotIp),
+    }
+}
+
+/// The delimiter of its beginning first (`LINKTYPE_FC_2_WITH_FRAME_DELIMS`).
+pub(super) fn fibre_channel_delimited(payload: Payload<'_>) -> Step<'_> {
+    fibre_channel_frame(payload.skip(4)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +87,9 @@ mod tests {
     fn rings_lead_to_ip() {
         let snap = [0xaa, 0xaa, 3, 0, 0, 0, 8, 0];
         let not_ip = Some(Portless::NotIp);
+        let frame = |routing: u8, kind: u8, count: u8| {
+            [&[routing][..], &[1; 7], &[kind], &[0; 4], &[0x20, 0, count], &[0; 8]].concat()
+        };
         check(&[
             ("Token Ring", token_ring, &[&[0x10, 0x40], &[2; 12], &snap, &IP], None),
             (
@@ -72,6 +103,20 @@ mod tests {
             ("FDDI, padded", fddi, &[&[0; 3], &[0x57], &[2; 12], &snap, &IP], None),
             ("FDDI, control", fddi, &[&[0x41], &[2; 12], &snap, &IP], not_ip),
             ("Fibre Channel", fibre_channel, &[&[2; 16], &snap, &IP], None),
+            ("Fibre Channel, framed", fibre_channel_frame, &[&frame(4, 5, 0), &[2; 16], &snap, &IP], None),
+            (
+                "Fibre Channel, later frame",
+                fibre_channel_frame,
+                &[&frame(4, 5, 1), &IP],
+                Some(Portless::FragmentOrphan),
+            ),
+            ("Fibre Channel, storage", fibre_channel_frame, &[&frame(6, 8, 0), &IP], not_ip),
+            (
+                "Fibre Channel, delimited",
+                fibre_channel_delimited,
+                &[&[0xbc, 0xb5, 0x55, 0x55], &frame(4, 5, 0), &[2; 16], &snap, &IP],
+                None,
+            ),
         ]);
     }
 }

@@ -1,6 +1,6 @@
 //! Tags and shims that devices put into Ethernet frames, and bridges around them.
 
-use super::{ethernet, tagged};
+use super::{ethernet, looks_like_ethernet, tagged};
 use crate::decode::Portless;
 use crate::decode::peel::{Next, Payload, Step};
 
@@ -129,6 +129,14 @@ pub(super) fn netanalyzer_transparent(payload: Payload<'_>) -> Step<'_> {
     Ok(Next::Header(ethernet, payload.skip(12)?))
 }
 
+/// The frame, with its preamble or without, and what the analyzer adds behind it (`LINKTYPE_NETANALYZER_NG`). It may as well
+/// be an event.
+pub(super) fn netanalyzer_newer(payload: Payload<'_>) -> Step<'_> {
+    const PREAMBLE: [u8; 8] = [0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0xd5];
+    let frame = if payload.bytes.starts_with(&PREAMBLE) { payload.skip(PREAMBLE.len())? } else { payload };
+    if looks_like_ethernet(frame) { Ok(Next::Header(ethernet, frame)) } else { Err(Portless::NotIp) }
+}
+
 /// A preamble of eight bytes, with the logical link (`LINKTYPE_EPON`).
 pub(super) fn epon(payload: Payload<'_>) -> Step<'_> {
     Ok(Next::Header(ethernet, payload.skip(8)?))
@@ -145,6 +153,14 @@ pub(super) fn docsis(payload: Payload<'_>) -> Step<'_> {
     }
     let extended_len = if control & EXTENDED == 0 { 0 } else { usize::from(*parameter) };
     Ok(Next::Header(ethernet, rest.skip(extended_len)?))
+}
+
+/// Excentis' analyzer (`LINKTYPE_DOCSIS31_XRA31`): version, kind, the length of what is known of the frame, and that. Of the
+/// kinds, three are whole frames: downstream on a single carrier and on many, and upstream.
+pub(super) fn docsis_analyzed(payload: Payload<'_>) -> Step<'_> {
+    let ([_, kind, high, low], rest) = payload.split()?;
+    let frame = rest.skip(usize::from(u16::from_be_bytes([*high, *low])))?;
+    if matches!(*kind, 1 | 8 | 80) { docsis(frame) } else { Err(Portless::NotIp) }
 }
 
 #[cfg(test)]
@@ -184,9 +200,24 @@ mod tests {
             ("mPacket, continued", mpacket, &[&[0x55; 7], &[0x52], &IP], Some(Portless::FragmentOrphan)),
             ("netANALYZER", netanalyzer, &[&[0; 4], &ADDRESSES, &TYPE, &IP], None),
             ("netANALYZER with preamble", netanalyzer_transparent, &[&[0x55; 12], &ADDRESSES, &TYPE, &IP], None),
+            ("netANALYZER, newer", netanalyzer_newer, &[&ADDRESSES, &TYPE, &IP], None),
+            (
+                "netANALYZER, newer, with preamble",
+                netanalyzer_newer,
+                &[&[0x55; 7], &[0xd5], &ADDRESSES, &TYPE, &IP],
+                None,
+            ),
+            ("netANALYZER, newer, event", netanalyzer_newer, &[&[0; 72]], Some(Portless::NotIp)),
             ("EPON", epon, &[&[0x55; 8], &ADDRESSES, &TYPE, &IP], None),
             ("DOCSIS", docsis, &[&[0, 0, 0, 16, 0, 0], &ADDRESSES, &TYPE, &IP], None),
             ("DOCSIS, extended", docsis, &[&[1, 2, 0, 18, 0, 0], &[0, 0], &ADDRESSES, &TYPE, &IP], None),
+            (
+                "DOCSIS, analyzed",
+                docsis_analyzed,
+                &[&[1, 1, 0, 3, 1, 1, 9], &[0, 0, 0, 16, 0, 0], &ADDRESSES, &TYPE, &IP],
+                None,
+            ),
+            ("DOCSIS, analyzed, request", docsis_analyzed, &[&[1, 75, 0, 0], &IP], Some(Portless::NotIp)),
             ("DOCSIS, management", docsis, &[&[0xc2, 0, 0, 16, 0, 0], &ADDRESSES, &TYPE, &IP], Some(Portless::NotIp)),
         ]);
     }

@@ -54,14 +54,12 @@ fn on_the_air(payload: Payload<'_>, alignment: usize) -> Step<'_> {
     if header[SEQUENCE] & FRAGMENT_BITS == 0 { Ok(step) } else { Err(Portless::FragmentOrphan) }
 }
 
-/// A data frame's body: LLC, or in an aggregate (clause 9.3.2.2) the first of several frames, each with addresses and a
-/// length before its LLC.
+/// A data frame's body: LLC, or an aggregate of frames.
 fn data(first: u8, flags: u8, payload: Payload<'_>, alignment: usize) -> Step<'_> {
     const ADDRESS_LEN: usize = 6;
     const QOS_LEN: usize = 2;
     const HT_CONTROL_LEN: usize = 4;
     const AGGREGATE: u8 = 0x80;
-    const AGGREGATE_HEADER_LEN: usize = 14;
     if first & (control::VERSION_BITS | control::TYPE_BITS | control::WITHOUT_DATA) != control::DATA {
         return Err(Portless::NotIp);
     }
@@ -84,10 +82,24 @@ fn data(first: u8, flags: u8, payload: Payload<'_>, alignment: usize) -> Step<'_
     }
     let mut body = payload.skip(len.next_multiple_of(alignment))?;
     if is_aggregate {
-        body = body.skip(AGGREGATE_HEADER_LEN)?;
+        body = last_of_aggregate(body)?;
     }
     body.link_broadcast = header[RECEIVER..RECEIVER + ADDRESS_LEN] == super::EVERYBODY;
     Ok(Next::Header(llc::llc, body))
+}
+
+/// The body of the last frame of an aggregate (clause 9.3.2.2) that was captured whole, or of the first: addresses, a
+/// length and LLC, each at a multiple of four bytes. A frame has one label, and the last header decides as in tunnels.
+fn last_of_aggregate(mut frame: Payload<'_>) -> Result<Payload<'_>, Portless> {
+    const HEADER_LEN: usize = 14;
+    const BODY_LEN: usize = 12;
+    let len = |frame: Payload<'_>| frame.be16(BODY_LEN).map(|body| HEADER_LEN + usize::from(body));
+    loop {
+        match frame.skip(len(frame)?.next_multiple_of(4)) {
+            Ok(next) if len(next).is_ok_and(|len| len > HEADER_LEN && len <= next.bytes.len()) => frame = next,
+            _ => return frame.skip(HEADER_LEN),
+        }
+    }
 }
 
 /// Radiotap (radiotap.org): version, padding, length of the header, little endian; words that say which fields follow,
@@ -149,7 +161,7 @@ pub(super) fn surveyor(payload: Payload<'_>) -> Step<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::peel::testing::{IP, check};
+    use crate::decode::peel::testing::{IP, check, follow};
 
     const SNAP: [u8; 8] = [0xaa, 0xaa, 3, 0, 0, 0, 8, 0];
 
@@ -179,6 +191,26 @@ mod tests {
             ("tunnelled, with a fragment", wifi_tunnelled, &[&fragment, &SNAP, &IP], None),
             ("tunnelled", wifi_tunnelled, &[&header(0x88, 2), &[0, 0], &SNAP, &IP], None),
         ]);
+    }
+
+    #[test]
+    fn the_last_whole_frame_of_an_aggregate_is_read() {
+        let frame = |body: &[u8]| [&[2; 12][..], &[0, 12], &SNAP, body].concat();
+        // 26 bytes, padded to 28
+        let first = [&frame(&[0x45, 0, 0, 1])[..], &[0, 0]].concat();
+        let start = [&header(0x88, 2)[..], &[0x80, 0], &first].concat();
+        let second = [&start[..], &frame(&[0x45, 0, 0, 2])].concat();
+        let cases = [
+            ("two", &second[..], [0x45, 0, 0, 2]),
+            ("two and a checksum", &[&second[..], &[1, 2, 3, 4]].concat(), [0x45, 0, 0, 2]),
+            ("the second cut", &second[..second.len() - 1], [0x45, 0, 0, 1]),
+            ("the second cut in its header", &second[..start.len() + 13], [0x45, 0, 0, 1]),
+            ("padding", &[&start[..], &[0; 16]].concat(), [0x45, 0, 0, 1]),
+        ];
+        for (name, bytes, want) in cases {
+            let got = follow(wifi, bytes).unwrap_or_else(|reason| panic!("{name}: {reason:?}"));
+            assert!(got.bytes.starts_with(&want), "{name}: {:?}", got.bytes);
+        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ mod protocol {
     pub const WCCP: u16 = 0x883e;
     /// Ethernet over IP by MikroTik.
     pub const MIKROTIK: u16 = 0x6400;
+    /// A stream of PPP between base stations and their network (3GPP2 A.S0017, section 2.6).
+    pub const PPP_STREAM: u16 = 0x8881;
     /// Frame Relay (RFC 1701).
     pub const FRAME_RELAY: u16 = 0x6559;
     /// 802.11 by Aruba: one number for each tunnel of an access point.
@@ -56,6 +58,7 @@ pub(super) fn gre(payload: Payload<'_>) -> Step<'_> {
         protocol::ERSPAN_3 => erspan_3(rest),
         protocol::WCCP => wccp(rest),
         protocol::MIKROTIK => Ok(Next::Header(link::ethernet, rest)),
+        protocol::PPP_STREAM => Ok(Next::Header(link::ppp_stuffed, rest)),
         protocol::FRAME_RELAY => Ok(Next::Header(link::frame_relay, rest)),
         protocol::ARUBA_FIRST..=protocol::ARUBA_LAST => Ok(Next::Header(link::wifi, rest)),
         protocol => link::tagged(protocol, rest),
@@ -109,6 +112,9 @@ mod tests {
     use super::*;
     use crate::decode::peel::testing::{IP, check};
 
+    /// An IPv4 header as far as it tells its lengths, and the end of a frame.
+    const STREAM: [u8; 5] = [0x45, 0, 0, 4, 0x7e];
+
     #[test]
     fn gre_leads_to_ip() {
         let ppp = [0x00, 0x21];
@@ -134,6 +140,7 @@ mod tests {
             ("WCCP", gre, &[&[0, 0, 0x88, 0x3e], &IP], None),
             ("WCCP 2", gre, &[&[0, 0, 0x88, 0x3e], &[0, 0, 0, 1], &IP], None),
             ("MikroTik", gre, &[&[0x20, 1, 0x64, 0, 0, 9, 1, 0], &ETHERNET, &IP], None),
+            ("PPP stream", gre, &[&[0x20, 0, 0x88, 0x81, 0, 0, 0, 1], &[0x7e, 0xff, 0x7d, 0x23, 0x21], &STREAM], None),
             ("keepalive", gre, &[&[0, 0, 0, 0]], Some(Portless::Truncated)),
             ("NHRP", gre, &[&[0, 0, 0x20, 1], &IP], Some(Portless::NotIp)),
             ("version 2", gre, &[&[0, 2, 8, 0], &IP], Some(Portless::NotIp)),
