@@ -22,6 +22,8 @@ pub enum Format {
     Pcap,
     /// A container.
     PcapNg,
+    /// A container, RFC 1761.
+    Snoop,
     /// A compression, RFC 1952.
     Gzip,
     /// A compression, RFC 8878.
@@ -32,9 +34,10 @@ pub enum Format {
 
 impl Format {
     /// Every format, with the name of its target.
-    const ALL: [(Self, &str); 5] = [
+    const ALL: [(Self, &str); 6] = [
         (Self::Pcap, "pcap"),
         (Self::PcapNg, "pcapng"),
+        (Self::Snoop, "snoop"),
         (Self::Gzip, "gzip"),
         (Self::Zstd, "zstd"),
         (Self::Lz4, "lz4"),
@@ -45,6 +48,7 @@ impl Format {
         match self {
             Self::Pcap => PCAP_MAGICS.iter().any(|magic| input.starts_with(magic)),
             Self::PcapNg => input.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]),
+            Self::Snoop => input.starts_with(b"snoop\0\0\0"),
             Self::Gzip => input.len() > 3 && input.starts_with(&[0x1f, 0x8b, 0x08]),
             Self::Zstd => {
                 input.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || matches!(input, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
@@ -56,7 +60,7 @@ impl Format {
     /// The most bytes of capture that one byte of a file can stand for.
     const fn expansion(self) -> u64 {
         match self {
-            Self::Pcap | Self::PcapNg => 1,
+            Self::Pcap | Self::PcapNg | Self::Snoop => 1,
             // two bits for 258 bytes (RFC 1951, section 3.2.5)
             Self::Gzip => 1_032,
             // a block of 4 bytes for 128 KiB of one byte (RFC 8878, section 3.1.1.2)
@@ -69,8 +73,15 @@ impl Format {
     /// The capture in this format; `None`: a container other than the one it is in.
     fn pack(self, capture: &[u8]) -> io::Result<Option<Vec<u8>>> {
         Ok(Some(match self {
-            Self::Pcap | Self::PcapNg if self.begins(capture) => capture.to_vec(),
+            Self::Pcap | Self::PcapNg | Self::Snoop if self.begins(capture) => capture.to_vec(),
             Self::Pcap | Self::PcapNg => return Ok(None),
+            // few captures are in it, so the bytes of others make a packet: version 2, Ethernet, and a record
+            Self::Snoop => {
+                let data = &capture[..capture.len().min(64)];
+                let len = u32::try_from(data.len()).map_err(io::Error::other)?;
+                let words = [2, 4, len, len, 24 + len, 0, 1, 0];
+                [b"snoop\0\0\0", words.map(u32::to_be_bytes).as_flattened(), data].concat()
+            }
             Self::Gzip => {
                 let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
                 encoder.write_all(capture)?;

@@ -48,6 +48,14 @@ fuzz_target!(init: seeds("decode"), |input: &[u8]| {
     // a few link types have up to four bytes that were not on the wire
     let believed = wire_len.min(2_147_483_647);
     assert!((believed.saturating_sub(4)..=believed).contains(&observation.wire_len));
+    let outer = Decoder::new(true).decode(&frame);
+    assert_eq!((outer.ts, outer.wire_len), (observation.ts, observation.wire_len));
+    assert!(outer.outcome.is_err() || outer.outcome.is_ok_and(|segment| segment.tunnels == 0), "{outer:?}");
+    // it may be its own later fragment
+    let mut decoder = Decoder::default();
+    for data in [data, &data[..data.len() / 2], data] {
+        assert_eq!(decoder.decode(&Frame { data, ..frame }).ts, frame.ts);
+    }
     match observation.outcome {
         Ok(segment) => {
             let is_v4 = segment.ip_version == IpVersion::V4;

@@ -1,0 +1,8 @@
+//! Inputs that begin as snoop files do.
+
+#![no_main]
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+use shared::{Format, seeds};
+
+fuzz_target!(init: seeds("snoop"), |input: &[u8]| -> Corpus { shared::read(input, Format::Snoop) });
