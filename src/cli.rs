@@ -158,7 +158,7 @@ struct Args {
     #[arg(short, long)]
     numeric: bool,
 
-    /// Label the carrier of a tunnel instead of what is inside
+    /// Label the carrier of a tunnel, if it has ports, instead of what is inside
     #[arg(long)]
     outer: bool,
 

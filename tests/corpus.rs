@@ -1,9 +1,13 @@
 //! What only the corpus shows. `PORTLABEL_CORPUS` names it; without it these tests go by the fixtures alone, and say so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flate2::read::GzDecoder;
 use jsonschema::Validator;
 use portlabel::output::{FLOW_JSON_SCHEMA, SNAPSHOT_JSON_SCHEMA};
 
@@ -49,6 +53,56 @@ fn flows_are_those_of_the_oracle() {
     let summary = check(&corpus, "flows", ["--oracle", "oracle"], OTHER_FLOWS);
     let files = corpus_captures(&corpus).len();
     assert!(summary.starts_with(&format!("files exact {} of {files} ", files - OTHER_FLOWS.len())), "{summary}");
+}
+
+/// Packets and bytes of each transport and pair of ends, the smaller end first.
+type Flows = BTreeMap<(String, SocketAddr, SocketAddr), [u64; 2]>;
+
+/// The flows of the oracle whose view is that of the carriers, where that is another than of what is inside; `None` where it
+/// is not. The columns are view, transport, two ends, packets, bytes.
+fn oracle_carriers(list: &Path) -> Option<Flows> {
+    let mut text = String::new();
+    GzDecoder::new(File::open(list).expect("it is there")).read_to_string(&mut text).expect("text");
+    let mut flows = Flows::new();
+    for line in text.lines() {
+        let cells: Vec<_> = line.split('\t').collect();
+        if cells[0] == "outer" {
+            let end = |at: usize| -> SocketAddr { cells[at].parse().expect("an endpoint") };
+            let number = |at: usize| -> u64 { cells[at].parse().expect("a number") };
+            let (low, high) = (end(2).min(end(3)), end(2).max(end(3)));
+            flows.insert((cells[1].to_owned(), low, high), [4, 5].map(number));
+        }
+    }
+    (!flows.is_empty()).then_some(flows)
+}
+
+#[test]
+fn carriers_are_those_of_the_oracle() {
+    let Some(corpus) = corpus("there is no oracle to compare with") else { return };
+    let mut compared = 0;
+    for capture in corpus_captures(&corpus) {
+        let name = capture.strip_prefix(corpus.join("files")).expect("a file of the corpus");
+        let list = corpus.join("oracle").join(format!("{}.flows.tsv.gz", name.display()));
+        let Some(want) = list.is_file().then(|| oracle_carriers(&list)).flatten() else { continue };
+        let ran = ran(portlabel().arg(&capture).args(["--outer", "-q", "-o", "flows", "--idle-timeout", "0"]));
+        let mut got = Flows::new();
+        for flow in ran.json_lines() {
+            let end = |key: &str| -> SocketAddr {
+                let addr = flow[key]["addr"].as_str().and_then(|addr| addr.parse().ok()).expect("an address");
+                let port = flow[key]["port"].as_u64().and_then(|port| port.try_into().ok()).expect("a port");
+                SocketAddr::new(addr, port)
+            };
+            let (client, server) = (end("client"), end("server"));
+            let count = |part: &str, key: &str| flow[part][key].as_u64().expect("a number");
+            let sum = |key| count("to_server", key) + count("from_server", key) - count("later_fragments", key);
+            let transport = flow["transport"].as_str().expect("a name").to_owned();
+            let both = got.entry((transport, client.min(server), client.max(server))).or_default();
+            *both = [both[0] + sum("packets"), both[1] + sum("wire_bytes")];
+        }
+        assert_eq!(got, want, "{}", capture.display());
+        compared += 1;
+    }
+    assert!(compared > 0, "no capture of the corpus has tunnels");
 }
 
 /// Every capture of the fixtures, and of the corpus where there is one.

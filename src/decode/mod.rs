@@ -25,7 +25,8 @@ const MAX_WIRE_LEN: u32 = i32::MAX.unsigned_abs();
 /// Decodes frames in their order, which matters to fragments alone.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// The first IP header of a frame decides, and not the last: the carrier of a tunnel, and not what is inside.
+    /// The first IP packet of a frame that has ports decides, and not the last one: the carrier of a tunnel, and not what is
+    /// inside.
     outer: bool,
     fragments: Fragments,
     /// Made for the first packet that is compressed.
@@ -33,7 +34,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder that has seen nothing yet. With `outer`, packets in tunnels are what their carrier is.
+    /// A decoder that has seen nothing yet. With `outer`, packets in tunnels are what their carrier is, if that has ports.
     #[must_use]
     pub fn new(outer: bool) -> Self {
         Self { outer, ..Self::default() }
@@ -53,7 +54,7 @@ impl Decoder {
     fn segment(&mut self, frame: &Frame<'_>) -> Result<Segment, Portless> {
         if let Some(payload) = link::straight(frame.link, frame.data) {
             match network::datagram(payload) {
-                Ok(datagram) if !datagram.is_first_fragment && (self.outer || !tunnel::is_in_sight(&datagram)) => {
+                Ok(datagram) if !datagram.is_first_fragment && !tunnel::is_in_sight(&datagram) => {
                     return transport::segment(&datagram, 0);
                 }
                 Err(reason) if reason != Portless::FragmentOrphan => return Err(reason),

@@ -98,7 +98,7 @@ pub(super) struct Peeled<'a> {
 }
 
 /// Takes headers off a frame until the packet shows whose ports are the frame's: the last IP header decides. Where a
-/// tunnel has none inside, that is the carrier. With `outer` the first IP header decides. Fragments on the way, behind whose
+/// tunnel has none inside, that is the carrier. With `outer` the first IP header with ports decides. Fragments on the way, behind whose
 /// headers only a part of the packet is, go to `met`. What is compressed is read through `inflater`.
 ///
 /// It ends on any bytes: the number of headers is limited.
@@ -126,9 +126,6 @@ pub(super) fn peel<'a>(
                     if datagram.is_first_fragment {
                         met.firsts.extend(network::fragment_key(payload));
                     }
-                    if outer {
-                        return Ok(Peeled { datagram, tunnels });
-                    }
                     // once: nobody compresses twice, and there is one place for what comes out
                     if datagram.protocol == protocol::COMPRESSION
                         && let Some(inflater) = inflater.take()
@@ -138,6 +135,9 @@ pub(super) fn peel<'a>(
                     let packet = Peeled { datagram, tunnels };
                     let Some(inside) = tunnel::inside(&datagram) else { return Ok(packet) };
                     let has_ports = transport::segment(&datagram, tunnels).is_ok();
+                    if outer && has_ports {
+                        return Ok(packet);
+                    }
                     carrier = Some((packet, has_ports));
                     tunnels += 1;
                     Ok(inside)
