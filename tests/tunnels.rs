@@ -154,7 +154,9 @@ fn the_last_ip_header_decides() {
         ("no VXLAN", ipv4(17, &udp(50_000, 4_789, &[0; 60])), carrier),
         ("no GTP", ipv4(17, &udp(2_152, 53, &query)), Ok((2_152, 53, 0))),
         ("GRE with ARP", gre(0x0806, &[0; 28]), Err(Portless::OtherProtocol)),
-        ("GRE, cut", gre(0x0800, &query[..12]), Err(Portless::Truncated)),
+        ("GRE that ends early", gre(0x0800, &query[..12]), Err(Portless::OtherProtocol)),
+        ("GRE with nothing", gre(0, &[]), Err(Portless::OtherProtocol)),
+        ("GRE, cut", gre(0x0800, &query)[..36].to_vec(), Err(Portless::Truncated)),
         ("GRE with a query", gre(0x0800, &query), Ok((40_000, 53, 1))),
     ];
     for (name, packet, want) in cases {

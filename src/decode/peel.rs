@@ -155,6 +155,8 @@ pub(super) fn peel<'a>(
             (Err(_), Some((packet, true))) | (Err(Portless::NotIp | Portless::Arp), Some((packet, false))) => {
                 return Ok(packet);
             }
+            // the carrier is all there, and ends before what it announces: an acknowledgment of PPTP, a keepalive
+            (Err(Portless::Truncated), Some((packet, false))) if !packet.datagram.cut => return Ok(packet),
             (Err(reason), _) => return Err(reason),
         };
     }

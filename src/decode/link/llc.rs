@@ -1,6 +1,6 @@
 //! Logical link control (IEEE 802.2) and its extension for Ethernet types (SNAP, RFC 1042).
 
-use super::{ethernet, tagged};
+use super::{ethernet, frame_relay, tagged};
 use crate::decode::Portless;
 use crate::decode::peel::{Next, Payload, Step};
 
@@ -8,6 +8,8 @@ use crate::decode::peel::{Next, Payload, Step};
 const SNAP: u8 = 0xaa;
 /// The service access point of IP (IEEE 802, assigned numbers).
 const IP: u8 = 0x06;
+/// The service access point of protocols that have an identifier of their own (ISO/IEC TR 9577; RFC 2684, section 5.2).
+const NETWORK: u8 = 0xfe;
 /// The bits of a control field that say that it has one byte instead of two (IEEE 802.2, clause 5.2).
 const UNNUMBERED: u8 = 0x03;
 
@@ -26,6 +28,7 @@ pub(in crate::decode) fn llc(payload: Payload<'_>) -> Step<'_> {
     match (*destination, *source) {
         (SNAP, SNAP) => snap(rest),
         (IP, IP) => Ok(Next::Ip(rest)),
+        (NETWORK, NETWORK) => frame_relay::identified(rest),
         _ => Err(Portless::NotIp),
     }
 }
@@ -61,6 +64,8 @@ mod tests {
             ("bridged Token Ring", llc, &[&[0xaa, 0xaa, 3, 0, 0x80, 0xc2, 0, 9], &PACKET], Some(Portless::NotIp)),
             ("IP", llc, &[&[6, 6, 3], &PACKET], None),
             ("IP, numbered", llc, &[&[6, 6, 0, 2], &PACKET], None),
+            ("network identifier", llc, &[&[0xfe, 0xfe, 3, 0xcc], &PACKET], None),
+            ("IS-IS", llc, &[&[0xfe, 0xfe, 3, 0x83], &PACKET], Some(Portless::NotIp)),
             ("spanning tree", llc, &[&[0x42, 0x42, 3], &PACKET], Some(Portless::NotIp)),
             ("cut in the control field", llc, &[&[0xaa, 0xaa, 0]], Some(Portless::Truncated)),
         ]);

@@ -26,9 +26,19 @@ pub(in crate::decode) fn mpls(payload: Payload<'_>) -> Step<'_> {
                 if !link::looks_like_ethernet(behind) && link::looks_like_ethernet(rest) { rest } else { behind };
             Ok(Next::Header(link::ethernet, inner))
         }
+        1 if !link::looks_like_ethernet(rest) => channel(rest),
         _ if link::looks_like_ethernet(rest) => Ok(Next::Header(link::ethernet, rest)),
         _ => Err(Portless::NotIp),
     }
+}
+
+/// An associated channel (RFC 4385, section 5; RFC 5586): four bits, version, a reserved byte, the type of the channel, of
+/// which two are IP's (IANA "MPLS Generalized Associated Channel Types").
+fn channel(payload: Payload<'_>) -> Step<'_> {
+    const IPV4: [u8; 2] = [0x00, 0x21];
+    const IPV6: [u8; 2] = [0x00, 0x57];
+    let ([_, _, high, low], rest) = payload.split()?;
+    if [IPV4, IPV6].contains(&[*high, *low]) { Ok(Next::Ip(rest)) } else { Err(Portless::NotIp) }
 }
 
 #[cfg(test)]
@@ -48,6 +58,8 @@ mod tests {
             ("Ethernet behind a control word", mpls, &[&[0, 1, 0x01, 64], &[0; 4], &ETHERNET, &IP], None),
             ("Ethernet", mpls, &[&[0, 1, 0x01, 64], &ETHERNET, &IP], None),
             ("Ethernet of another address", mpls, &[&[0, 1, 0x01, 64], &odd, &IP], None),
+            ("IP in an associated channel", mpls, &[&[0, 13, 0x01, 64], &[0x10, 0, 0, 0x21], &IP], None),
+            ("another channel", mpls, &[&[0, 13, 0x01, 64], &[0x10, 0, 0, 7], &IP], Some(Portless::NotIp)),
             ("neither", mpls, &[&[0, 1, 0x01, 64], &[0x90; 20]], Some(Portless::NotIp)),
             ("no bottom", mpls, &[&[0, 1, 0, 64]], Some(Portless::Truncated)),
         ]);
