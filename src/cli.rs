@@ -1,5 +1,6 @@
 //! The command line: what was typed becomes a [`Command`], and nothing after it sees a flag.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal as _};
@@ -21,8 +22,10 @@ use crate::units::{AddressWords, IpVersion, Transport};
 /// What the program is to do.
 #[derive(Debug)]
 pub enum Command {
-    /// Label captures.
+    /// Label captures, or what passes interfaces.
     Label(Box<Config>),
+    /// List the interfaces of this host.
+    ListInterfaces,
     /// Tell what is known of ports and names.
     Lookup(Lookup),
     /// Tell why a flow gets its name.
@@ -71,16 +74,40 @@ pub struct Explain {
     pub answer: Answer,
 }
 
+/// Where packets come from.
+#[derive(Debug)]
+pub enum Input {
+    /// Files, folders, `-`; at least one.
+    Captures(Vec<PathBuf>),
+    /// Interfaces.
+    Live(LiveInput),
+}
+
+/// Interfaces, and how they are captured from.
+#[derive(Debug)]
+pub struct LiveInput {
+    /// Their names; at least one, no two the same.
+    pub interfaces: Vec<String>,
+    /// Bytes taken of each packet.
+    pub snap_len: u32,
+    /// Size of the kernel's ring of each socket, in bytes.
+    pub buffer_bytes: u32,
+    /// Take packets for other hosts too.
+    pub promiscuous: bool,
+    /// Sockets, and threads, that share each interface.
+    pub fanout: usize,
+}
+
 /// What a run is to do, ready to be done.
 #[derive(Debug)]
 pub struct Config {
-    /// Files, folders, `-`; at least one.
-    pub inputs: Vec<PathBuf>,
+    /// Where packets come from.
+    pub input: Input,
     /// BPF expression.
     pub filter: Option<String>,
     /// Stop after so many packets, at least 1.
     pub count: Option<u64>,
-    /// Stop at the first packet that is later than this after the first one.
+    /// Stop at the first packet that is later than this after the first one; live, after this much time.
     pub duration: Option<Duration>,
     /// Where the packets read are saved.
     pub save: Option<PathBuf>,
@@ -100,10 +127,11 @@ pub struct Config {
     pub quiet: bool,
 }
 
-/// Which services are in a capture, and how do they behave?
+/// Which services are on this wire, or in a capture, and how do they behave?
 ///
-/// Reads captures (pcap, pcapng, snoop; plain, gzip, zstd or lz4), names each flow by its server's port, and reports
-/// packets, bytes, flows, packet sizes and round trips of every service. Every packet read is counted once.
+/// Watches interfaces, or reads captures (pcap, pcapng, snoop; plain, gzip, zstd or lz4), names each flow by its server's
+/// port, and reports packets, bytes, flows, packet sizes and round trips of every service. Every packet read is counted
+/// once.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, arg_required_else_help = false, after_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -120,6 +148,14 @@ struct Args {
     #[arg(short, long, value_name = "FILE", action = ArgAction::Append)]
     read: Vec<PathBuf>,
 
+    /// Watch an interface; repeatable, and 'any' is all of them
+    #[arg(short, long, value_name = "NAME", action = ArgAction::Append)]
+    interface: Vec<String>,
+
+    /// List the interfaces of this host, with their addresses and state
+    #[arg(short = 'D', long, exclusive = true)]
+    list_interfaces: bool,
+
     /// Take only packets that match a BPF expression (see pcap-filter(7)), such as 'tcp port 443'
     #[arg(short, long, value_name = "EXPR")]
     filter: Option<String>,
@@ -132,9 +168,25 @@ struct Args {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// Stop after so much packet time, such as 90s or 5m
+    /// Stop after so much packet time (live: time), such as 90s or 5m
     #[arg(short = 'a', long, value_name = "DUR", value_parser = duration)]
     duration: Option<Duration>,
+
+    /// Live: take so many bytes of each packet [default: 512, or 262144 with -w]
+    #[arg(short, long, value_name = "BYTES", requires = "interface", value_parser = snap_len)]
+    snaplen: Option<u32>,
+
+    /// Live: size of the kernel's buffer for each interface, such as 64M; a number alone is KiB, as in tcpdump
+    #[arg(short = 'B', long, value_name = "SIZE", requires = "interface", default_value = "64M", value_parser = buffer_size)]
+    buffer_size: u32,
+
+    /// Live: take only packets from and to this host
+    #[arg(short = 'p', long, requires = "interface")]
+    no_promiscuous: bool,
+
+    /// Live: share each interface between N threads, both directions of a flow on the same one
+    #[arg(long, value_name = "N", requires = "interface", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    fanout: u8,
 
     /// Save the packets read to a file, as pcapng
     #[arg(short, long, value_name = "FILE")]
@@ -147,7 +199,7 @@ struct Args {
     #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append, default_value = "table")]
     output: Vec<Spec>,
 
-    /// A snapshot each DUR of packet time, for ndjson and csv
+    /// A snapshot each DUR of packet time, for ndjson and csv [default: live 1s]
     #[arg(long, value_name = "DUR", value_parser = positive_duration)]
     interval: Option<Duration>,
 
@@ -284,21 +336,30 @@ enum ColorWhen {
     Never,
 }
 
+/// The most that libpcap takes of a packet, in bytes (`MAXIMUM_SNAPLEN`).
+const LONGEST_SNAP_LEN: u32 = 262_144;
+/// Enough for headers through several tunnels, in bytes.
+const DEFAULT_SNAP_LEN: u32 = 512;
+/// How often a live run takes a snapshot.
+const LIVE_INTERVAL: Duration = Duration::from_secs(1);
+
 const EXAMPLES: &str = "\
 Examples:
+  portlabel -i eth0                           watch an interface
   portlabel day.pcapng                        the services of a capture
   portlabel -f 'net 10.0.0.0/8' /captures     of all captures in a folder, filtered
   zcat day.pcap.gz | portlabel - -o json      from a pipe, as JSON
   portlabel day.pcapng -o csv=day.csv --interval 1m -o table
   portlabel lookup 443 ssh                    what is known of ports and names
 
-Exit codes: 0 done, 1 failed or nothing could be read, 2 wrong usage,
+Exit codes: 0 done, 1 failed, nothing could be read or no interface is left, 2 wrong usage,
             3 done, but an input was damaged, unreadable among others that were, or not read to its end.";
 
 const NO_INPUT: &str = "\
-nothing to read: name a capture file, a folder of captures, or '-' for standard input
+nothing to read: name an interface to watch, a capture file, a folder of captures, or '-' for standard input
 
-  portlabel day.pcapng
+  portlabel -i eth0               what passes an interface (portlabel -D lists them)
+  portlabel day.pcapng            what is in a capture
   zcat day.pcap.gz | portlabel -";
 
 const LOOKUP_EXAMPLES: &str = "\
@@ -327,6 +388,7 @@ impl Command {
     pub fn from_command_line(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut args = Args::try_parse_from(args)?;
         match args.subcommand.take() {
+            None if args.list_interfaces => Ok(Self::ListInterfaces),
             None => args.resolve().map(|config| Self::Label(Box::new(config))),
             Some(SubcommandArgs::Lookup(args)) => {
                 Ok(Self::Lookup(Lookup { queries: args.queries, answer: args.answer.resolve() }))
@@ -414,8 +476,12 @@ impl Args {
             return Err(usage(ErrorKind::ArgumentConflict, advice));
         }
         let inputs = [self.files, self.read].concat();
-        if inputs.is_empty() {
+        let is_live = !self.interface.is_empty();
+        if inputs.is_empty() && !is_live {
             return Err(usage(ErrorKind::MissingRequiredArgument, NO_INPUT.to_owned()));
+        }
+        if is_live && !inputs.is_empty() {
+            return Err(usage(ErrorKind::ArgumentConflict, live_and_captures(&self.interface, &inputs)));
         }
         if inputs.iter().filter(|input| input.as_os_str() == "-").count() > 1 {
             return Err(usage(
@@ -436,7 +502,22 @@ impl Args {
         let streams = self.output.iter().any(|spec| {
             spec.destination == Destination::Stdout && !matches!(spec.format, Format::Table | Format::Json)
         });
+        let mut interfaces = self.interface;
+        let mut seen = HashSet::new();
+        interfaces.retain(|name| seen.insert(name.clone()));
+        let input = if is_live {
+            Input::Live(LiveInput {
+                interfaces,
+                snap_len: self.snaplen.unwrap_or(if write.is_some() { LONGEST_SNAP_LEN } else { DEFAULT_SNAP_LEN }),
+                buffer_bytes: self.buffer_size,
+                promiscuous: !self.no_promiscuous,
+                fanout: self.fanout.into(),
+            })
+        } else {
+            Input::Captures(inputs)
+        };
         Ok(Config {
+            input,
             filter,
             count: self.count,
             duration: self.duration,
@@ -451,7 +532,7 @@ impl Args {
             outer: self.outer,
             engine: EngineConfig {
                 limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),
-                interval: self.interval,
+                interval: self.interval.or(is_live.then_some(LIVE_INTERVAL)),
                 flow_records: self.output.iter().any(|spec| spec.format.wants_flows()),
             },
             // a bar between the lines that this program or the next one in a pipe prints would disturb both
@@ -460,9 +541,18 @@ impl Args {
             naming: self.naming.resolve(self.quiet),
             quiet: self.quiet,
             outputs: self.output,
-            inputs,
         })
     }
+}
+
+/// What is wrong with interfaces and captures together. Most often it is a filter, which tcpdump takes without an option.
+fn live_and_captures(interfaces: &[String], inputs: &[PathBuf]) -> String {
+    let words: Vec<_> = inputs.iter().map(|input| input.to_string_lossy()).collect();
+    if inputs.iter().any(|input| input.as_os_str() == "-" || input.exists()) {
+        return format!("either interfaces are watched or captures are read: leave out -i {}", interfaces.join(" -i "));
+    }
+    let words = words.join(" ");
+    format!("'{words}' is no capture; a filter stands behind -f, as in: -f '{words}'")
 }
 
 /// A command that was taken for a capture, because options stand before it.
@@ -506,6 +596,30 @@ fn filter_from(path: &Path) -> Result<String, String> {
         fs::read_to_string(path).map_err(|error| format!("{}: cannot read the filter: {error}", path.display()))?;
     let lines: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     Ok(lines.join(" "))
+}
+
+/// How many bytes to take of a packet; 0 is as many as there can be, as in tcpdump.
+fn snap_len(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) => Ok(LONGEST_SNAP_LEN),
+        Ok(bytes @ 1..=LONGEST_SNAP_LEN) => Ok(bytes),
+        _ => Err(format!("expected a number of bytes from 1 to {LONGEST_SNAP_LEN}, or 0 for the most")),
+    }
+}
+
+/// A size in bytes: a number with K, M or G (powers of 1024), or a number of KiB.
+fn buffer_size(text: &str) -> Result<u32, String> {
+    const KIB: u64 = 1 << 10;
+    let wrong = || "expected a size from 256K to 2047M, such as 64M or 1G; a number alone is KiB".to_owned();
+    let (number, unit) = match text.char_indices().next_back().ok_or_else(wrong)? {
+        (at, 'k' | 'K') => (&text[..at], KIB),
+        (at, 'm' | 'M') => (&text[..at], KIB << 10),
+        (at, 'g' | 'G') => (&text[..at], KIB << 20),
+        _ => (text, KIB),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    let in_range = bytes.filter(|bytes| (256 * KIB..2048 * KIB * KIB).contains(bytes));
+    in_range.and_then(|bytes| u32::try_from(bytes).ok()).ok_or_else(wrong)
 }
 
 /// An address and a port; the interface of a link-local address (RFC 4007, section 11) tells nothing here.
@@ -559,6 +673,21 @@ mod tests {
         })
     }
 
+    fn captures(config: &Config) -> &[PathBuf] {
+        match &config.input {
+            Input::Captures(captures) => captures,
+            Input::Live(live) => panic!("{live:?}"),
+        }
+    }
+
+    fn live(args: &[&str]) -> (LiveInput, Option<Duration>) {
+        let config = parse(args).unwrap_or_else(|error| panic!("{args:?}: {error}"));
+        match config.input {
+            Input::Live(live) => (live, config.engine.interval),
+            Input::Captures(captures) => panic!("{captures:?}"),
+        }
+    }
+
     #[test]
     fn the_definition_is_sound() {
         Args::command().debug_assert();
@@ -589,8 +718,44 @@ mod tests {
         assert_eq!((config.engine.limits.tcp_idle, config.engine.limits.max_flows), (None, 7));
         let config = parse(&["a.pcap", "-r", "b.pcap", "-o", "flows"]).expect("valid");
         assert_eq!(config.engine.limits.other_idle, Some(Duration::from_mins(2)));
-        assert_eq!(config.inputs, [PathBuf::from("a.pcap"), PathBuf::from("b.pcap")]);
+        assert_eq!(captures(&config), [PathBuf::from("a.pcap"), PathBuf::from("b.pcap")]);
         assert!(config.engine.flow_records);
+    }
+
+    #[test]
+    fn interfaces_have_options_of_their_own() {
+        let (plain, interval) = live(&["-i", "eth0", "-i", "eth1", "-i", "eth0"]);
+        assert_eq!(plain.interfaces, ["eth0", "eth1"]);
+        assert_eq!((plain.snap_len, plain.buffer_bytes, plain.promiscuous, plain.fanout), (512, 64 << 20, true, 1));
+        assert_eq!(interval, Some(Duration::from_secs(1)));
+        let (saving, _) = live(&["-i", "eth0", "-w", "a.pcapng", "-p", "--fanout", "2", "-B", "1G"]);
+        let seen = (saving.snap_len, saving.buffer_bytes, saving.promiscuous, saving.fanout);
+        assert_eq!(seen, (262_144, 1 << 30, false, 2));
+        let (short, interval) = live(&["-i", "eth0", "-w", "a.pcapng", "-s", "96", "--interval", "5s"]);
+        assert_eq!((short.snap_len, interval), (96, Some(Duration::from_secs(5))));
+        assert!(matches!(command(&["-D"]), Ok(Command::ListInterfaces)));
+    }
+
+    #[test]
+    fn buffer_sizes_are_tcpdumps_or_have_a_unit() {
+        let cases = [
+            ("64M", Some(64 << 20)),
+            ("4096", Some(4 << 20)),
+            ("256k", Some(256 << 10)),
+            ("1G", Some(1 << 30)),
+            ("2047M", Some(2047 << 20)),
+            ("2G", None),
+            ("255K", None),
+            ("M", None),
+            ("", None),
+            ("-1M", None),
+            ("99999999999999999999G", None),
+            ("18014398509481984K", None),
+            ("64µ", None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(buffer_size(text).ok(), want, "{text}");
+        }
     }
 
     #[test]
@@ -604,13 +769,20 @@ mod tests {
         assert!(!lookup.answer.json && !lookup.answer.naming.iana_names && !lookup.answer.naming.quiet);
         for files in [&["./lookup", "443"][..], &["a.pcap", "lookup"], &["-r", "lookup"], &["--", "a.pcap", "lookup"]] {
             let config = parse(files).expect("captures");
-            assert!(config.inputs.iter().any(|input| input.ends_with("lookup")), "{files:?}");
+            assert!(captures(&config).iter().any(|input| input.ends_with("lookup")), "{files:?}");
         }
     }
 
     #[test]
     fn wrong_usage_is_exit_code_2() {
-        let cases: [&[&str]; 20] = [
+        let cases: [&[&str]; 27] = [
+            &["-i"],
+            &["-i", "eth0", "tcp", "port", "80"],
+            &["-i", "eth0", "-r", "a.pcap"],
+            &["-i", "eth0", "-B", "1"],
+            &["a.pcap", "-s", "96"],
+            &["a.pcap", "--fanout", "2"],
+            &["-D", "a.pcap"],
             &["lookup"],
             &["lookup", ""],
             &["lookup", "70000"],

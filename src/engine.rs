@@ -8,13 +8,20 @@ use crate::decode::Handshake;
 use crate::flow::{Counted, FlowTable, Header, Keyer, Limits, Opening, Packet, PacketClock, Slot, Turn};
 use crate::services::{End, Labeller, Registry};
 use crate::snapshot::{
-    Drops, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Interval, SNAPSHOT_SCHEMA, Snapshot, SourceInfo, Traffic,
+    Drops, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, InterfaceDrops, Interval, SNAPSHOT_SCHEMA, Snapshot,
+    SourceInfo, SourceKind, Traffic,
 };
+use crate::source::live::Losses;
 use crate::stats::{CellKey, Stats};
 use crate::units::{Timestamp, Transport};
 
 /// Packets whose flows are asked for together.
 const LOOK_AHEAD: usize = 32;
+/// Live, packet time that is behind by more than this, two seconds, was set back: nothing waits that long to be read.
+const SET_BACK_NANOS: u64 = 2_000_000_000;
+/// Live, at most so many intervals without packets are reported one by one when they come at once, as after a sleep of the
+/// machine.
+const SILENT_SNAPSHOTS: u64 = 60;
 
 /// What an engine is asked for.
 #[derive(Clone, Debug)]
@@ -64,6 +71,9 @@ pub struct Engine {
     last_ts: Option<Timestamp>,
     sequence: u64,
     open_interval: Option<OpenInterval>,
+    losses: LossLedger,
+    /// Snapshots that nobody took, since the last one that was.
+    skipped_snapshots: u64,
     events: VecDeque<Event>,
 }
 
@@ -73,6 +83,8 @@ struct OpenInterval {
     start: Timestamp,
     end: Timestamp,
     late_packets: u64,
+    /// The capture began within it.
+    is_partial: bool,
 }
 
 impl Engine {
@@ -82,7 +94,6 @@ impl Engine {
         Self {
             flows: FlowTable::new(config.limits),
             config,
-            source,
             labeller: Labeller::new(registry),
             clock: PacketClock::default(),
             stats: Stats::default(),
@@ -91,6 +102,9 @@ impl Engine {
             last_ts: None,
             sequence: 0,
             open_interval: None,
+            losses: LossLedger::new(&source),
+            source,
+            skipped_snapshots: 0,
             events: VecDeque::new(),
         }
     }
@@ -140,6 +154,39 @@ impl Engine {
         }
     }
 
+    /// A live capture begins at `now`.
+    pub fn begin(&mut self, now: Timestamp) {
+        if let Some(step) = self.config.interval {
+            self.open_interval(now, step, true);
+        }
+    }
+
+    /// Packet time is `now`, whether there are packets or not: every packet before it was ingested. Intervals and flows
+    /// whose time is up end. For live captures; a file has no time but that of its packets.
+    pub fn tick(&mut self, now: Timestamp) {
+        let is_set_back = self.clock.now().is_some_and(|clock| clock.nanos_since(now) > SET_BACK_NANOS);
+        if let Some(step) = self.config.interval {
+            self.place_in_interval(now, step, is_set_back || self.clock.is_jump(now));
+        }
+        if is_set_back {
+            self.clock.set_back(now);
+        } else {
+            self.clock.advance(now);
+        }
+        self.end_idle_flows(self.clock.age_nanos());
+    }
+
+    /// Takes note of packets of an interface that were lost, by its place in the source's names. They belong to the open
+    /// interval.
+    pub fn count_losses(&mut self, interface: usize, losses: &Losses) {
+        self.losses.count(interface, losses);
+    }
+
+    /// Takes note that nobody took this many snapshots; the next one says so.
+    pub fn count_skipped(&mut self, snapshots: u64) {
+        self.skipped_snapshots += snapshots;
+    }
+
     /// What there is to report since the last call.
     pub fn drain_events(&mut self) -> impl Iterator<Item = Event> + '_ {
         self.events.drain(..)
@@ -160,7 +207,7 @@ impl Engine {
     /// interval that it ends is reported.
     fn advance(&mut self, ts: Timestamp) {
         if let Some(step) = self.config.interval {
-            self.place_in_interval(ts, step);
+            self.place_packet(ts, step);
         }
         self.first_ts = Some(self.first_ts.map_or(ts, |first| first.min(ts)));
         self.last_ts = Some(self.last_ts.map_or(ts, |last| last.max(ts)));
@@ -168,25 +215,50 @@ impl Engine {
         self.end_idle_flows(self.clock.age_nanos());
     }
 
-    /// Closes the open interval if the packet is past it, and opens the packet's.
-    fn place_in_interval(&mut self, ts: Timestamp, step: Duration) {
-        let jumps = self.clock.is_jump(ts);
+    /// Closes the open interval if the packet is past it, and opens the packet's; a packet from before it is late.
+    fn place_packet(&mut self, ts: Timestamp, step: Duration) {
+        self.place_in_interval(ts, step, self.clock.is_jump(ts));
         if let Some(open) = &mut self.open_interval {
+            open.late_packets += u64::from(ts < open.start);
+        }
+    }
+
+    /// Closes the open interval if `ts` is past it or jumps out of it, and opens that of `ts`. Live, an interval without
+    /// packets has a snapshot too.
+    #[inline]
+    fn place_in_interval(&mut self, ts: Timestamp, step: Duration, jumps: bool) {
+        match &self.open_interval {
             // the last interval there is has no end that a packet could be past
-            let is_past = ts >= open.end && open.end < Timestamp::MAX;
-            if !(is_past || jumps && ts < open.start) {
-                open.late_packets += u64::from(ts < open.start);
-                return;
-            }
-            let end = open.end;
+            Some(open) if (ts < open.end || open.end == Timestamp::MAX) && !(jumps && ts < open.start) => {}
+            _ => self.change_interval(ts, step, jumps),
+        }
+    }
+
+    #[cold]
+    fn change_interval(&mut self, ts: Timestamp, step: Duration, jumps: bool) {
+        if let Some(OpenInterval { mut end, .. }) = self.open_interval {
             if !jumps {
                 // flows whose time is up within the interval end in it, though it takes a later packet to notice
                 self.end_idle_flows(self.clock.age_nanos() + self.clock.nanos_until(end));
             }
             self.snapshot(Some(end), None);
+            if self.source.kind == SourceKind::Live && !jumps {
+                let silent = ts.nanos_since(end) / u64::try_from(step.as_nanos()).unwrap_or(u64::MAX).max(1);
+                for _ in 0..silent.min(SILENT_SNAPSHOTS) {
+                    self.open_interval(end, step, false);
+                    end = end.saturating_add(step);
+                    self.end_idle_flows(self.clock.age_nanos() + self.clock.nanos_until(end));
+                    self.snapshot(Some(end), None);
+                }
+                self.skipped_snapshots += silent.saturating_sub(SILENT_SNAPSHOTS);
+            }
         }
+        self.open_interval(ts, step, false);
+    }
+
+    fn open_interval(&mut self, ts: Timestamp, step: Duration, is_partial: bool) {
         let start = ts.floor_to(step);
-        self.open_interval = Some(OpenInterval { start, end: start.saturating_add(step), late_packets: 0 });
+        self.open_interval = Some(OpenInterval { start, end: start.saturating_add(step), late_packets: 0, is_partial });
     }
 
     fn end_idle_flows(&mut self, age_nanos: u64) {
@@ -277,13 +349,16 @@ impl Engine {
 
     /// Takes a snapshot; a final one when the run has ended.
     fn snapshot(&mut self, ts: Option<Timestamp>, run_end: Option<RunEnd>) {
-        let interval = self.open_interval.take().map(|open| Interval {
-            start: open.start,
-            end: open.end,
-            drops: Drops::default(),
-            complete: run_end != Some(RunEnd::Stopped),
-            late_packets: open.late_packets,
-            skipped_snapshots: 0,
+        let interval = self.open_interval.take().map(|open| {
+            let drops = self.losses.take_interval();
+            Interval {
+                start: open.start,
+                end: open.end,
+                complete: run_end != Some(RunEnd::Stopped) && !open.is_partial && drops.known() == 0,
+                drops,
+                late_packets: open.late_packets,
+                skipped_snapshots: std::mem::take(&mut self.skipped_snapshots),
+            }
         });
         let services = self.stats.service_rows(interval.is_some());
         self.sequence += 1;
@@ -299,7 +374,7 @@ impl Engine {
             packets: self.total.packets,
             wire_bytes: self.total.wire_bytes,
             time_jumps: self.clock.jumps(),
-            drops: Drops::default(),
+            drops: self.losses.total(),
             flows: services.iter().fold(FlowCounts::default(), |mut sum, row| {
                 sum += row.flows;
                 sum
@@ -310,6 +385,55 @@ impl Engine {
             services,
             portless: self.stats.portless_rows(),
         })));
+    }
+}
+
+/// What was lost of each interface, in all and in the open interval.
+#[derive(Debug)]
+struct LossLedger {
+    /// Empty for files, which do not tell.
+    interfaces: Vec<String>,
+    total: Vec<InterfaceDrops>,
+    interval: Vec<InterfaceDrops>,
+}
+
+impl LossLedger {
+    fn new(source: &SourceInfo) -> Self {
+        let interfaces = match source.kind {
+            SourceKind::File => Vec::new(),
+            SourceKind::Live => source.names.clone(),
+        };
+        let none = vec![InterfaceDrops { kernel: Some(0), interface: Some(0) }; interfaces.len()];
+        Self { interfaces, total: none.clone(), interval: none }
+    }
+
+    fn count(&mut self, interface: usize, losses: &Losses) {
+        for drops in [&mut self.total, &mut self.interval] {
+            let Some(drops) = drops.get_mut(interface) else { continue };
+            drops.kernel = drops.kernel.map(|kernel| kernel + losses.kernel);
+            drops.interface = drops.interface.zip(losses.interface).map(|(sum, interface)| sum + interface);
+        }
+    }
+
+    fn total(&self) -> Drops {
+        self.sum(&self.total)
+    }
+
+    fn take_interval(&mut self) -> Drops {
+        let drops = self.sum(&self.interval);
+        for drops in &mut self.interval {
+            (drops.kernel, drops.interface) = (drops.kernel.map(|_| 0), drops.interface.map(|_| 0));
+        }
+        drops
+    }
+
+    fn sum(&self, drops: &[InterfaceDrops]) -> Drops {
+        if self.interfaces.is_empty() {
+            return Drops::default();
+        }
+        let sum = |of: fn(&InterfaceDrops) -> Option<u64>| drops.iter().filter_map(of).reduce(|sum, one| sum + one);
+        let named = self.interfaces.iter().cloned().zip(drops.iter().copied()).collect();
+        Drops { kernel: sum(|one| one.kernel), interface: sum(|one| one.interface), interfaces: Some(named) }
     }
 }
 

@@ -8,6 +8,7 @@ use portlabel::commands;
 fn main() -> ExitCode {
     match Command::from_command_line(std::env::args_os()) {
         Ok(Command::Label(config)) => commands::label(&config),
+        Ok(Command::ListInterfaces) => commands::list_interfaces(),
         Ok(Command::Explain(explain)) => commands::explain(&explain),
         Ok(Command::Lookup(lookup)) => commands::lookup(&lookup),
         Err(usage) => {

@@ -3,8 +3,11 @@
 //! Threads hand each other whole batches, and empty ones back. What is written does not depend on how many threads
 //! there are: batches keep their order, and nothing in the engine goes by how packets are batched.
 
+mod batch;
 mod delivery;
 mod intake;
+mod live;
+mod merge;
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +15,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use batch::Batch;
 pub use delivery::{Delivery, Progress};
-pub use intake::{Bounds, Intake};
+pub use intake::{Bounds, Intake, Saving};
+pub use live::{Controls, Lane, LiveRun, LiveSave, run_live};
 
 use crate::engine::{Engine, Event, RunEnd};
-use crate::flow::Packet;
 use crate::output::printable;
+use crate::source::live::LiveTrouble;
 use crate::source::{FilterError, SaveError, Severity, Source, SourceError};
 use crate::units::LinkType;
 
@@ -45,6 +50,17 @@ pub enum Notice {
     /// An input cannot be read, or not to its end.
     #[error(transparent)]
     Input(#[from] SourceError),
+    /// Something has happened to an interface.
+    #[error(transparent)]
+    Interface(#[from] LiveTrouble),
+    /// A reader was too slow for a live capture.
+    #[error("left out because their readers were too slow: {snapshots} snapshots, {flows} flow records")]
+    LeftOut {
+        /// Snapshots.
+        snapshots: u64,
+        /// Flow records.
+        flows: u64,
+    },
     /// The filter makes no sense for a link type.
     #[error("{0}; packets of this link type are left out")]
     Filter(#[from] FilterError),
@@ -72,6 +88,8 @@ pub struct Outcome {
     pub output_failed: bool,
     /// Nothing but packets of unknown link types was read.
     pub only_unknown_links: bool,
+    /// Every interface is gone.
+    pub none_left: bool,
 }
 
 /// Tells users something, on standard error. A closed standard error is no reason to stop. Names of files may hold
@@ -81,9 +99,22 @@ pub fn say(message: &dyn std::fmt::Display) {
     drop(writeln!(std::io::stderr(), "portlabel: {message}"));
 }
 
+/// Prints a line on standard error as it is.
+fn print_line(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
+/// Adds to what was said: a line, and below it what users may look at or type.
+pub fn advise(line: &str, below: impl IntoIterator<Item = String>) {
+    print_line(line);
+    for line in below {
+        print_line(&format!("  {}", printable(&line)));
+    }
+}
+
 /// From the reading thread to the counting one.
 enum Parcel {
-    Packets(Vec<Packet>),
+    Packets(Batch),
     End(RunEnd),
 }
 
@@ -102,7 +133,10 @@ pub fn run<S: Source + Send>(
     delivery: &mut Delivery,
     stop: &AtomicBool,
     threads: Threads,
-) -> Outcome {
+) -> Outcome
+where
+    Notice: From<S::Error>,
+{
     delivery.expect_saving(intake.saves());
     match threads {
         Threads::One => run_on_one(intake, engine, delivery, stop),
@@ -113,11 +147,14 @@ pub fn run<S: Source + Send>(
     Outcome { interrupted: stop.load(Ordering::Relaxed) && !nobody_read, ..outcome }
 }
 
-fn run_on_one<S: Source>(mut intake: Intake<S>, mut engine: Engine, delivery: &mut Delivery, stop: &AtomicBool) {
-    let mut batch = Vec::with_capacity(BATCH_PACKETS);
+fn run_on_one<S: Source>(mut intake: Intake<S>, mut engine: Engine, delivery: &mut Delivery, stop: &AtomicBool)
+where
+    Notice: From<S::Error>,
+{
+    let mut batch = Batch::default();
     loop {
         let end = intake.fill(&mut batch, stop, &mut |notice| delivery.notice(&notice));
-        engine.ingest(&batch);
+        engine.ingest(&batch.packets);
         batch.clear();
         if let Some(end) = end {
             engine.finish(end);
@@ -131,12 +168,10 @@ fn run_on_one<S: Source>(mut intake: Intake<S>, mut engine: Engine, delivery: &m
     }
 }
 
-fn run_on_three<S: Source + Send>(
-    mut intake: Intake<S>,
-    mut engine: Engine,
-    delivery: &mut Delivery,
-    stop: &AtomicBool,
-) {
+fn run_on_three<S: Source + Send>(mut intake: Intake<S>, mut engine: Engine, delivery: &mut Delivery, stop: &AtomicBool)
+where
+    Notice: From<S::Error>,
+{
     let (full, to_count) = sync_channel(QUEUE);
     let (empty, to_fill) = sync_channel(QUEUE + 2);
     let (reports, to_write) = sync_channel(QUEUE);
@@ -166,15 +201,17 @@ fn spawn<'scope>(scope: &'scope thread::Scope<'scope, '_>, name: &str, work: imp
 fn read<S: Source>(
     intake: &mut Intake<S>,
     full: &SyncSender<Parcel>,
-    to_fill: &Receiver<Vec<Packet>>,
+    to_fill: &Receiver<Batch>,
     notices: &SyncSender<Report>,
     stop: &AtomicBool,
-) {
+) where
+    Notice: From<S::Error>,
+{
     // a send fails only when the other thread is gone, and then the scope ends with its panic
     loop {
-        let mut batch = to_fill.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH_PACKETS));
+        let mut batch = to_fill.try_recv().unwrap_or_default();
         let end = intake.fill(&mut batch, stop, &mut |notice| drop(notices.send(Report::Notice(notice))));
-        if !batch.is_empty() && full.send(Parcel::Packets(batch)).is_err() {
+        if !batch.packets.is_empty() && full.send(Parcel::Packets(batch)).is_err() {
             return;
         }
         if let Some(end) = end {
@@ -184,16 +221,11 @@ fn read<S: Source>(
     }
 }
 
-fn count(
-    engine: &mut Engine,
-    to_count: &Receiver<Parcel>,
-    empty: &SyncSender<Vec<Packet>>,
-    reports: &SyncSender<Report>,
-) {
+fn count(engine: &mut Engine, to_count: &Receiver<Parcel>, empty: &SyncSender<Batch>, reports: &SyncSender<Report>) {
     loop {
         let end = match to_count.recv() {
             Ok(Parcel::Packets(mut batch)) => {
-                engine.ingest(&batch);
+                engine.ingest(&batch.packets);
                 batch.clear();
                 drop(empty.try_send(batch));
                 None
@@ -224,7 +256,7 @@ impl Notice {
         match self {
             Self::Input(error) => Some(error.severity()),
             Self::Filter(_) => Some(Severity::Damaged),
-            Self::Save(_) | Self::UnknownLink(_) => None,
+            Self::Save(_) | Self::UnknownLink(_) | Self::Interface(_) | Self::LeftOut { .. } => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A [`Snapshot`] is cumulative: whoever skips one loses nothing, and rates are differences. Its JSON form is
 //! `portlabel.snapshot/1`, a [`FlowRecord`]'s is `portlabel.flow/1`; field order here is key order there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -86,6 +87,26 @@ pub struct Drops {
     pub kernel: Option<u64>,
     /// Dropped by the interface or its driver.
     pub interface: Option<u64>,
+    /// The same for each interface of a live capture by its name; `None` for files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interfaces: Option<BTreeMap<String, InterfaceDrops>>,
+}
+
+impl Drops {
+    /// Packets that are known to be lost.
+    #[must_use]
+    pub fn known(&self) -> u64 {
+        self.kernel.unwrap_or(0) + self.interface.unwrap_or(0)
+    }
+}
+
+/// Packets of one interface that were lost before they could be read; `None` where nobody counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct InterfaceDrops {
+    /// Dropped by the kernel because the buffer was full.
+    pub kernel: Option<u64>,
+    /// Dropped by the interface or its driver.
+    pub interface: Option<u64>,
 }
 
 /// An interval of packet time.
@@ -97,7 +118,7 @@ pub struct Interval {
     pub end: Timestamp,
     /// Packets lost during it.
     pub drops: Drops,
-    /// Nothing of it is known to be missing: no drops, and the run was not stopped within it.
+    /// Nothing of it is known to be missing: no drops, and the run neither began (live) nor was stopped within it.
     pub complete: bool,
     /// Packets older than its start that were read during it, and count in it.
     pub late_packets: u64,

@@ -12,7 +12,9 @@ use std::time::Duration;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The latest time that can be told.
+    /// The earliest time that can be told.
+    pub const MIN: Self = Self(i64::MIN);
+    /// The latest.
     pub const MAX: Self = Self(i64::MAX);
 
     /// The time `nanos` nanoseconds after the Unix epoch (before it when negative).
@@ -44,6 +46,13 @@ impl Timestamp {
     pub fn saturating_add(self, duration: Duration) -> Self {
         let nanos = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(nanos))
+    }
+
+    /// This time less `duration`, clamped to the range of the type.
+    #[must_use]
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        let nanos = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(nanos))
     }
 
     /// The largest multiple of `step` since the Unix epoch that is not after this time.

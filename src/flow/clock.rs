@@ -28,6 +28,12 @@ impl PacketClock {
         self.now = Some(self.now.map_or(ts, |now| now.max(ts)));
     }
 
+    /// Sets the clock to a time that is known to be right, though packets were stamped with later ones: that is a jump too.
+    pub fn set_back(&mut self, now: Timestamp) {
+        self.jumps += 1;
+        self.now = Some(now);
+    }
+
     /// A packet at `ts` makes the clock jump.
     #[must_use]
     pub fn is_jump(&self, ts: Timestamp) -> bool {

@@ -666,7 +666,7 @@ mod tests {
             host: Some("fw".to_owned()),
             filter: Some("ip".to_owned()),
         });
-        snapshot.drops = Drops { kernel: Some(1_246), interface: Some(0) };
+        snapshot.drops = Drops { kernel: Some(1_246), interface: Some(0), interfaces: None };
         snapshot.time_jumps = 1;
         snapshot.packets += 1;
         snapshot.portless.clear();

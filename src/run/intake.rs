@@ -4,10 +4,11 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::batch::Batch;
 use super::{BATCH_PACKETS, Notice};
 use crate::decode::{Decoder, Portless};
 use crate::engine::RunEnd;
-use crate::flow::{Keyer, Packet};
+use crate::flow::Keyer;
 use crate::source::{Filter, Pause, Save, Source};
 use crate::units::{LinkType, Timestamp};
 
@@ -26,7 +27,7 @@ pub struct Intake<S> {
     decoder: Decoder,
     keyer: Keyer,
     filter: Option<Filter>,
-    save: Option<Save>,
+    saving: Saving,
     bounds: Bounds,
     taken: u64,
     first_ts: Option<Timestamp>,
@@ -35,15 +36,30 @@ pub struct Intake<S> {
     unfiltered_links: Vec<LinkType>,
 }
 
-impl<S: Source> Intake<S> {
-    /// Takes packets of `source` that match `filter`, within `bounds`, writes them to `save` too, has them read by `decoder`,
-    /// and makes them ready for the engine that `keyer` is of.
+/// What becomes of the frames that are taken, beside being counted.
+#[derive(Default)]
+pub enum Saving {
+    /// Nothing.
+    #[default]
+    Not,
+    /// They are saved.
+    To(Box<Save>),
+    /// They are copied along with the packets, for whoever brings those of several sources into an order.
+    Along,
+}
+
+impl<S: Source> Intake<S>
+where
+    Notice: From<S::Error>,
+{
+    /// Takes packets of `source` that match `filter`, within `bounds`, saves them too, has them read by `decoder`, and makes
+    /// them ready for the engine that `keyer` is of.
     pub fn new(
         source: S,
         decoder: Decoder,
         keyer: Keyer,
         filter: Option<Filter>,
-        save: Option<Save>,
+        saving: Saving,
         bounds: Bounds,
     ) -> Self {
         Self {
@@ -51,7 +67,7 @@ impl<S: Source> Intake<S> {
             decoder,
             keyer,
             filter,
-            save,
+            saving,
             bounds,
             taken: 0,
             first_ts: None,
@@ -64,7 +80,7 @@ impl<S: Source> Intake<S> {
     /// returned. What users must be told goes to `notice`.
     pub(super) fn fill(
         &mut self,
-        batch: &mut Vec<Packet>,
+        batch: &mut Batch,
         stop: &AtomicBool,
         notice: &mut impl FnMut(Notice),
     ) -> Option<RunEnd> {
@@ -72,8 +88,18 @@ impl<S: Source> Intake<S> {
             return Some(self.end(RunEnd::Stopped, notice));
         }
         loop {
-            let Self { source, decoder, keyer, filter, save, bounds, taken, first_ts, unknown_links, unfiltered_links } =
-                self;
+            let Self {
+                source,
+                decoder,
+                keyer,
+                filter,
+                saving,
+                bounds,
+                taken,
+                first_ts,
+                unknown_links,
+                unfiltered_links,
+            } = self;
             let mut stopped = false;
             let pause = source.read(&mut |frame, interfaces| {
                 if let Some(filter) = filter {
@@ -99,17 +125,25 @@ impl<S: Source> Intake<S> {
                     unknown_links.push(frame.link);
                     notice(Notice::UnknownLink(frame.link));
                 }
-                if let Some(file) = save
-                    && let Err(error) = file.write(frame, &interfaces[frame.interface as usize])
-                {
-                    notice(Notice::Save(error));
-                    *save = None;
+                match saving {
+                    Saving::Not => {}
+                    Saving::To(file) => {
+                        if let Err(error) = file.write(frame, &interfaces[frame.interface as usize]) {
+                            notice(Notice::Save(error));
+                            *saving = Saving::Not;
+                        }
+                    }
+                    Saving::Along => batch.frames.push(frame),
                 }
                 first_ts.get_or_insert(frame.ts);
                 *taken += 1;
                 stopped = bounds.packets == Some(*taken);
-                batch.push(keyer.packet(&observed));
-                if stopped || batch.len() == BATCH_PACKETS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                batch.packets.push(keyer.packet(&observed));
+                if stopped || batch.packets.len() == BATCH_PACKETS {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
             });
             return match pause {
                 Err(error) => {
@@ -128,12 +162,19 @@ impl<S: Source> Intake<S> {
 
     /// Packets are saved: there is something to read them for, even when nobody takes the reports.
     pub(super) fn saves(&self) -> bool {
-        self.save.is_some()
+        matches!(self.saving, Saving::To(_))
+    }
+
+    /// Where the packets come from.
+    pub(super) fn source_mut(&mut self) -> &mut S {
+        &mut self.source
     }
 
     /// Completes the saved file; whatever the run's end, what was counted is in it.
     fn end(&mut self, end: RunEnd, notice: &mut impl FnMut(Notice)) -> RunEnd {
-        if let Some(Err(error)) = self.save.take().map(Save::finish) {
+        if let Saving::To(file) = std::mem::take(&mut self.saving)
+            && let Err(error) = file.finish()
+        {
             notice(Notice::Save(error));
         }
         // who stops before anything came gets a report of nothing

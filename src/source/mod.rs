@@ -1,7 +1,7 @@
-//! Where frames come from: capture files of every container and compression, in time order.
+//! Where frames come from: capture files of every container and compression, in time order, and live interfaces.
 //!
 //! Everything here ends in a [`Frame`]: what was on the wire, when, and of which link type. Container records are read
-//! by our own readers, because they are the packet path; `pcap`, the crate, is used for nothing but compiling filters.
+//! by our own readers, because they are the packet path; `pcap`, the crate, captures, and compiles filters.
 
 mod bpf;
 mod compressed;
@@ -10,6 +10,7 @@ mod error;
 mod filter;
 mod foreign;
 mod input;
+pub mod live;
 mod lz4;
 mod order;
 mod packed;
@@ -43,7 +44,7 @@ pub struct Frame<'a> {
     pub wire_len: u32,
     /// What the first byte of `data` is. It may differ from frame to frame: pcapng mixes interfaces.
     pub link: LinkType,
-    /// Which interface saw it: an index into [`Files::interfaces`].
+    /// Which interface saw it: an index into the interfaces of its source.
     pub interface: u32,
     /// The bytes that were captured.
     pub data: &'a [u8],
@@ -73,17 +74,20 @@ pub enum Pause {
 
 /// Something that packets come from.
 pub trait Source {
+    /// What can go wrong with an input, or happen to it.
+    type Error;
+
     /// Passes packets on, each with the interfaces that are known so far, until `take` breaks off, or there are none
     /// just now, or no more. Packets come this way, and not one by one, because then a packet that is found, decoded and
     /// put into a batch never leaves the registers of the processor.
     ///
     /// # Errors
-    /// Something is wrong with one input. It is closed by that, and the next call goes on with the others; whoever
-    /// calls reports the error and remembers it for the exit code.
+    /// Something is wrong with one input, or has happened to it. The next call goes on with what is left; whoever calls
+    /// reports the error and remembers it for the exit code.
     fn read(
         &mut self,
         take: &mut impl FnMut(&Frame<'_>, &[Interface]) -> ControlFlow<()>,
-    ) -> Result<Pause, SourceError>;
+    ) -> Result<Pause, Self::Error>;
 
     /// At least one input could be read, be it only in part.
     fn is_readable(&self) -> bool;

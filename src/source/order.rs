@@ -306,6 +306,8 @@ impl Files {
 }
 
 impl Source for Files {
+    type Error = SourceError;
+
     #[inline]
     fn read(
         &mut self,

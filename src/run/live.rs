@@ -1,0 +1,368 @@
+//! A live run: a thread for each interface captures and decodes, one counts, and the caller's writes.
+//!
+//! Interfaces are brought into the order of packet time before they are counted ([`Merge`]), so that a flow which takes one
+//! way out and another back is seen as it was. Time goes on when nothing passes: each capturing thread says up to when it
+//! has handed everything over, and the earliest of that is the time that the engine is told.
+//!
+//! Capturing waits for nobody but the counting thread, and that one for nobody at all: what its readers do not take in time
+//! is left out, and counted.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::batch::Batch;
+use super::merge::Merge;
+use super::{
+    BATCH_PACKETS, Bounds, Delivery, Intake, Notice, Outcome, PROGRESS_TICK, QUEUE, Report, Saving, print_line, spawn,
+    stop_when_nobody_reads,
+};
+use crate::decode::Decoder;
+use crate::engine::{Engine, Event, RunEnd};
+use crate::flow::Packet;
+use crate::source::live::{Device, Losses, Together, now};
+use crate::source::{Frame, Interface, Save, SaveError};
+use crate::units::Timestamp;
+
+/// One capturing thread's device, and which of the source's names it has.
+pub struct Lane {
+    /// What is captured from.
+    pub device: Device,
+    /// The place of its interface among the names of the source; several devices may share one.
+    pub interface: usize,
+}
+
+/// What a live run is made of.
+pub struct LiveRun {
+    /// At least one.
+    pub lanes: Vec<Lane>,
+    /// What reads the headers; each lane has one of its own.
+    pub outer: bool,
+    /// What counts.
+    pub engine: Engine,
+    /// Where the frames are saved.
+    pub save: Option<LiveSave>,
+    /// When it ends by itself.
+    pub bounds: Bounds,
+}
+
+/// What comes from outside while it runs.
+#[derive(Debug)]
+pub struct Controls {
+    /// Shared with the devices: the run ends in order once its `stop` is set.
+    pub together: Arc<Together>,
+    /// Somebody wants the counters on standard error; reset when they are printed.
+    pub print_counters: Arc<AtomicBool>,
+}
+
+/// Saves the frames of several interfaces to one file.
+pub struct LiveSave {
+    file: Save,
+    /// Those that the file knows, by its number for them.
+    interfaces: Vec<Interface>,
+}
+
+impl LiveSave {
+    /// Creates the file.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub fn create(path: &Path) -> Result<Self, SaveError> {
+        Save::create(path).map(|file| Self { file, interfaces: Vec::new() })
+    }
+
+    fn write(&mut self, frame: &Frame<'_>, interface: &Interface) -> Result<(), SaveError> {
+        let known = self.interfaces.iter().position(|known| known == interface);
+        let at = known.unwrap_or_else(|| {
+            self.interfaces.push(interface.clone());
+            self.interfaces.len() - 1
+        });
+        let frame = Frame { interface: u32::try_from(at).unwrap_or(u32::MAX), ..*frame };
+        self.file.write(&frame, interface)
+    }
+
+    fn flush(&mut self) -> Result<(), SaveError> {
+        self.file.flush()
+    }
+}
+
+/// From a capturing thread to the counting one.
+struct Parcel {
+    lane: usize,
+    losses: Losses,
+    content: Content,
+}
+
+enum Content {
+    Packets {
+        batch: Batch,
+        /// Nothing from before this is still to come.
+        through: Option<Timestamp>,
+    },
+    End,
+}
+
+/// What tcpdump prints at the end.
+#[derive(Debug, Default)]
+struct Counters {
+    captured: AtomicU64,
+    received: AtomicU64,
+    kernel: AtomicU64,
+    interface: AtomicU64,
+}
+
+impl Counters {
+    /// In tcpdump's words.
+    fn lines(&self) -> Vec<String> {
+        let counts = [
+            (&self.captured, "captured"),
+            (&self.received, "received by filter"),
+            (&self.kernel, "dropped by kernel"),
+            (&self.interface, "dropped by interface"),
+        ];
+        let mut lines = counts.map(|(counter, what)| match counter.load(Ordering::Relaxed) {
+            1 => format!("1 packet {what}"),
+            packets => format!("{packets} packets {what}"),
+        });
+        // the last one is for those whom it concerns
+        let shown = if self.interface.load(Ordering::Relaxed) == 0 { 3 } else { 4 };
+        lines[..shown].iter_mut().map(std::mem::take).collect()
+    }
+}
+
+/// Captures until it is told to stop, the bounds are reached, or no interface is left, and delivers what there is to say.
+pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> Outcome {
+    let LiveRun { lanes, outer, mut engine, save, bounds } = run;
+    let stop = &*controls.together.stop;
+    let counters = Counters::default();
+    delivery.expect_saving(save.is_some());
+    let deadline = bounds.duration.and_then(|duration| Instant::now().checked_add(duration));
+    let (parcels, to_count) = sync_channel(QUEUE * lanes.len());
+    let (reports, to_write) = sync_channel(QUEUE);
+    let interfaces = lanes.iter().map(|lane| lane.interface).collect();
+    thread::scope(|scope| {
+        let mut recycle = Vec::new();
+        for (number, lane) in lanes.into_iter().enumerate() {
+            let (empty, to_fill) = sync_channel(QUEUE + 2);
+            recycle.push(empty);
+            let saving = if save.is_some() { Saving::Along } else { Saving::Not };
+            let intake = Intake::new(lane.device, Decoder::new(outer), engine.keyer(), None, saving, Bounds::default());
+            let (parcels, notices) = (parcels.clone(), reports.clone());
+            spawn(scope, "capture", move || capture(number, intake, &parcels, &to_fill, &notices));
+        }
+        drop(parcels);
+        let counting = Counting {
+            merge: Merge::new(recycle.len()),
+            lanes: interfaces,
+            save,
+            packets_left: bounds.packets.unwrap_or(u64::MAX),
+            recycle,
+            due: Vec::with_capacity(BATCH_PACKETS),
+            counters: &counters,
+            stop,
+            reports,
+            left_out: LeftOut::default(),
+        };
+        spawn(scope, "count", move || counting.run(&mut engine, &to_count));
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match to_write.recv_timeout(left.unwrap_or(PROGRESS_TICK).min(PROGRESS_TICK).max(Duration::from_millis(1)))
+            {
+                Ok(Report::Events(events)) => delivery.events(events),
+                Ok(Report::Notice(notice)) => delivery.notice(&notice),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if left.is_some_and(|left| left.is_zero()) {
+                stop.store(true, Ordering::Relaxed);
+            }
+            if controls.print_counters.swap(false, Ordering::Relaxed) {
+                counters.lines().iter().for_each(|line| print_line(line));
+            }
+            delivery.tick();
+            stop_when_nobody_reads(delivery, stop);
+        }
+    });
+    let outcome = delivery.finish();
+    counters.lines().iter().for_each(|line| print_line(line));
+    Outcome { none_left: controls.together.none_left(), ..outcome }
+}
+
+/// Captures from one device until it ends.
+fn capture(
+    lane: usize,
+    mut intake: Intake<Device>,
+    parcels: &SyncSender<Parcel>,
+    to_fill: &Receiver<Batch>,
+    notices: &SyncSender<Report>,
+) {
+    // the device itself knows when to stop: it has something to hand over then
+    let never = AtomicBool::new(false);
+    // a send fails only when the other thread is gone, and then the scope ends with its panic
+    loop {
+        // losses go first: they belong to the interval that the packets may end
+        let losses = intake.source_mut().losses();
+        let mut batch = to_fill.try_recv().unwrap_or_default();
+        let end = intake.fill(&mut batch, &never, &mut |notice| {
+            // news are not worth a lost packet; there are few
+            let _ = notices.try_send(Report::Notice(notice));
+        });
+        let device = intake.source_mut();
+        if !batch.frames.is_empty() {
+            batch.interface = device.interface().cloned();
+        }
+        let content = Content::Packets { batch, through: device.through() };
+        if parcels.send(Parcel { lane, losses, content }).is_err() {
+            return;
+        }
+        if end.is_some() {
+            let losses = intake.source_mut().losses();
+            let _ = parcels.send(Parcel { lane, losses, content: Content::End });
+            return;
+        }
+    }
+}
+
+/// Reports that nobody took.
+#[derive(Clone, Copy, Debug, Default)]
+struct LeftOut {
+    snapshots: u64,
+    flows: u64,
+}
+
+/// The counting thread.
+struct Counting<'r> {
+    merge: Merge,
+    /// Which interface each lane is of.
+    lanes: Vec<usize>,
+    save: Option<LiveSave>,
+    packets_left: u64,
+    recycle: Vec<SyncSender<Batch>>,
+    /// Packets that are about to be counted.
+    due: Vec<Packet>,
+    counters: &'r Counters,
+    stop: &'r AtomicBool,
+    reports: SyncSender<Report>,
+    left_out: LeftOut,
+}
+
+impl Counting<'_> {
+    fn run(mut self, engine: &mut Engine, parcels: &Receiver<Parcel>) {
+        engine.begin(now());
+        while !self.merge.has_ended() {
+            let parcel = match parcels.try_recv() {
+                Err(TryRecvError::Empty) => {
+                    // whoever reads what is saved while it grows gets it when there is time
+                    self.saved(LiveSave::flush);
+                    parcels.recv().ok()
+                }
+                parcel => parcel.ok(),
+            };
+            let Some(parcel) = parcel else { break };
+            self.take(engine, parcel);
+            self.report(engine);
+        }
+        self.saved(LiveSave::flush);
+        engine.finish(RunEnd::Stopped);
+        let LeftOut { snapshots, flows } = self.left_out;
+        if snapshots + flows > 0 {
+            self.notice(Notice::LeftOut { snapshots, flows });
+        }
+        // the last words wait for whoever reads them
+        drop(self.reports.send(Report::Events(engine.drain_events().collect())));
+    }
+
+    fn take(&mut self, engine: &mut Engine, Parcel { lane, losses, content }: Parcel) {
+        engine.count_losses(self.lanes[lane], &losses);
+        for (counter, count) in [
+            (&self.counters.received, losses.received),
+            (&self.counters.kernel, losses.kernel),
+            (&self.counters.interface, losses.interface.unwrap_or(0)),
+        ] {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+        match content {
+            Content::Packets { batch, through } => self.merge.push(lane, batch, through),
+            Content::End => self.merge.end(lane),
+        }
+        self.count_due(engine);
+        if let Some(now) = self.merge.through() {
+            engine.tick(now);
+        }
+    }
+
+    /// Counts and saves the packets that are due.
+    fn count_due(&mut self, engine: &mut Engine) {
+        let Self { merge, save, packets_left, recycle, due, counters, reports, .. } = self;
+        let mut count = |due: &mut Vec<Packet>| {
+            counters.captured.fetch_add(due.len() as u64, Ordering::Relaxed);
+            engine.ingest(due);
+            due.clear();
+        };
+        merge.drain(
+            |batch, at| {
+                if *packets_left == 0 {
+                    return; // the run ends with the last one that is wanted
+                }
+                *packets_left -= 1;
+                due.push(batch.packets[at]);
+                if let (Some(file), Some(frame), Some(interface)) = (&mut *save, batch.frames.get(at), &batch.interface)
+                    && let Err(error) = file.write(&frame, interface)
+                {
+                    // saving ends, labelling goes on
+                    drop(reports.send(Report::Notice(Notice::Save(error))));
+                    *save = None;
+                }
+                if due.len() == BATCH_PACKETS {
+                    count(due);
+                }
+            },
+            |lane, mut batch| {
+                batch.clear();
+                drop(recycle[lane].try_send(batch));
+            },
+        );
+        count(due);
+        if self.packets_left == 0 {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Passes on what the engine has to say, unless its readers are too slow.
+    fn report(&mut self, engine: &mut Engine) {
+        let events: Vec<_> = engine.drain_events().collect();
+        if events.is_empty() {
+            return;
+        }
+        if let Err(TrySendError::Full(Report::Events(events))) = self.reports.try_send(Report::Events(events)) {
+            let mut skipped = 0;
+            for event in events {
+                match event {
+                    Event::Snapshot(snapshot) => {
+                        self.left_out.snapshots += 1;
+                        skipped += 1 + snapshot.interval.as_ref().map_or(0, |interval| interval.skipped_snapshots);
+                    }
+                    Event::Flow(_) => self.left_out.flows += 1,
+                }
+            }
+            engine.count_skipped(skipped);
+        }
+    }
+
+    /// Does something with the file that is saved. One that fails is closed, and labelling goes on.
+    fn saved(&mut self, act: impl FnOnce(&mut LiveSave) -> Result<(), SaveError>) {
+        if let Some(file) = &mut self.save
+            && let Err(error) = act(file)
+        {
+            self.save = None;
+            self.notice(Notice::Save(error));
+        }
+    }
+
+    fn notice(&self, notice: Notice) {
+        drop(self.reports.send(Report::Notice(notice)));
+    }
+}

@@ -1,0 +1,524 @@
+//! Packets as they pass an interface: libpcap's capture, read without blocking, and what happens to the interface
+//! meanwhile.
+//!
+//! libpcap hands over the packets of a block of its ring at a time. A block that is not full is handed over after
+//! [`RETIRE`], so that nothing is ever older than that when it arrives, and a silent interface can say so.
+
+mod interfaces;
+mod losses;
+mod socket;
+
+pub use interfaces::{HostInterface, ListError};
+pub use losses::Losses;
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use pcap::{Active, Capture, Linktype, Packet, Precision};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{Frame, Interface, Pause, Source};
+use crate::units::{LinkType, Timestamp};
+use losses::LossCounters;
+use socket::Link;
+
+/// How long the kernel keeps a block of packets that is not full.
+const RETIRE: Duration = Duration::from_millis(100);
+/// Nothing that was captured so long ago is still to come: [`RETIRE`], and what waking up takes.
+const SETTLED: Duration = Duration::from_millis(150);
+/// How long a silent interface is waited for before whoever reads hears that it is silent.
+const WAIT: Duration = Duration::from_millis(50);
+/// How often an interface is looked at: whether it is up, or gone, or there again.
+const LOOK: Duration = Duration::from_millis(250);
+/// Packets that are handed over at once.
+const READ_PACKETS: usize = 1024;
+
+/// The pseudo-device for all interfaces.
+pub const ANY: &str = "any";
+
+/// How an interface is captured from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveOptions {
+    /// BPF expression.
+    pub filter: Option<String>,
+    /// Bytes taken of each packet, from its link header on.
+    pub snap_len: u32,
+    /// Size of the kernel's ring, in bytes.
+    pub buffer_bytes: u32,
+    /// Take packets for other hosts too. Never on `any`, which cannot.
+    pub promiscuous: bool,
+    /// Time between two readings of what was lost.
+    pub loss_period: Duration,
+}
+
+/// What keeps an interface from being captured from.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is none of that name.
+    #[error("{name}: no such interface")]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// It is not up.
+    #[error("{name}: the interface is down; bring it up with: ip link set {name} up")]
+    Down {
+        /// The name.
+        name: String,
+    },
+    /// Captures take a privilege that the process lacks.
+    #[error("{name}: no permission to capture")]
+    Permission {
+        /// The name.
+        name: String,
+    },
+    /// The expression makes no sense for this interface.
+    #[error("{name}: filter expression {expression:?}: {message}")]
+    Filter {
+        /// The interface.
+        name: String,
+        /// The expression.
+        expression: String,
+        /// What libpcap says.
+        message: String,
+    },
+    /// Anything else.
+    #[error("{name}: cannot capture: {message}")]
+    Other {
+        /// The interface.
+        name: String,
+        /// What libpcap or the system says.
+        message: String,
+    },
+}
+
+/// What happens to an interface while it is captured from.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveTrouble {
+    /// Somebody took it down.
+    #[error("{name}: the interface is down; waiting for it to come up again")]
+    Down {
+        /// The interface.
+        name: Arc<str>,
+    },
+    /// It is up after it was down.
+    #[error("{name}: the interface is up again")]
+    Up {
+        /// The interface.
+        name: Arc<str>,
+    },
+    /// It was removed.
+    #[error("{name}: the interface is gone")]
+    Gone {
+        /// The interface.
+        name: Arc<str>,
+    },
+    /// One of its name was created after it was removed.
+    #[error("{name}: the interface is there again; capturing goes on")]
+    Back {
+        /// The interface.
+        name: Arc<str>,
+    },
+    /// One of its name was created, and cannot be captured from.
+    #[error("{0}; it was created anew, and is lost for this run")]
+    Lost(OpenError),
+    /// Packets are longer than the interface could send.
+    #[error(
+        "{name}: packets longer than the MTU of {mtu} bytes: the kernel joins or splits them elsewhere (offloads), \
+         so numbers and sizes of packets are the kernel's, not the wire's"
+    )]
+    Oversize {
+        /// The interface.
+        name: Arc<str>,
+        /// Its MTU, in bytes.
+        mtu: u32,
+    },
+    /// Promiscuous mode cannot be had.
+    #[error("{name}: not in promiscuous mode: {message}")]
+    NotPromiscuous {
+        /// The interface.
+        name: Arc<str>,
+        /// What libpcap says.
+        message: String,
+    },
+}
+
+/// What the devices of a run share.
+#[derive(Debug, Default)]
+pub struct Together {
+    /// Set when the run is to end: each device hands over what its ring still holds, and ends.
+    pub stop: Arc<AtomicBool>,
+    /// Devices that are there, up or down. When the last one goes, the run ends.
+    present: AtomicUsize,
+}
+
+impl Together {
+    /// Devices end when `stop` is set.
+    #[must_use]
+    pub fn new(stop: Arc<AtomicBool>) -> Self {
+        Self { stop, present: AtomicUsize::new(0) }
+    }
+
+    /// Every interface is gone.
+    #[must_use]
+    pub fn none_left(&self) -> bool {
+        self.present.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// An interface that packets are captured from.
+pub struct Device {
+    name: Arc<str>,
+    options: LiveOptions,
+    together: Arc<Together>,
+    /// Every interface of the name so far: one that is created anew may have another link type.
+    interfaces: Vec<Interface>,
+    state: State,
+    /// The socket that keeps asking for the interface, whether there is one or not.
+    asking: std::net::UdpSocket,
+    link: Option<Link>,
+    /// Packets longer than this, in bytes, are more than the interface could send; `u32::MAX` when that was said.
+    longest: u32,
+    look_at: Instant,
+    /// Nothing before this is still to come.
+    through: Option<Timestamp>,
+    losses: LossCounters,
+    /// What there is to tell, oldest first.
+    troubles: Vec<LiveTrouble>,
+}
+
+/// What can be read.
+enum State {
+    /// Packets.
+    Open(Capture<Active>),
+    /// What the ring holds: the run ends.
+    Ending { capture: Capture<Active>, until: Instant },
+    /// Nothing, for now.
+    Gone,
+    /// Nothing any more.
+    Ended,
+}
+
+impl Device {
+    /// Opens the interface called `name`.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(name: &str, options: LiveOptions, together: Arc<Together>) -> Result<Self, OpenError> {
+        let other = |error: io::Error| OpenError::Other { name: name.to_owned(), message: error.to_string() };
+        let asking = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))
+            .or_else(|_| std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)))
+            .map_err(other)?;
+        let mut this = Self {
+            name: name.into(),
+            losses: LossCounters::new(options.loss_period),
+            options,
+            together,
+            interfaces: Vec::new(),
+            state: State::Gone,
+            asking,
+            link: None,
+            longest: u32::MAX,
+            look_at: Instant::now(),
+            through: None,
+            troubles: Vec::new(),
+        };
+        this.begin()?;
+        Ok(this)
+    }
+
+    /// Shares the packets of the interface with the other devices of `group`.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn join_fanout(&self, group: u16) -> io::Result<()> {
+        match &self.state {
+            State::Open(capture) => socket::join_fanout(capture, group),
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing captured before this is still to come; `None` before anything is known.
+    #[must_use]
+    pub fn through(&self) -> Option<Timestamp> {
+        self.through
+    }
+
+    /// The interface that frames are of now.
+    #[must_use]
+    pub fn interface(&self) -> Option<&Interface> {
+        self.interfaces.last()
+    }
+
+    /// What was lost since the last call. Asks the kernel when that is due, or when the device has ended.
+    pub fn losses(&mut self) -> Losses {
+        let State::Open(capture) = &mut self.state else { return self.losses.take() };
+        self.losses.read_when_due(capture);
+        self.losses.take()
+    }
+
+    /// Opens what has the name now, and takes it for the interface.
+    fn begin(&mut self) -> Result<(), OpenError> {
+        let link = match Link::of(&self.asking, &self.name) {
+            Ok(link) => Some(link),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None, // `any`, or another device of libpcap
+            Err(error) => return Err(OpenError::Other { name: self.name.to_string(), message: error.to_string() }),
+        };
+        let capture = self.activate(link)?;
+        let link_type = of_dlt(capture.get_datalink());
+        let interface = Interface { name: self.name.to_string(), link: link_type, snap_len: self.options.snap_len };
+        if self.interfaces.last() != Some(&interface) {
+            self.interfaces.push(interface);
+        }
+        if let Some(link) = link
+            && link_type == LinkType::ETHERNET
+        {
+            self.longest = link.mtu.saturating_add(ETHERNET_AND_TAGS);
+        }
+        self.link = link;
+        self.losses.begin(&self.name, link.map(|link| link.index));
+        self.state = State::Open(capture);
+        self.together.present.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn activate(&mut self, link: Option<Link>) -> Result<Capture<Active>, OpenError> {
+        let name = self.name.to_string();
+        let options = &self.options;
+        let open = |promiscuous| {
+            Capture::from_device(&*name)?
+                .promisc(promiscuous)
+                .snaplen(options.snap_len.cast_signed())
+                .buffer_size(options.buffer_bytes.cast_signed())
+                .timeout(i32::try_from(RETIRE.as_millis()).unwrap_or(i32::MAX))
+                .precision(Precision::Nano)
+                .open()
+        };
+        let promiscuous = options.promiscuous && name != ANY;
+        let opened = match open(promiscuous) {
+            Err(error) if promiscuous => match open(false) {
+                Ok(capture) => {
+                    let message = message(error);
+                    self.troubles.push(LiveTrouble::NotPromiscuous { name: Arc::clone(&self.name), message });
+                    Ok(capture)
+                }
+                Err(_) => Err(error),
+            },
+            opened => opened,
+        };
+        let mut capture = match opened.and_then(Capture::setnonblock) {
+            Ok(capture) => capture,
+            Err(error) => {
+                let message = message(error);
+                return Err(match link {
+                    _ if !may_capture() => OpenError::Permission { name },
+                    None if name != ANY => OpenError::Unknown { name },
+                    Some(Link { is_up: false, .. }) => OpenError::Down { name },
+                    _ => OpenError::Other { name, message },
+                });
+            }
+        };
+        if name == ANY {
+            // which interface a packet passed is in the newer header alone; older systems have the older one
+            let _ = capture.set_datalink(Linktype(LinkType::LINUX_SLL2.0.into()));
+        }
+        if let Some(expression) = &self.options.filter {
+            capture.filter(expression, true).map_err(|error| OpenError::Filter {
+                name,
+                expression: expression.clone(),
+                message: message(error),
+            })?;
+        }
+        Ok(capture)
+    }
+
+    /// Looks at the interface when that is due: it may be down, up again, gone or there again.
+    fn look(&mut self, now: Instant) {
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + LOOK;
+        let Some(before) = self.link else { return };
+        let found = Link::of(&self.asking, &self.name).ok();
+        let name = Arc::clone(&self.name);
+        match (&self.state, found) {
+            (State::Open(_), Some(link)) if link.index == before.index => {
+                match (before.is_up, link.is_up) {
+                    (true, false) => self.troubles.push(LiveTrouble::Down { name }),
+                    (false, true) => self.troubles.push(LiveTrouble::Up { name }),
+                    _ => {}
+                }
+                self.link = Some(link);
+            }
+            (State::Open(_), _) => self.lose(),
+            (State::Gone, Some(link)) if link.is_up => match self.begin() {
+                Ok(()) => self.troubles.push(LiveTrouble::Back { name }),
+                // it may be gone again, or down again
+                Err(OpenError::Unknown { .. } | OpenError::Down { .. }) => {}
+                Err(error) => {
+                    self.troubles.push(LiveTrouble::Lost(error));
+                    self.state = State::Ended;
+                }
+            },
+            _ => {}
+        }
+    }
+
+    /// The interface is gone, with what was not read yet.
+    fn lose(&mut self) {
+        if let State::Open(mut capture) = std::mem::replace(&mut self.state, State::Gone) {
+            self.losses.read(&mut capture);
+            self.troubles.push(LiveTrouble::Gone { name: Arc::clone(&self.name) });
+            if self.together.present.fetch_sub(1, Ordering::Relaxed) == 1 {
+                self.together.stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The run ends: from now on the ring gets nothing more, and what it has is read.
+    fn begin_to_end(&mut self, now: Instant) {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Open(capture) => {
+                // where the kernel refuses that, what comes until then is read too
+                let _ = socket::refuse_packets(&capture);
+                self.state = State::Ending { capture, until: now + SETTLED };
+            }
+            State::Gone => {}
+            state @ (State::Ending { .. } | State::Ended) => self.state = state,
+        }
+    }
+}
+
+/// An Ethernet header and two VLAN tags, in bytes (IEEE 802.1Q).
+const ETHERNET_AND_TAGS: u32 = 14 + 2 * 4;
+
+impl Source for Device {
+    type Error = LiveTrouble;
+
+    /// Passes on what is there, at most as many packets as a batch takes; waits for a moment when there is nothing.
+    fn read(
+        &mut self,
+        take: &mut impl FnMut(&Frame<'_>, &[Interface]) -> ControlFlow<()>,
+    ) -> Result<Pause, LiveTrouble> {
+        let instant = Instant::now();
+        if self.together.stop.load(Ordering::Relaxed) {
+            self.begin_to_end(instant);
+        } else {
+            self.look(instant);
+        }
+        if !self.troubles.is_empty() {
+            return Err(self.troubles.remove(0));
+        }
+        let (capture, until) = match &mut self.state {
+            State::Open(capture) => (capture, None),
+            State::Ending { capture, until } => (capture, Some(*until)),
+            State::Gone => {
+                std::thread::park_timeout(WAIT);
+                self.through = Some(settled());
+                return Ok(Pause::Idle);
+            }
+            State::Ended => return Ok(Pause::End),
+        };
+        let (interfaces, longest) = (&self.interfaces[..], self.longest);
+        let interface = u32::try_from(interfaces.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        let link = interfaces.last().map_or(LinkType::ETHERNET, |interface| interface.link);
+        let (mut last_ts, mut too_long) = (None, false);
+        let mut enough = false;
+        let mut handle = |packet: Packet<'_>| {
+            // more than was asked for comes only when whoever takes them has ended the run
+            if enough {
+                return;
+            }
+            let header = packet.header;
+            // for this precision, libpcap's microseconds are nanoseconds
+            let nanos = header.ts.tv_sec.saturating_mul(1_000_000_000).saturating_add(header.ts.tv_usec);
+            let ts = Timestamp::from_nanos(nanos);
+            too_long |= header.len > longest;
+            last_ts = Some(ts);
+            let frame = Frame { ts, wire_len: header.len, link, interface, data: packet.data };
+            enough = take(&frame, interfaces).is_break();
+        };
+        // what is not there at this instant was captured later than it, or is settled by then
+        let mut idle_through = settled();
+        let mut taken = capture.dispatch(Some(READ_PACKETS), &mut handle);
+        if let Ok(0) = taken {
+            let wait = Timespec { tv_sec: 0, tv_nsec: WAIT.subsec_nanos().into() };
+            // an error of the descriptor is told by the next reading
+            let _ = poll(&mut [PollFd::new(&*capture, PollFlags::IN)], Some(&wait));
+            idle_through = settled();
+            taken = capture.dispatch(Some(READ_PACKETS), &mut handle);
+        }
+        if too_long {
+            self.longest = u32::MAX;
+            let mtu = self.link.map_or(0, |link| link.mtu);
+            self.troubles.push(LiveTrouble::Oversize { name: Arc::clone(&self.name), mtu });
+        }
+        match taken {
+            Ok(0) => {
+                self.through = Some(idle_through);
+                if until.is_some_and(|until| instant >= until)
+                    && let State::Ending { mut capture, .. } = std::mem::replace(&mut self.state, State::Ended)
+                {
+                    self.losses.read(&mut capture);
+                    return Ok(Pause::End);
+                }
+                Ok(Pause::Idle)
+            }
+            Ok(_) => {
+                self.through = last_ts;
+                Ok(Pause::Enough)
+            }
+            Err(_) => {
+                // the interface is gone, or it is of no use any more
+                self.lose();
+                Ok(Pause::Idle)
+            }
+        }
+    }
+
+    fn is_readable(&self) -> bool {
+        true
+    }
+}
+
+/// Everything that was captured before this, and can be, was handed over.
+fn settled() -> Timestamp {
+    now().saturating_sub(SETTLED)
+}
+
+/// The time that the kernel stamps packets with. Nobody else in the program asks what time it is.
+#[must_use]
+pub fn now() -> Timestamp {
+    let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    Timestamp::from_nanos(match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => nanos(since),
+        Err(before) => -nanos(before.duration()),
+    })
+}
+
+/// The registered number of a link type as this system numbers it (pcap-linktype(7)).
+fn of_dlt(dlt: Linktype) -> LinkType {
+    match u16::try_from(dlt.0).map_or(LinkType(u16::MAX), LinkType) {
+        LinkType::RAW_BSD => LinkType::RAW,
+        LinkType::ATM_RFC1483_DLT => LinkType::ATM_RFC1483,
+        LinkType::ATM_CLIP_DLT => LinkType::ATM_CLIP,
+        other => other,
+    }
+}
+
+/// The process has the capability that packet sockets take (capabilities(7)).
+fn may_capture() -> bool {
+    use rustix::thread::{CapabilitySet, capabilities};
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_RAW))
+}
+
+/// What libpcap says.
+fn message(error: pcap::Error) -> String {
+    match error {
+        pcap::Error::PcapError(message) => message,
+        other => other.to_string(),
+    }
+}
