@@ -117,19 +117,19 @@ struct Counters {
 impl Counters {
     /// In tcpdump's words.
     fn lines(&self) -> Vec<String> {
-        let counts = [
-            (&self.captured, "captured"),
-            (&self.received, "received by filter"),
-            (&self.kernel, "dropped by kernel"),
-            (&self.interface, "dropped by interface"),
-        ];
-        let mut lines = counts.map(|(counter, what)| match counter.load(Ordering::Relaxed) {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (captured, kernel, interface) = (get(&self.captured), get(&self.kernel), get(&self.interface));
+        // the kernel was asked a while ago, and has received at least what was captured since
+        let received = get(&self.received).max(captured + kernel);
+        let mut counts = vec![(captured, "captured"), (received, "received by filter"), (kernel, "dropped by kernel")];
+        if interface > 0 {
+            counts.push((interface, "dropped by interface"));
+        }
+        let line = |(packets, what): (u64, &str)| match packets {
             1 => format!("1 packet {what}"),
-            packets => format!("{packets} packets {what}"),
-        });
-        // the last one is for those whom it concerns
-        let shown = if self.interface.load(Ordering::Relaxed) == 0 { 3 } else { 4 };
-        lines[..shown].iter_mut().map(std::mem::take).collect()
+            _ => format!("{packets} packets {what}"),
+        };
+        counts.into_iter().map(line).collect()
     }
 }
 

@@ -194,12 +194,21 @@ pub struct Device {
 enum State {
     /// Packets.
     Open(Capture<Active>),
-    /// What the ring holds: the run ends.
-    Ending { capture: Capture<Active>, until: Instant },
+    /// What the ring still holds: the run ends, or the interface is gone.
+    Draining { capture: Capture<Active>, until: Instant, then: Then },
     /// Nothing, for now.
     Gone,
     /// Nothing any more.
     Ended,
+}
+
+/// What comes after the last packet of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// The end.
+    End,
+    /// An interface of the same name, perhaps.
+    Return,
 }
 
 impl Device {
@@ -336,7 +345,8 @@ impl Device {
     }
 
     /// Looks at the interface when that is due: it may be down, up again, gone or there again.
-    fn look(&mut self, now: Instant) {
+    fn look(&mut self) {
+        let now = Instant::now();
         if now < self.look_at {
             return;
         }
@@ -367,27 +377,42 @@ impl Device {
         }
     }
 
-    /// The interface is gone, with what was not read yet.
+    /// The interface is gone: what its ring holds is still read.
     fn lose(&mut self) {
-        if let State::Open(mut capture) = std::mem::replace(&mut self.state, State::Gone) {
-            self.losses.read(&mut capture);
-            self.troubles.push(LiveTrouble::Gone { name: Arc::clone(&self.name) });
-            if self.together.present.fetch_sub(1, Ordering::Relaxed) == 1 {
-                self.together.stop.store(true, Ordering::Relaxed);
-            }
+        let state = std::mem::replace(&mut self.state, State::Gone);
+        let State::Open(capture) = state else {
+            self.state = state;
+            return;
+        };
+        self.state = State::Draining { capture, until: Instant::now() + SETTLED, then: Then::Return };
+        self.troubles.push(LiveTrouble::Gone { name: Arc::clone(&self.name) });
+        if self.together.present.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.together.stop.store(true, Ordering::Relaxed);
         }
     }
 
     /// The run ends: from now on the ring gets nothing more, and what it has is read.
-    fn begin_to_end(&mut self, now: Instant) {
+    fn begin_to_end(&mut self) {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Open(capture) => {
                 // where the kernel refuses that, what comes until then is read too
                 let _ = socket::refuse_packets(&capture);
-                self.state = State::Ending { capture, until: now + SETTLED };
+                self.state = State::Draining { capture, until: Instant::now() + SETTLED, then: Then::End };
             }
-            State::Gone => {}
-            state @ (State::Ending { .. } | State::Ended) => self.state = state,
+            State::Draining { capture, until, .. } => {
+                self.state = State::Draining { capture, until, then: Then::End };
+            }
+            State::Gone | State::Ended => {}
+        }
+    }
+
+    /// The ring is empty.
+    fn close(&mut self) {
+        if let State::Draining { mut capture, then, .. } = std::mem::replace(&mut self.state, State::Ended) {
+            self.losses.read(&mut capture);
+            if then == Then::Return {
+                self.state = State::Gone;
+            }
         }
     }
 }
@@ -403,18 +428,17 @@ impl Source for Device {
         &mut self,
         take: &mut impl FnMut(&Frame<'_>, &[Interface]) -> ControlFlow<()>,
     ) -> Result<Pause, LiveTrouble> {
-        let instant = Instant::now();
         if self.together.stop.load(Ordering::Relaxed) {
-            self.begin_to_end(instant);
+            self.begin_to_end();
         } else {
-            self.look(instant);
+            self.look();
         }
         if !self.troubles.is_empty() {
             return Err(self.troubles.remove(0));
         }
         let (capture, until) = match &mut self.state {
             State::Open(capture) => (capture, None),
-            State::Ending { capture, until } => (capture, Some(*until)),
+            State::Draining { capture, until, .. } => (capture, Some(*until)),
             State::Gone => {
                 std::thread::park_timeout(WAIT);
                 self.through = Some(settled());
@@ -451,6 +475,11 @@ impl Source for Device {
             idle_through = settled();
             taken = capture.dispatch(Some(READ_PACKETS), &mut handle);
         }
+        if let (Err(_), Some(_)) = (&taken, until) {
+            // what is wrong is known, and the last block may not have been handed over yet
+            std::thread::park_timeout(WAIT);
+            taken = Ok(0);
+        }
         if too_long {
             self.longest = u32::MAX;
             let mtu = self.link.map_or(0, |link| link.mtu);
@@ -459,11 +488,8 @@ impl Source for Device {
         match taken {
             Ok(0) => {
                 self.through = Some(idle_through);
-                if until.is_some_and(|until| instant >= until)
-                    && let State::Ending { mut capture, .. } = std::mem::replace(&mut self.state, State::Ended)
-                {
-                    self.losses.read(&mut capture);
-                    return Ok(Pause::End);
+                if until.is_some_and(|until| Instant::now() >= until) {
+                    self.close();
                 }
                 Ok(Pause::Idle)
             }
@@ -471,8 +497,8 @@ impl Source for Device {
                 self.through = last_ts;
                 Ok(Pause::Enough)
             }
+            // the interface is gone, or of no use any more
             Err(_) => {
-                // the interface is gone, or it is of no use any more
                 self.lose();
                 Ok(Pause::Idle)
             }
