@@ -111,6 +111,8 @@ pub struct Config {
     pub duration: Option<Duration>,
     /// Where the packets read are saved.
     pub save: Option<PathBuf>,
+    /// No saved file is longer than this, in bytes: the next one follows.
+    pub rotate_bytes: Option<u64>,
     /// Where results go; at least one, no two to the same place.
     pub outputs: Vec<Spec>,
     /// Where names come from.
@@ -191,6 +193,11 @@ struct Args {
     /// Save the packets read to a file, as pcapng
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
+
+    /// Begin another file when the saved one would be longer than SIZE, such as 100M: FILE, then FILE with 1, 2, … before
+    /// its extension
+    #[arg(long, value_name = "SIZE", requires = "write", value_parser = file_size)]
+    rotate: Option<u64>,
 
     /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv or flows; repeatable
     ///
@@ -498,6 +505,10 @@ impl Args {
         if let Some(conflict) = conflict {
             return Err(usage(ErrorKind::ArgumentConflict, conflict));
         }
+        if self.rotate.is_some() && write.as_deref() == Some(Path::new("-")) {
+            let message = "standard output is one file: --rotate needs another place to save to";
+            return Err(usage(ErrorKind::ArgumentConflict, message.to_owned()));
+        }
         let to_terminal = io::stdout().is_terminal();
         let streams = self.output.iter().any(|spec| {
             spec.destination == Destination::Stdout && !matches!(spec.format, Format::Table | Format::Json)
@@ -522,6 +533,7 @@ impl Args {
             count: self.count,
             duration: self.duration,
             save: write,
+            rotate_bytes: self.rotate,
             table: output::Options {
                 color: self.color.resolve(),
                 width: terminal_width(),
@@ -607,19 +619,31 @@ fn snap_len(text: &str) -> Result<u32, String> {
     }
 }
 
-/// A size in bytes: a number with K, M or G (powers of 1024), or a number of KiB.
+/// The size of a buffer in bytes; a number alone is KiB.
 fn buffer_size(text: &str) -> Result<u32, String> {
-    const KIB: u64 = 1 << 10;
-    let wrong = || "expected a size from 256K to 2047M, such as 64M or 1G; a number alone is KiB".to_owned();
-    let (number, unit) = match text.char_indices().next_back().ok_or_else(wrong)? {
-        (at, 'k' | 'K') => (&text[..at], KIB),
-        (at, 'm' | 'M') => (&text[..at], KIB << 10),
-        (at, 'g' | 'G') => (&text[..at], KIB << 20),
-        _ => (text, KIB),
+    const RANGE: std::ops::Range<u64> = 256 << 10..2048 << 20;
+    let kib = text.parse().ok().and_then(|kib: u64| kib.checked_mul(1 << 10));
+    let bytes = kib.or_else(|| size(text)).filter(|bytes| RANGE.contains(bytes));
+    bytes
+        .and_then(|bytes| u32::try_from(bytes).ok())
+        .ok_or_else(|| "expected a size from 256K to 2047M, such as 64M or 1G; a number alone is KiB".to_owned())
+}
+
+/// The size of a file in bytes.
+fn file_size(text: &str) -> Result<u64, String> {
+    size(text).filter(|bytes| *bytes > 0).ok_or_else(|| "expected a size, such as 500K, 100M or 1G".to_owned())
+}
+
+/// A number with K, M or G (powers of 1024).
+fn size(text: &str) -> Option<u64> {
+    let (at, unit) = text.char_indices().next_back()?;
+    let shift = match unit {
+        'k' | 'K' => 10,
+        'm' | 'M' => 20,
+        'g' | 'G' => 30,
+        _ => return None,
     };
-    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    let in_range = bytes.filter(|bytes| (256 * KIB..2048 * KIB * KIB).contains(bytes));
-    in_range.and_then(|bytes| u32::try_from(bytes).ok()).ok_or_else(wrong)
+    text[..at].parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 /// An address and a port; the interface of a link-local address (RFC 4007, section 11) tells nothing here.

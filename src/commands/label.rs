@@ -96,7 +96,7 @@ fn label_captures(
     // nothing to write: what was there before stays.
     let (specs, save) = if names.is_empty() { (&[][..], None) } else { (&config.outputs[..], config.save.as_deref()) };
     let outputs = specs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
-    let saving = match save.map(Save::create).transpose()? {
+    let saving = match save.map(|path| Save::create(path, config.rotate_bytes)).transpose()? {
         Some(save) => Saving::To(Box::new(save)),
         None => Saving::Not,
     };
@@ -123,7 +123,7 @@ fn label_live(config: &Config, live: &LiveInput, registry: Registry) -> Result<O
     let lanes = open_lanes(config, live, &together)?;
     keep_inputs(config, std::iter::empty())?;
     let outputs = config.outputs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
-    let save = config.save.as_deref().map(LiveSave::create).transpose()?;
+    let save = config.save.as_deref().map(|path| LiveSave::create(path, config.rotate_bytes)).transpose()?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let names = live.interfaces.clone();
     let source = SourceInfo { kind: SourceKind::Live, names, host: Some(host), filter: config.filter.clone() };

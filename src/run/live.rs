@@ -66,12 +66,12 @@ pub struct LiveSave {
 }
 
 impl LiveSave {
-    /// Creates the file.
+    /// Creates the file, or a row of them that are no longer than `limit_bytes`; see [`Save::create`].
     ///
     /// # Errors
     /// It cannot be created.
-    pub fn create(path: &Path) -> Result<Self, SaveError> {
-        Save::create(path).map(|file| Self { file, interfaces: Vec::new() })
+    pub fn create(path: &Path, limit_bytes: Option<u64>) -> Result<Self, SaveError> {
+        Save::create(path, limit_bytes).map(|file| Self { file, interfaces: Vec::new() })
     }
 
     fn write(&mut self, frame: &Frame<'_>, interface: &Interface) -> Result<(), SaveError> {
