@@ -754,7 +754,7 @@ mod tests {
 
     #[test]
     fn flows_end_when_time_passes_without_packets() {
-        let mut engine = live_engine(Duration::from_secs(60));
+        let mut engine = live_engine(Duration::from_mins(1));
         let packet = engine.keyer().packet(&packet(0, Transport::Udp, 1, true, 0));
         engine.ingest(&[packet]);
         engine.tick(Timestamp::from_nanos(119 * SECOND));

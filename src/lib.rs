@@ -4,8 +4,8 @@
 //!
 //! ```text
 //!  source ──Frame──▶ decode ──Observation──▶ flow (label decided once) ──▶ stats ──▶ snapshot ──▶ output
-//!  files             headers to ports         services: port tables         per service   one schema   table json csv …
-//!  └────── source thread, batches ──────────┘ └────────── engine thread ──────────────┘ └── main thread ──┘
+//!  files, live       headers to ports         services: port tables         per service   one schema   table json csv …
+//!  └───── source threads, batches ──────────┘ └────────── engine thread ──────────────┘ └── main thread ──┘
 //! ```
 //!
 //! The counting law: packets read = Σ services (the unlabelled rows included) + Σ portless reasons, and the same for
