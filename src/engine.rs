@@ -354,7 +354,9 @@ impl Engine {
             Interval {
                 start: open.start,
                 end: open.end,
-                complete: run_end != Some(RunEnd::Stopped) && !open.is_partial && drops.known() == 0,
+                complete: run_end != Some(RunEnd::Stopped)
+                    && !open.is_partial
+                    && drops.known().is_none_or(|drops| drops == 0),
                 drops,
                 late_packets: open.late_packets,
                 skipped_snapshots: std::mem::take(&mut self.skipped_snapshots),

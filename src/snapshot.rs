@@ -93,10 +93,10 @@ pub struct Drops {
 }
 
 impl Drops {
-    /// Packets that are known to be lost.
+    /// Packets that are known to be lost; `None` where nobody counts.
     #[must_use]
-    pub fn known(&self) -> u64 {
-        self.kernel.unwrap_or(0) + self.interface.unwrap_or(0)
+    pub fn known(&self) -> Option<u64> {
+        [self.kernel, self.interface].into_iter().flatten().reduce(|sum, more| sum + more)
     }
 }
 
