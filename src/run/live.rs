@@ -27,6 +27,9 @@ use crate::source::live::{Device, Losses, Together, now};
 use crate::source::{Frame, Interface, Save, SaveError};
 use crate::units::Timestamp;
 
+/// Reports on their way: enough for readers that pause for a moment, as a disk does.
+const REPORTS: usize = 64;
+
 /// One capturing thread's device, and which of the source's names it has.
 pub struct Lane {
     /// What is captured from.
@@ -141,7 +144,7 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
     delivery.expect_saving(save.is_some());
     let deadline = bounds.duration.and_then(|duration| Instant::now().checked_add(duration));
     let (parcels, to_count) = sync_channel(QUEUE * lanes.len());
-    let (reports, to_write) = sync_channel(QUEUE);
+    let (reports, to_write) = sync_channel(REPORTS);
     let interfaces = lanes.iter().map(|lane| lane.interface).collect();
     thread::scope(|scope| {
         let mut recycle = Vec::new();
