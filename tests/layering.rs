@@ -5,17 +5,42 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, each of which imports only from its left.
-const LAYERS: [&str; 14] = [
-    "prefetch", "units", "source", "decode", "services", "snapshot", "flow", "stats", "engine", "output", "cli", "run",
-    "commands", "main",
+const LAYERS: [&str; 16] = [
+    "prefetch",
+    "units",
+    "source",
+    "decode",
+    "services",
+    "snapshot",
+    "flow",
+    "stats",
+    "engine",
+    "output",
+    "cli",
+    "privileges",
+    "run",
+    "commands",
+    "main",
+    "manual",
 ];
 
 /// Layers that may see less than everything to their left.
-const NARROW: [(&str, &[&str]); 2] = [("decode", &["units", "source"]), ("output", &["units", "snapshot"])];
+const NARROW: [(&str, &[&str]); 4] =
+    [("decode", &["units", "source"]), ("output", &["units", "snapshot"]), ("privileges", &[]), ("manual", &[])];
 
 /// Dependencies, and the one module that knows each.
-const DOORS: [(&str, &str); 4] =
-    [("pcap", "source/filter"), ("etherparse", "decode"), ("hdrhistogram", "stats"), ("clap", "cli")];
+const DOORS: [(&str, &str); 10] = [
+    ("pcap", "source/filter"),
+    ("etherparse", "decode"),
+    ("hdrhistogram", "stats"),
+    ("clap", "cli"),
+    ("landlock", "privileges"),
+    ("seccompiler", "privileges"),
+    ("libc", "privileges"),
+    ("nix", "privileges"),
+    ("clap_mangen", "manual"),
+    ("clap_complete", "manual"),
+];
 
 /// Crates that read containers: that is our own packet path, and they are no dependency but for tests.
 const CONTAINER_CRATES: [&str; 4] = ["pcap_parser", "pcap_file", "pcarp", "pcapng"];

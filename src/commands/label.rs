@@ -1,6 +1,6 @@
 //! `portlabel FILE…`: the services of captures.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,7 +14,8 @@ use super::names;
 use crate::cli::Config;
 use crate::decode::Decoder;
 use crate::engine::Engine;
-use crate::output::{self, OutputError};
+use crate::output::{self, Destination, OutputError};
+use crate::privileges::{Applied, Plan, PrivilegeError};
 use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Threads};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
@@ -57,17 +58,25 @@ enum StartError {
     Output(#[from] OutputError),
     #[error(transparent)]
     Save(#[from] SaveError),
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     #[error("{0}")]
     OverwritesInput(String),
 }
 
+/// Where the system looks for names of ports, protocols, networks and hosts when a filter has some.
+const NAMES_IN_FILTERS: [&str; 5] =
+    ["/etc/services", "/etc/protocols", "/etc/networks", "/etc/hosts", "/etc/nsswitch.conf"];
+
 fn label_captures(config: &Config, filter: Option<Filter>, registry: Registry) -> Result<Outcome, StartError> {
     let stop = stop_flag().map_err(StartError::Signals)?;
     raise_open_files();
+    let plan = config.user.as_deref().map(|user| Plan::new(user, written(config))).transpose()?;
     // folders are looked through before anything is created in them: a report among the captures is none of them
     let files = Files::open(&config.inputs, Arc::clone(&stop));
     let names: Vec<_> = files.names().into_iter().map(str::to_owned).collect();
-    let inputs: Vec<_> = files.paths().map(PathBuf::from).chain(config.naming.services.iter().cloned()).collect();
+    let captures: Vec<_> = files.paths().map(PathBuf::from).collect();
+    let inputs: Vec<_> = captures.iter().cloned().chain(config.naming.services.iter().cloned()).collect();
     let overwrites = output::overwrites_input(&config.outputs, &inputs).or_else(|| {
         let save = config.save.as_deref().filter(|save| output::is_one_of(save, &inputs))?;
         Some(format!("{} is an input; saving would overwrite it", save.display()))
@@ -91,7 +100,35 @@ fn label_captures(config: &Config, filter: Option<Filter>, registry: Registry) -
         Ok(cores) if cores.get() > 1 => Threads::Three,
         _ => Threads::One,
     };
+    if let Some(mut plan) = plan {
+        // captures are opened one after the other, and a filter is compiled for each link type that comes along
+        plan.keep_reading(captures.iter().map(PathBuf::as_path));
+        if config.filter.is_some() {
+            plan.keep_reading(NAMES_IN_FILTERS.map(Path::new));
+        }
+        tell(&plan.apply()?, config);
+    }
     Ok(run::run(intake, engine, &mut delivery, &stop, threads))
+}
+
+/// The files that a run writes.
+fn written(config: &Config) -> impl Iterator<Item = &Path> {
+    let outputs = config.outputs.iter().filter_map(|spec| match &spec.destination {
+        Destination::Path(path) => Some(path.as_path()),
+        Destination::Stdout => None,
+    });
+    outputs.chain(config.save.as_deref())
+}
+
+/// Tells which rights were given up.
+fn tell(applied: &Applied, config: &Config) {
+    if config.verbose {
+        run::say(applied);
+        for folder in applied.unwritable() {
+            let folder = folder.display();
+            run::say(&format_args!("{folder}: this user can create no files there, so no output can be opened anew"));
+        }
+    }
 }
 
 /// A flag that the first SIGINT or SIGTERM sets; the second one ends the program at once, as it would without us.
