@@ -100,6 +100,7 @@ pub struct LiveInput {
 
 /// What a run is to do, ready to be done.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is one")]
 pub struct Config {
     /// Where packets come from.
     pub input: Input,
@@ -121,12 +122,18 @@ pub struct Config {
     pub table: output::Options,
     /// The carrier of a tunnel is what is labelled.
     pub outer: bool,
+    /// Live, the sockets that listen on this host tell who serves.
+    pub listeners: bool,
+    /// Who the run is to be, without any other right, once everything is open.
+    pub user: Option<String>,
     /// What the engine does.
     pub engine: EngineConfig,
     /// Show how far reading has come.
     pub progress: bool,
     /// Leave out remarks.
     pub quiet: bool,
+    /// Say more.
+    pub verbose: bool,
 }
 
 /// Which services are on this wire, or in a capture, and how do they behave?
@@ -221,6 +228,17 @@ struct Args {
     #[arg(long)]
     outer: bool,
 
+    /// Do not read which sockets listen on this host; only live captures do
+    #[arg(long)]
+    no_listeners: bool,
+
+    /// Become this user, and give up every right that reading and the outputs do not need, once everything is open
+    ///
+    /// No capabilities, no files but the captures and those in the folders of outputs, no new sockets or connections, no other
+    /// programs. Captures are opened as that user.
+    #[arg(short = 'Z', long, value_name = "NAME")]
+    user: Option<String>,
+
     /// End a flow that is silent for DUR; 0 never does [default: 5m for TCP, 2m for the others]
     #[arg(long, value_name = "DUR", value_parser = duration)]
     idle_timeout: Option<Duration>,
@@ -253,6 +271,10 @@ struct Args {
     /// No progress bar, and no word about files that are skipped
     #[arg(short, long)]
     quiet: bool,
+
+    /// Say more: what --user gave up
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
 }
 
 /// Options of every command that names ports.
@@ -386,6 +408,12 @@ Examples:
   portlabel explain udp '[fe80::1]:546' '[ff02::1:2]:547' --json
 
 Exit codes: 0 done, 2 wrong usage.";
+
+/// The definition of the command line, for man pages and completions.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Args::command()
+}
 
 impl Command {
     /// Reads the command line.
@@ -542,6 +570,8 @@ impl Args {
                 numeric: self.numeric,
             },
             outer: self.outer,
+            listeners: !self.no_listeners,
+            user: self.user,
             engine: EngineConfig {
                 limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),
                 interval: self.interval.or(is_live.then_some(LIVE_INTERVAL)),
@@ -552,6 +582,7 @@ impl Args {
                 && !(self.no_progress || self.quiet || streams && to_terminal || is_pipe(&io::stdout())),
             naming: self.naming.resolve(self.quiet),
             quiet: self.quiet,
+            verbose: self.verbose,
             outputs: self.output,
         })
     }

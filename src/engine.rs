@@ -11,6 +11,7 @@ use crate::snapshot::{
     Drops, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, InterfaceDrops, Interval, SNAPSHOT_SCHEMA, Snapshot,
     SourceInfo, SourceKind, Traffic,
 };
+use crate::source::ListenerSet;
 use crate::source::live::Losses;
 use crate::stats::{CellKey, Stats};
 use crate::units::{Timestamp, Transport};
@@ -113,6 +114,12 @@ impl Engine {
     #[must_use]
     pub fn keyer(&self) -> Keyer {
         self.flows.keyer().clone()
+    }
+
+    /// Takes note of the sockets that listen on this host now: flows that start from here on are labelled by them. Files
+    /// have none.
+    pub fn set_listeners(&mut self, listeners: ListenerSet) {
+        self.labeller.set_listeners(listeners);
     }
 
     /// Counts packets, in their order. The result is the same as if each came alone; together they are faster, because

@@ -19,6 +19,7 @@ pub mod engine;
 pub mod flow;
 pub mod output;
 mod prefetch;
+pub mod privileges;
 pub mod run;
 pub mod services;
 pub mod snapshot;

@@ -23,7 +23,7 @@ pub use live::{Controls, Lane, LiveRun, LiveSave, run_live};
 use crate::engine::{Engine, Event, RunEnd};
 use crate::output::printable;
 use crate::source::live::LiveTrouble;
-use crate::source::{FilterError, SaveError, Severity, Source, SourceError};
+use crate::source::{FilterError, ListenersError, SaveError, Severity, Source, SourceError};
 use crate::units::LinkType;
 
 /// Packets in a batch: large enough that handing it over costs nothing a packet, small enough to stay in the cache.
@@ -53,6 +53,9 @@ pub enum Notice {
     /// Something has happened to an interface.
     #[error(transparent)]
     Interface(#[from] LiveTrouble),
+    /// It cannot be told any more which sockets listen.
+    #[error("{0}; flows are named by the other rules from here on")]
+    Listeners(#[from] ListenersError),
     /// A reader was too slow for a live capture.
     #[error("left out because their readers were too slow: {snapshots} snapshots, {flows} flow records")]
     LeftOut {
@@ -256,7 +259,9 @@ impl Notice {
         match self {
             Self::Input(error) => Some(error.severity()),
             Self::Filter(_) => Some(Severity::Damaged),
-            Self::Save(_) | Self::UnknownLink(_) | Self::Interface(_) | Self::LeftOut { .. } => None,
+            Self::Save(_) | Self::UnknownLink(_) | Self::Interface(_) | Self::Listeners(_) | Self::LeftOut { .. } => {
+                None
+            }
         }
     }
 }

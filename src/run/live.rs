@@ -24,7 +24,7 @@ use crate::decode::Decoder;
 use crate::engine::{Engine, Event, RunEnd};
 use crate::flow::Packet;
 use crate::source::live::{Device, Losses, Together, now};
-use crate::source::{Frame, Interface, Save, SaveError};
+use crate::source::{Frame, Interface, LISTENERS_INTERVAL, ListenerSet, Listeners, ListenersError, Save, SaveError};
 use crate::units::Timestamp;
 
 /// Reports on their way: enough for readers that pause for a moment, as a disk does.
@@ -50,6 +50,8 @@ pub struct LiveRun {
     pub save: Option<LiveSave>,
     /// When it ends by itself.
     pub bounds: Bounds,
+    /// What tells which sockets of this host listen.
+    pub listeners: Option<Listeners>,
 }
 
 /// What comes from outside while it runs.
@@ -92,20 +94,25 @@ impl LiveSave {
     }
 }
 
-/// From a capturing thread to the counting one.
-struct Parcel {
-    lane: usize,
-    losses: Losses,
-    content: Content,
-}
-
-enum Content {
-    Packets {
+/// To the counting thread.
+enum Parcel {
+    /// What a device has captured.
+    Captured {
+        lane: usize,
+        /// What was lost before the packets.
+        losses: Losses,
         batch: Batch,
         /// Nothing from before this is still to come.
         through: Option<Timestamp>,
     },
-    End,
+    /// A device has ended.
+    End {
+        lane: usize,
+        /// What was lost since its last packets.
+        losses: Losses,
+    },
+    /// The sockets that listen now.
+    Listeners(ListenerSet),
 }
 
 /// What tcpdump prints at the end.
@@ -138,11 +145,21 @@ impl Counters {
 
 /// Captures until it is told to stop, the bounds are reached, or no interface is left, and delivers what there is to say.
 pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> Outcome {
-    let LiveRun { lanes, outer, mut engine, save, bounds } = run;
+    let LiveRun { lanes, outer, mut engine, save, bounds, listeners } = run;
     let stop = &*controls.together.stop;
     let counters = Counters::default();
     delivery.expect_saving(save.is_some());
     let deadline = bounds.duration.and_then(|duration| Instant::now().checked_add(duration));
+    // what listens is known before the first packet
+    let mut listening = listeners.map(|listeners| Listening { listeners, due: Instant::now() + LISTENERS_INTERVAL });
+    match listening.as_mut().map(|listening| listening.listeners.read()) {
+        None => {}
+        Some(Ok(listeners)) => engine.set_listeners(listeners),
+        Some(Err(error)) => {
+            delivery.notice(&error.into());
+            listening = None;
+        }
+    }
     let (parcels, to_count) = sync_channel(QUEUE * lanes.len());
     let (reports, to_write) = sync_channel(REPORTS);
     let interfaces = lanes.iter().map(|lane| lane.interface).collect();
@@ -156,7 +173,6 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             let (parcels, notices) = (parcels.clone(), reports.clone());
             spawn(scope, "capture", move || capture(number, intake, &parcels, &to_fill, &notices));
         }
-        drop(parcels);
         let counting = Counting {
             merge: Merge::new(recycle.len()),
             lanes: interfaces,
@@ -185,6 +201,10 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             if controls.print_counters.swap(false, Ordering::Relaxed) {
                 counters.lines().iter().for_each(|line| print_line(line));
             }
+            if let Some(Err(error)) = listening.as_mut().map(|listening| listening.refresh(&parcels)) {
+                delivery.notice(&error.into());
+                listening = None;
+            }
             delivery.tick();
             stop_when_nobody_reads(delivery, stop);
         }
@@ -192,6 +212,25 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
     let outcome = delivery.finish();
     counters.lines().iter().for_each(|line| print_line(line));
     Outcome { none_left: controls.together.none_left(), ..outcome }
+}
+
+/// Reads again and again which sockets listen.
+struct Listening {
+    listeners: Listeners,
+    due: Instant,
+}
+
+impl Listening {
+    /// Passes on which sockets listen, when that is due.
+    fn refresh(&mut self, parcels: &SyncSender<Parcel>) -> Result<(), ListenersError> {
+        let now = Instant::now();
+        if now >= self.due {
+            self.due = now + LISTENERS_INTERVAL;
+            // a counting thread that is too busy for it goes by what it knows until the next time
+            drop(parcels.try_send(Parcel::Listeners(self.listeners.read()?)));
+        }
+        Ok(())
+    }
 }
 
 /// Captures from one device until it ends.
@@ -217,13 +256,13 @@ fn capture(
         if !batch.frames.is_empty() {
             batch.interface = device.interface().cloned();
         }
-        let content = Content::Packets { batch, through: device.through() };
-        if parcels.send(Parcel { lane, losses, content }).is_err() {
+        let through = device.through();
+        if parcels.send(Parcel::Captured { lane, losses, batch, through }).is_err() {
             return;
         }
         if end.is_some() {
             let losses = intake.source_mut().losses();
-            let _ = parcels.send(Parcel { lane, losses, content: Content::End });
+            drop(parcels.send(Parcel::End { lane, losses }));
             return;
         }
     }
@@ -278,22 +317,32 @@ impl Counting<'_> {
         drop(self.reports.send(Report::Events(engine.drain_events().collect())));
     }
 
-    fn take(&mut self, engine: &mut Engine, Parcel { lane, losses, content }: Parcel) {
-        engine.count_losses(self.lanes[lane], &losses);
+    fn take(&mut self, engine: &mut Engine, parcel: Parcel) {
+        match parcel {
+            Parcel::Captured { lane, losses, batch, through } => {
+                self.count_losses(engine, lane, &losses);
+                self.merge.push(lane, batch, through);
+            }
+            Parcel::End { lane, losses } => {
+                self.count_losses(engine, lane, &losses);
+                self.merge.end(lane);
+            }
+            Parcel::Listeners(listeners) => engine.set_listeners(listeners),
+        }
+        self.count_due(engine);
+        if let Some(now) = self.merge.through() {
+            engine.tick(now);
+        }
+    }
+
+    fn count_losses(&self, engine: &mut Engine, lane: usize, losses: &Losses) {
+        engine.count_losses(self.lanes[lane], losses);
         for (counter, count) in [
             (&self.counters.received, losses.received),
             (&self.counters.kernel, losses.kernel),
             (&self.counters.interface, losses.interface.unwrap_or(0)),
         ] {
             counter.fetch_add(count, Ordering::Relaxed);
-        }
-        match content {
-            Content::Packets { batch, through } => self.merge.push(lane, batch, through),
-            Content::End => self.merge.end(lane),
-        }
-        self.count_due(engine);
-        if let Some(now) = self.merge.through() {
-            engine.tick(now);
         }
     }
 

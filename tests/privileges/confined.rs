@@ -1,0 +1,97 @@
+//! Gives up its rights as portlabel does, and prints what it can still do: a line each, `name: ok` or `name: ` and the
+//! error. Run by tests/privileges.rs, as root and in a network namespace of its own.
+//!
+//! confined USER FOLDER: FOLDER is where the outputs of the run would be.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use nix::unistd::{Gid, Uid, setgid, setuid};
+use portlabel::privileges::Plan;
+use portlabel::source::Listeners;
+use rustix::mount::{MountFlags, mount};
+use rustix::net::{AddressFamily, SocketType, ipproto, socket, sockopt};
+use rustix::process::{getppid, test_kill_process};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
+
+fn main() {
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    let [user, folder] = &args[..] else { panic!("confined USER FOLDER") };
+    let folder = Path::new(folder);
+    let output = folder.join("out.json");
+    let mut open = File::create(&output).expect("root may");
+    let mut listeners = Listeners::open().expect("/proc");
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let tcp_addr = tcp.local_addr().expect("its address");
+    let client = TcpStream::connect(tcp_addr).expect("it listens");
+    let unix_path = folder.join("socket");
+    let unix = UnixListener::bind(&unix_path).expect("a socket");
+    let packets = socket(AddressFamily::PACKET, SocketType::RAW, None).expect("root may");
+    let mut plan =
+        Plan::new(user, [output.as_path(), Path::new("/dev/null"), Path::new("-")]).expect("the user is there");
+    plan.keep_reading([Path::new("/etc/hostname")]);
+
+    let applied = plan.apply().expect("rights can be given up");
+    println!("applied: {applied}");
+
+    // what a run does
+    show("go on writing", open.write_all(b"{}\n"));
+    show("create beside it", File::create(folder.join("new")));
+    show(
+        "add to it",
+        OpenOptions::new().append(true).open(folder.join("new")).and_then(|mut file| file.write_all(b"x")),
+    );
+    show("replace by it", fs::rename(folder.join("new"), folder.join("newer")));
+    show("read it", fs::read(folder.join("newer")));
+    show("remove it", fs::remove_file(folder.join("newer")));
+    show("write to a device", File::create("/dev/null"));
+    show("read an input", File::open("/etc/hostname"));
+    show("see who listens", listeners.read().map_err(io::Error::other));
+    show(
+        "start a thread",
+        thread::Builder::new().name("a name".into()).spawn(|| {}).map(|thread| thread.join().is_ok()),
+    );
+    show("take memory", Ok(vec![1_u8; 8 << 20].len()));
+    show("accept", tcp.accept());
+    show("write to a connection", (&client).write_all(b"x"));
+    show("ask a packet socket", sockopt::socket_type(&packets).map_err(Into::into));
+
+    // what it does not
+    show("read users", File::open("/etc/passwd"));
+    show("list /", fs::read_dir("/"));
+    show("write elsewhere", File::create(std::env::temp_dir().join("elsewhere")));
+    show("write over an input", File::create("/etc/hostname"));
+    show("make a folder", fs::create_dir(folder.join("folder")));
+    show("make a link", std::os::unix::fs::symlink("/etc/passwd", folder.join("link")));
+    show("packet socket", socket(AddressFamily::PACKET, SocketType::RAW, None).map_err(Into::into));
+    show("raw socket", socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).map_err(Into::into));
+    show("netlink socket", socket(AddressFamily::NETLINK, SocketType::RAW, None).map_err(Into::into));
+    show("connect", TcpStream::connect(tcp_addr));
+    show("send", UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", tcp_addr)));
+    show("connect by name", UnixStream::connect(&unix_path));
+    show("listen", TcpListener::bind("127.0.0.1:0"));
+    show("start a program", Command::new("/bin/true").spawn());
+    show("become a program", Err::<(), _>(Command::new("/bin/true").exec()));
+    show("become root", setuid(Uid::from_raw(0)).map_err(Into::into));
+    show("become root's group", setgid(Gid::from_raw(0)).map_err(Into::into));
+    let rights = CapabilitySet::NET_RAW;
+    let sets = CapabilitySets { effective: rights, permitted: rights, inheritable: CapabilitySet::empty() };
+    show("take a capability", set_capabilities(None, sets).map_err(Into::into));
+    show("undo no_new_privs", set_no_new_privs(false).map_err(Into::into));
+    show("mount", mount("none", folder, "tmpfs", MountFlags::empty(), None).map_err(Into::into));
+    show("signal another", test_kill_process(getppid().expect("the test")).map_err(Into::into));
+    drop(unix);
+}
+
+fn show<T>(name: &str, outcome: io::Result<T>) {
+    match outcome {
+        Ok(_) => println!("{name}: ok"),
+        Err(error) => println!("{name}: {error}"),
+    }
+}
