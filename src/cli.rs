@@ -140,21 +140,22 @@ struct Args {
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
 
-    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv or flows; repeatable
+    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv, flows or tui; repeatable
     ///
     /// PATH '-' is standard output, and so is none. 'table' and 'json' are written at the end, and replace the file.
     /// 'ndjson' and 'csv' take a snapshot each interval, 'flows' a line for each flow when it ends; they add to the file.
+    /// 'tui' is a screen on the terminal, which leaves the table behind; '?' shows its keys.
     #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append, default_value = "table")]
     output: Vec<Spec>,
 
-    /// A snapshot each DUR of packet time, for ndjson and csv
+    /// A snapshot each DUR of packet time, for ndjson, csv and tui [default for tui: 1s]
     #[arg(long, value_name = "DUR", value_parser = positive_duration)]
     interval: Option<Duration>,
 
     #[command(flatten)]
     naming: NamingArgs,
 
-    /// Print port numbers instead of names, in the table
+    /// Print port numbers instead of names, in the table and on the screen
     #[arg(short, long)]
     numeric: bool,
 
@@ -174,11 +175,11 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_flows: u32,
 
-    /// Show only the first N services, in the table
+    /// Show only the first N services, in the table and on the screen
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
 
-    /// Order of the services in the table
+    /// Order of the services in the table and on the screen
     #[arg(long, value_name = "KEY", default_value = "bytes",
           value_parser = PossibleValuesParser::new(output::SortKey::ALL.map(output::SortKey::name)))]
     sort: String,
@@ -187,7 +188,7 @@ struct Args {
     #[arg(long)]
     no_progress: bool,
 
-    /// Colours in the table
+    /// Colours in the table and on the screen
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
     color: ColorWhen,
 
@@ -283,6 +284,9 @@ enum ColorWhen {
     Always,
     Never,
 }
+
+/// How often a screen gets a snapshot, unless `--interval` says otherwise.
+const SCREEN_INTERVAL: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -436,6 +440,10 @@ impl Args {
         let streams = self.output.iter().any(|spec| {
             spec.destination == Destination::Stdout && !matches!(spec.format, Format::Table | Format::Json)
         });
+        let has_screen = self.output.iter().any(|spec| spec.format == Format::Tui);
+        // a screen may wait for its user at the end: by then the others are written
+        let mut outputs = self.output;
+        outputs.sort_by_key(|spec| spec.format == Format::Tui);
         Ok(Config {
             filter,
             count: self.count,
@@ -451,15 +459,16 @@ impl Args {
             outer: self.outer,
             engine: EngineConfig {
                 limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),
-                interval: self.interval,
-                flow_records: self.output.iter().any(|spec| spec.format.wants_flows()),
+                interval: self.interval.or(has_screen.then_some(SCREEN_INTERVAL)),
+                flow_records: outputs.iter().any(|spec| spec.format.wants_flows()),
+                shapes: outputs.iter().any(|spec| spec.format.wants_shapes()),
             },
             // a bar between the lines that this program or the next one in a pipe prints would disturb both
             progress: io::stderr().is_terminal()
                 && !(self.no_progress || self.quiet || streams && to_terminal || is_pipe(&io::stdout())),
             naming: self.naming.resolve(self.quiet),
             quiet: self.quiet,
-            outputs: self.output,
+            outputs,
             inputs,
         })
     }

@@ -6,7 +6,6 @@
 mod delivery;
 mod intake;
 
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -15,9 +14,10 @@ use std::time::Duration;
 pub use delivery::{Delivery, Progress};
 pub use intake::{Bounds, Intake};
 
+pub use crate::output::say;
+
 use crate::engine::{Engine, Event, RunEnd};
 use crate::flow::Packet;
-use crate::output::printable;
 use crate::source::{FilterError, SaveError, Severity, Source, SourceError};
 use crate::units::LinkType;
 
@@ -74,13 +74,6 @@ pub struct Outcome {
     pub only_unknown_links: bool,
 }
 
-/// Tells users something, on standard error. A closed standard error is no reason to stop. Names of files may hold
-/// what a terminal would obey: it is shown instead.
-pub fn say(message: &dyn std::fmt::Display) {
-    let message = printable(&message.to_string());
-    drop(writeln!(std::io::stderr(), "portlabel: {message}"));
-}
-
 /// From the reading thread to the counting one.
 enum Parcel {
     Packets(Vec<Packet>),
@@ -104,13 +97,14 @@ pub fn run<S: Source + Send>(
     threads: Threads,
 ) -> Outcome {
     delivery.expect_saving(intake.saves());
+    delivery.start();
     match threads {
         Threads::One => run_on_one(intake, engine, delivery, stop),
         Threads::Three => run_on_three(intake, engine, delivery, stop),
     }
-    let nobody_read = delivery.nobody_reads();
-    let outcome = delivery.finish();
-    Outcome { interrupted: stop.load(Ordering::Relaxed) && !nobody_read, ..outcome }
+    // before outputs are completed: a screen may then wait for its user, whose end is no interruption any more
+    let interrupted = stop.load(Ordering::Relaxed) && !delivery.nobody_reads();
+    Outcome { interrupted, ..delivery.finish() }
 }
 
 fn run_on_one<S: Source>(mut intake: Intake<S>, mut engine: Engine, delivery: &mut Delivery, stop: &AtomicBool) {

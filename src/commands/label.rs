@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -14,7 +14,7 @@ use super::names;
 use crate::cli::Config;
 use crate::decode::Decoder;
 use crate::engine::Engine;
-use crate::output::{self, OutputError};
+use crate::output::{self, Format, OnQuit, OutputError};
 use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Threads};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
@@ -62,7 +62,8 @@ enum StartError {
 }
 
 fn label_captures(config: &Config, filter: Option<Filter>, registry: Registry) -> Result<Outcome, StartError> {
-    let stop = stop_flag().map_err(StartError::Signals)?;
+    let has_screen = config.outputs.iter().any(|spec| spec.format == Format::Tui);
+    let stop = stop_flag(has_screen).map_err(StartError::Signals)?;
     raise_open_files();
     // folders are looked through before anything is created in them: a report among the captures is none of them
     let files = Files::open(&config.inputs, Arc::clone(&stop));
@@ -78,7 +79,11 @@ fn label_captures(config: &Config, filter: Option<Filter>, registry: Registry) -
     // and outputs are opened before packets are read: a path that cannot be written is told at once. Not when there is
     // nothing to write: what was there before stays.
     let (specs, save) = if names.is_empty() { (&[][..], None) } else { (&config.outputs[..], config.save.as_deref()) };
-    let outputs = specs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
+    let on_quit: OnQuit = {
+        let stop = Arc::clone(&stop);
+        Arc::new(move || stop.store(true, Ordering::Relaxed))
+    };
+    let outputs = specs.iter().map(|spec| output::open(spec, &config.table, &on_quit)).collect::<Result<_, _>>()?;
     let save = save.map(Save::create).transpose()?;
     let source = SourceInfo { kind: SourceKind::File, names, host: None, filter: config.filter.clone() };
     let total_bytes = files.total_bytes();
@@ -94,12 +99,15 @@ fn label_captures(config: &Config, filter: Option<Filter>, registry: Registry) -
     Ok(run::run(intake, engine, &mut delivery, &stop, threads))
 }
 
-/// A flag that the first SIGINT or SIGTERM sets; the second one ends the program at once, as it would without us.
-fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
+/// A flag that the first SIGINT or SIGTERM sets; the second one ends the program at once, as it would without us. A
+/// screen ends it itself, because it has to give the terminal back before.
+fn stop_flag(has_screen: bool) -> std::io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // in this order: the first one finds the flag unset, and sets it
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
+        if !has_screen {
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
+        }
         flag::register(signal, Arc::clone(&stop))?;
     }
     Ok(stop)
