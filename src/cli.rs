@@ -206,21 +206,23 @@ struct Args {
     #[arg(long, value_name = "SIZE", requires = "write", value_parser = file_size)]
     rotate: Option<u64>,
 
-    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv or flows; repeatable
+    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv, flows or tui; repeatable [default: table; live
+    /// on a terminal tui]
     ///
     /// PATH '-' is standard output, and so is none. 'table' and 'json' are written at the end, and replace the file.
     /// 'ndjson' and 'csv' take a snapshot each interval, 'flows' a line for each flow when it ends; they add to the file.
-    #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append, default_value = "table")]
+    /// 'tui' is a screen on the terminal, which leaves the table behind; '?' shows its keys.
+    #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append)]
     output: Vec<Spec>,
 
-    /// A snapshot each DUR of packet time, for ndjson and csv [default: live 1s]
+    /// A snapshot each DUR of packet time, for ndjson, csv and tui [default: live and tui 1s]
     #[arg(long, value_name = "DUR", value_parser = positive_duration)]
     interval: Option<Duration>,
 
     #[command(flatten)]
     naming: NamingArgs,
 
-    /// Print port numbers instead of names, in the table
+    /// Print port numbers instead of names, in the table and on the screen
     #[arg(short, long)]
     numeric: bool,
 
@@ -251,11 +253,11 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_flows: u32,
 
-    /// Show only the first N services, in the table
+    /// Show only the first N services, in the table and on the screen
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
 
-    /// Order of the services in the table
+    /// Order of the services in the table and on the screen
     #[arg(long, value_name = "KEY", default_value = "bytes",
           value_parser = PossibleValuesParser::new(output::SortKey::ALL.map(output::SortKey::name)))]
     sort: String,
@@ -264,7 +266,7 @@ struct Args {
     #[arg(long)]
     no_progress: bool,
 
-    /// Colours in the table
+    /// Colours in the table and on the screen
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
     color: ColorWhen,
 
@@ -369,8 +371,8 @@ enum ColorWhen {
 const LONGEST_SNAP_LEN: u32 = 262_144;
 /// Enough for headers through several tunnels, in bytes.
 const DEFAULT_SNAP_LEN: u32 = 512;
-/// How often a live run takes a snapshot.
-const LIVE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a live run takes a snapshot, and a screen gets one, unless `--interval` says otherwise.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -529,7 +531,14 @@ impl Args {
             None => self.filter,
         };
         let write = self.write.map(|path| if path == Path::new("/dev/stdout") { "-".into() } else { path });
-        let conflict = output::conflict(&self.output).or_else(|| save_conflict(write.as_deref()?, &self.output));
+        let mut outputs = self.output;
+        if outputs.is_empty() {
+            let format = if is_live && output::screen_is_possible() { Format::Tui } else { Format::Table };
+            outputs.push(Spec { format, destination: Destination::Stdout });
+        }
+        // a screen may wait for its user at the end: by then the others are written
+        outputs.sort_by_key(|spec| spec.format == Format::Tui);
+        let conflict = output::conflict(&outputs).or_else(|| save_conflict(write.as_deref()?, &outputs));
         if let Some(conflict) = conflict {
             return Err(usage(ErrorKind::ArgumentConflict, conflict));
         }
@@ -538,7 +547,7 @@ impl Args {
             return Err(usage(ErrorKind::ArgumentConflict, message.to_owned()));
         }
         let to_terminal = io::stdout().is_terminal();
-        let streams = self.output.iter().any(|spec| {
+        let streams = outputs.iter().any(|spec| {
             spec.destination == Destination::Stdout && !matches!(spec.format, Format::Table | Format::Json)
         });
         let mut interfaces = self.interface;
@@ -555,6 +564,7 @@ impl Args {
         } else {
             Input::Captures(inputs)
         };
+        let has_screen = outputs.iter().any(|spec| spec.format == Format::Tui);
         Ok(Config {
             input,
             filter,
@@ -574,8 +584,9 @@ impl Args {
             user: self.user,
             engine: EngineConfig {
                 limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),
-                interval: self.interval.or(is_live.then_some(LIVE_INTERVAL)),
-                flow_records: self.output.iter().any(|spec| spec.format.wants_flows()),
+                interval: self.interval.or((is_live || has_screen).then_some(DEFAULT_INTERVAL)),
+                flow_records: outputs.iter().any(|spec| spec.format.wants_flows()),
+                shapes: outputs.iter().any(|spec| spec.format.wants_shapes()),
             },
             // a bar between the lines that this program or the next one in a pipe prints would disturb both
             progress: io::stderr().is_terminal()
@@ -583,7 +594,7 @@ impl Args {
             naming: self.naming.resolve(self.quiet),
             quiet: self.quiet,
             verbose: self.verbose,
-            outputs: self.output,
+            outputs,
         })
     }
 }

@@ -33,6 +33,8 @@ pub struct EngineConfig {
     pub interval: Option<Duration>,
     /// Report each flow when it ends.
     pub flow_records: bool,
+    /// Give the summaries of snapshots their [`Summary::shape`](crate::snapshot::Summary::shape), which takes time.
+    pub shapes: bool,
 }
 
 /// What the engine has to say, in the order in which it came about.
@@ -369,7 +371,7 @@ impl Engine {
                 skipped_snapshots: std::mem::take(&mut self.skipped_snapshots),
             }
         });
-        let services = self.stats.service_rows(interval.is_some());
+        let services = self.stats.service_rows(interval.is_some(), self.config.shapes);
         self.sequence += 1;
         self.events.push_back(Event::Snapshot(Arc::new(Snapshot {
             schema: SNAPSHOT_SCHEMA,
@@ -469,7 +471,11 @@ mod tests {
 
     fn engine(limits: Limits, interval: Option<Duration>) -> Engine {
         let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
-        Engine::new(EngineConfig { limits, interval, flow_records: true }, source.into(), Registry::builtin())
+        Engine::new(
+            EngineConfig { limits, interval, flow_records: true, shapes: true },
+            source.into(),
+            Registry::builtin(),
+        )
     }
 
     /// A packet between client 10.0.0.1 and server 10.0.0.2, port 80; `client` tells flows apart.
@@ -723,7 +729,8 @@ mod tests {
     fn live_engine(step: Duration) -> Engine {
         let names = vec!["eth0".to_owned(), "eth1".to_owned()];
         let source = SourceInfo { kind: SourceKind::Live, names, host: Some("h".to_owned()), filter: None };
-        let config = EngineConfig { limits: Limits::default(), interval: Some(step), flow_records: true };
+        let config =
+            EngineConfig { limits: Limits::default(), interval: Some(step), flow_records: true, shapes: false };
         Engine::new(config, source.into(), Registry::builtin())
     }
 

@@ -9,7 +9,6 @@ mod intake;
 mod live;
 mod merge;
 
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -20,8 +19,10 @@ pub use delivery::{Delivery, Progress};
 pub use intake::{Bounds, Intake, Saving};
 pub use live::{Controls, Lane, LiveRun, LiveSave, run_live};
 
+pub use crate::output::say;
+
 use crate::engine::{Engine, Event, RunEnd};
-use crate::output::printable;
+use crate::output::{print_line, printable};
 use crate::source::live::LiveTrouble;
 use crate::source::{FilterError, ListenersError, SaveError, Severity, Source, SourceError};
 use crate::units::LinkType;
@@ -95,18 +96,6 @@ pub struct Outcome {
     pub none_left: bool,
 }
 
-/// Tells users something, on standard error. A closed standard error is no reason to stop. Names of files may hold
-/// what a terminal would obey: it is shown instead.
-pub fn say(message: &dyn std::fmt::Display) {
-    let message = printable(&message.to_string());
-    drop(writeln!(std::io::stderr(), "portlabel: {message}"));
-}
-
-/// Prints a line on standard error as it is.
-fn print_line(line: &str) {
-    drop(writeln!(std::io::stderr(), "{line}"));
-}
-
 /// Adds to what was said: a line, and below it what users may look at or type.
 pub fn advise(line: &str, below: impl IntoIterator<Item = String>) {
     print_line(line);
@@ -141,13 +130,14 @@ where
     Notice: From<S::Error>,
 {
     delivery.expect_saving(intake.saves());
+    delivery.start();
     match threads {
         Threads::One => run_on_one(intake, engine, delivery, stop),
         Threads::Three => run_on_three(intake, engine, delivery, stop),
     }
-    let nobody_read = delivery.nobody_reads();
-    let outcome = delivery.finish();
-    Outcome { interrupted: stop.load(Ordering::Relaxed) && !nobody_read, ..outcome }
+    // before outputs are completed: a screen may then wait for its user, whose end is no interruption any more
+    let interrupted = stop.load(Ordering::Relaxed) && !delivery.nobody_reads();
+    Outcome { interrupted, ..delivery.finish() }
 }
 
 fn run_on_one<S: Source>(mut intake: Intake<S>, mut engine: Engine, delivery: &mut Delivery, stop: &AtomicBool)

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::sink::Sink;
 use super::{Destination, Output, OutputError};
@@ -109,7 +110,7 @@ impl<W: Write> Csv<W> {
 
 impl<W: Write> Output for Csv<W> {
     /// Flushes, so that whoever follows the output has every snapshot whole.
-    fn snapshot(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+    fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
         self.rows(snapshot).map_err(|error| match error.into_kind() {
             csv::ErrorKind::Io(error) => error,
             other => io::Error::other(format!("{other:?}")),
@@ -130,8 +131,8 @@ mod tests {
     fn text(snapshots: &[Snapshot], wants_header: bool) -> String {
         let mut text = Vec::new();
         let mut output = Csv::new(&mut text, wants_header);
-        for snapshot in snapshots {
-            output.snapshot(snapshot).expect("memory takes everything");
+        for snapshot in snapshots.iter().cloned().map(Arc::new) {
+            output.snapshot(&snapshot).expect("memory takes everything");
         }
         output.finish().expect("memory takes everything");
         drop(output);

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Notice, Outcome};
 use crate::engine::Event;
-use crate::output::Output;
+use crate::output::{Output, print_line};
 use crate::source::Severity;
 
 /// A run that takes less time than this shows no progress bar.
@@ -88,7 +88,12 @@ impl Delivery {
         self.saving = saving;
     }
 
-    /// Tells users something, on standard error.
+    /// Starts the outputs.
+    pub(super) fn start(&mut self) {
+        self.each_output(|output| output.start());
+    }
+
+    /// Tells users something that came up while reading.
     pub fn notice(&mut self, notice: &Notice) {
         if let Notice::Save(error) = notice {
             self.saving = false;
@@ -104,7 +109,18 @@ impl Delivery {
         }
     }
 
-    fn message(&self, text: &str) {
+    /// Prints a line as it is, on standard error or by an output that has the terminal.
+    pub(super) fn line(&mut self, text: &str) {
+        if !self.outputs.iter_mut().any(|output| output.message(text)) {
+            print_line(text);
+        }
+    }
+
+    /// Tells users something: by an output that has the terminal, else on standard error.
+    fn message(&mut self, text: &str) {
+        if self.outputs.iter_mut().any(|output| output.message(text)) {
+            return;
+        }
         let print = || super::say(&text);
         match self.progress.as_ref().and_then(|progress| progress.bar.as_ref()) {
             Some(bar) => bar.suspend(print),

@@ -17,12 +17,13 @@ use std::time::{Duration, Instant};
 use super::batch::Batch;
 use super::merge::Merge;
 use super::{
-    BATCH_PACKETS, Bounds, Delivery, Intake, Notice, Outcome, PROGRESS_TICK, QUEUE, Report, Saving, print_line, spawn,
+    BATCH_PACKETS, Bounds, Delivery, Intake, Notice, Outcome, PROGRESS_TICK, QUEUE, Report, Saving, spawn,
     stop_when_nobody_reads,
 };
 use crate::decode::Decoder;
 use crate::engine::{Engine, Event, RunEnd};
 use crate::flow::Packet;
+use crate::output::print_line;
 use crate::source::live::{Device, Losses, Together, now};
 use crate::source::{Frame, Interface, LISTENERS_INTERVAL, ListenerSet, Listeners, ListenersError, Save, SaveError};
 use crate::units::Timestamp;
@@ -149,6 +150,7 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
     let stop = &*controls.together.stop;
     let counters = Counters::default();
     delivery.expect_saving(save.is_some());
+    delivery.start();
     let deadline = bounds.duration.and_then(|duration| Instant::now().checked_add(duration));
     // what listens is known before the first packet
     let mut listening = listeners.map(|listeners| Listening { listeners, due: Instant::now() + LISTENERS_INTERVAL });
@@ -199,7 +201,7 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
                 stop.store(true, Ordering::Relaxed);
             }
             if controls.print_counters.swap(false, Ordering::Relaxed) {
-                counters.lines().iter().for_each(|line| print_line(line));
+                counters.lines().iter().for_each(|line| delivery.line(line));
             }
             if let Some(Err(error)) = listening.as_mut().map(|listening| listening.refresh(&parcels)) {
                 delivery.notice(&error.into());

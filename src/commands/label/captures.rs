@@ -10,7 +10,6 @@ use super::StartError;
 use crate::cli::Config;
 use crate::decode::Decoder;
 use crate::engine::Engine;
-use crate::output;
 use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Saving, Threads};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
@@ -23,7 +22,7 @@ const NAMES_IN_FILTERS: [&str; 5] =
 /// Labels captures.
 pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> Result<Outcome, StartError> {
     let filter = config.filter.as_deref().map(Filter::new).transpose()?;
-    let stop = super::stop_flag().map_err(StartError::Signals)?;
+    let stop = super::stop_flag(config)?;
     raise_open_files();
     let plan = super::plan(config)?;
     // folders are looked through before anything is created in them: a report among the captures is none of them
@@ -34,7 +33,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     // and outputs are opened before packets are read: a path that cannot be written is told at once. Not when there is
     // nothing to write: what was there before stays.
     let (specs, save) = if names.is_empty() { (&[][..], None) } else { (&config.outputs[..], config.save.as_deref()) };
-    let outputs = specs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
+    let outputs = super::open_outputs(specs, config, &stop)?;
     let saving = match save.map(|path| Save::create(path, config.rotate_bytes)).transpose()? {
         Some(save) => Saving::To(Box::new(save)),
         None => Saving::Not,

@@ -12,7 +12,6 @@ use signal_hook::flag;
 use super::StartError;
 use crate::cli::{Config, LiveInput};
 use crate::engine::Engine;
-use crate::output;
 use crate::run::{self, Bounds, Controls, Delivery, Lane, LiveRun, LiveSave, Outcome};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
@@ -21,7 +20,7 @@ use crate::source::live::{ANY, Device, HostInterface, LiveOptions, OpenError, To
 
 /// Labels what passes interfaces.
 pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> Result<Outcome, StartError> {
-    let stop = super::stop_flag().map_err(StartError::Signals)?;
+    let stop = super::stop_flag(config)?;
     let print_counters = Arc::new(AtomicBool::new(false));
     flag::register(SIGUSR1, Arc::clone(&print_counters)).map_err(StartError::Signals)?;
     let plan = super::plan(config)?;
@@ -29,7 +28,7 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
     // interfaces first: without them there is nothing to write, and what was there before stays
     let lanes = open_lanes(config, input, &together)?;
     super::keep_inputs(config, std::iter::empty())?;
-    let outputs = config.outputs.iter().map(|spec| output::open(spec, &config.table)).collect::<Result<_, _>>()?;
+    let outputs = super::open_outputs(&config.outputs, config, &together.stop)?;
     let save = config.save.as_deref().map(|path| LiveSave::create(path, config.rotate_bytes)).transpose()?;
     let listeners = if config.listeners { open_listeners() } else { None };
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();

@@ -6,14 +6,14 @@ mod live;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::names;
 use crate::cli::{Config, Input};
-use crate::output::{self, Destination, OutputError};
+use crate::output::{self, Destination, Format, OnQuit, Output, OutputError, Spec};
 use crate::privileges::{Applied, Plan, PrivilegeError};
 use crate::run::{self, Outcome};
 use crate::source::live::OpenError;
@@ -88,6 +88,17 @@ fn written(config: &Config) -> impl Iterator<Item = &Path> {
     outputs.chain(config.save.as_deref())
 }
 
+/// Opens outputs, which may set `stop`.
+fn open_outputs(
+    specs: &[Spec],
+    config: &Config,
+    stop: &Arc<AtomicBool>,
+) -> Result<Vec<Box<dyn Output + Send>>, OutputError> {
+    let stop = Arc::clone(stop);
+    let on_quit: OnQuit = Arc::new(move || stop.store(true, Ordering::Relaxed));
+    specs.iter().map(|spec| output::open(spec, &config.table, &on_quit)).collect()
+}
+
 /// What is to be given up once everything is open, where the user asks for it.
 fn plan(config: &Config) -> Result<Option<Plan>, PrivilegeError> {
     config.user.as_deref().map(|user| Plan::new(user, written(config))).transpose()
@@ -114,13 +125,18 @@ fn keep_inputs(config: &Config, captures: impl Iterator<Item = PathBuf>) -> Resu
     overwrites.map_or(Ok(()), |conflict| Err(StartError::OverwritesInput(conflict)))
 }
 
-/// A flag that the first SIGINT or SIGTERM sets; the second one ends the program at once, as it would without us.
-fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
+/// A flag that the first SIGINT or SIGTERM sets; the second one ends the program at once, as it would without us. A
+/// screen ends it itself, because it has to give the terminal back before.
+fn stop_flag(config: &Config) -> Result<Arc<AtomicBool>, StartError> {
+    let has_screen = config.outputs.iter().any(|spec| spec.format == Format::Tui);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // in this order: the first one finds the flag unset, and sets it
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
-        flag::register(signal, Arc::clone(&stop))?;
+        if !has_screen {
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
+                .map_err(StartError::Signals)?;
+        }
+        flag::register(signal, Arc::clone(&stop)).map_err(StartError::Signals)?;
     }
     Ok(stop)
 }
