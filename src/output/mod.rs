@@ -112,6 +112,12 @@ impl Format {
         matches!(self, Self::Flows)
     }
 
+    /// It adds to a file, which may be moved away and opened anew.
+    #[must_use]
+    pub const fn is_log(self) -> bool {
+        matches!(self, Self::Ndjson | Self::Csv | Self::Flows)
+    }
+
     /// It draws distributions; a run without such an output need not report their shapes.
     #[must_use]
     pub const fn wants_shapes(self) -> bool {
@@ -217,6 +223,9 @@ pub enum OutputError {
         /// What the system said.
         source: io::Error,
     },
+    /// What was still to be written cannot be.
+    #[error(transparent)]
+    Finish(io::Error),
     /// A CSV file is there, and its first line is not the header that this version writes.
     #[error("{}: has other columns than this version writes; move it away to start a new file", printable_path(.path))]
     OtherColumns {
@@ -253,6 +262,47 @@ pub fn open(spec: &Spec, options: &Options, on_quit: &OnQuit) -> Result<Box<dyn 
         Format::Flows => Box::new(flows::Flows::new(Sink::append(destination)?)),
         Format::Tui => Box::new(tui::open(options, Arc::clone(on_quit))?),
     })
+}
+
+/// An open output, and how it was opened.
+pub struct Channel {
+    spec: Spec,
+    options: Options,
+    on_quit: OnQuit,
+    output: Box<dyn Output + Send>,
+}
+
+impl Channel {
+    /// See [`open`].
+    ///
+    /// # Errors
+    /// Those of [`open`].
+    pub fn open(spec: &Spec, options: &Options, on_quit: &OnQuit) -> Result<Self, OutputError> {
+        let output = open(spec, options, on_quit)?;
+        Ok(Self { spec: spec.clone(), options: *options, on_quit: Arc::clone(on_quit), output })
+    }
+
+    /// What is written to.
+    pub fn output(&mut self) -> &mut (dyn Output + Send) {
+        self.output.as_mut()
+    }
+
+    /// It is a log in a file, which may have been moved away.
+    #[must_use]
+    pub fn is_log_file(&self) -> bool {
+        self.spec.format.is_log() && self.spec.destination != Destination::Stdout
+    }
+
+    /// Goes on in the file that has the name now, creating it where it was moved away. Where that is not possible, it goes on
+    /// in the one that was open.
+    ///
+    /// # Errors
+    /// Those of [`open`].
+    pub fn reopen(&mut self) -> Result<(), OutputError> {
+        let anew = open(&self.spec, &self.options, &self.on_quit)?;
+        let mut before = std::mem::replace(&mut self.output, anew);
+        before.finish().map_err(OutputError::Finish)
+    }
 }
 
 /// What is wrong when two outputs have the same destination, where one would write into the other.
@@ -423,6 +473,38 @@ mod tests {
             let header = usize::from(format == Format::Csv);
             let (once, twice) = (run().lines().count() - header, run().lines().count() - header);
             assert_eq!(twice, once * times, "{format}");
+        }
+    }
+
+    #[test]
+    fn logs_that_were_moved_away_are_begun_anew() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let sample = Arc::new(sample::snapshot());
+        for (format, lines) in [(Format::Ndjson, 1), (Format::Csv, 1 + sample.services.len()), (Format::Flows, 1)] {
+            let (path, moved) = (dir.path().join(format.name()), dir.path().join(format!("{format}.1")));
+            let spec = Spec { format, destination: Destination::Path(path.clone()) };
+            let nothing: OnQuit = Arc::new(|| ());
+            let mut channel = Channel::open(&spec, &Options::default(), &nothing).expect("opens");
+            assert!(channel.is_log_file());
+            let write = |channel: &mut Channel| {
+                channel.output().flow(&sample::flows()[0]).expect("takes a flow");
+                channel.output().snapshot(&sample).expect("takes a snapshot");
+            };
+            write(&mut channel);
+            fs::rename(&path, &moved).expect("can be moved");
+            channel.reopen().expect("can be created");
+            write(&mut channel);
+            // it is still there: the log goes on
+            channel.reopen().expect("can be opened");
+            write(&mut channel);
+            fs::rename(dir.path(), dir.path().with_extension("gone")).expect("can be moved");
+            assert!(matches!(channel.reopen(), Err(OutputError::Open { .. })), "there is no such folder");
+            fs::rename(dir.path().with_extension("gone"), dir.path()).expect("can be moved");
+            write(&mut channel);
+            channel.output().finish().expect("finishes");
+            let count = |path: &Path| fs::read_to_string(path).expect("was written").lines().count();
+            let header = usize::from(format == Format::Csv);
+            assert_eq!((count(&moved), count(&path)), (lines, 3 * (lines - header) + header), "{format}");
         }
     }
 

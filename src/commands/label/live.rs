@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use signal_hook::consts::SIGUSR1;
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 use signal_hook::flag;
 
 use super::StartError;
 use crate::cli::{Config, LiveInput};
 use crate::engine::Engine;
+use crate::output::Destination;
 use crate::run::{self, Bounds, Controls, Delivery, Lane, LiveRun, LiveSave, Outcome};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
@@ -23,6 +24,10 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
     let stop = super::stop_flag(config)?;
     let print_counters = Arc::new(AtomicBool::new(false));
     flag::register(SIGUSR1, Arc::clone(&print_counters)).map_err(StartError::Signals)?;
+    let reopen = Arc::new(AtomicBool::new(false));
+    if config.outputs.iter().any(|spec| spec.format.is_log() && spec.destination != Destination::Stdout) {
+        flag::register(SIGHUP, Arc::clone(&reopen)).map_err(StartError::Signals)?;
+    }
     let plan = super::plan(config)?;
     let together = Arc::new(Together::new(stop));
     // interfaces first: without them there is nothing to write, and what was there before stays
@@ -44,7 +49,7 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
         super::tell(&plan.apply()?, config);
     }
     let run = LiveRun { lanes, outer: config.outer, engine, save, bounds, listeners };
-    Ok(run::run_live(run, &mut delivery, &Controls { together, print_counters }))
+    Ok(run::run_live(run, &mut delivery, &Controls { together, print_counters, reopen }))
 }
 
 /// What tells which sockets listen. Without it, the other rules name flows.

@@ -13,7 +13,7 @@ use signal_hook::flag;
 
 use super::names;
 use crate::cli::{Config, Input};
-use crate::output::{self, Destination, Format, OnQuit, Output, OutputError, Spec};
+use crate::output::{self, Channel, Destination, Format, OnQuit, OutputError, Spec};
 use crate::privileges::{Applied, Plan, PrivilegeError};
 use crate::run::{self, Outcome};
 use crate::source::live::OpenError;
@@ -89,14 +89,10 @@ fn written(config: &Config) -> impl Iterator<Item = &Path> {
 }
 
 /// Opens outputs, which may set `stop`.
-fn open_outputs(
-    specs: &[Spec],
-    config: &Config,
-    stop: &Arc<AtomicBool>,
-) -> Result<Vec<Box<dyn Output + Send>>, OutputError> {
+fn open_outputs(specs: &[Spec], config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Channel>, OutputError> {
     let stop = Arc::clone(stop);
     let on_quit: OnQuit = Arc::new(move || stop.store(true, Ordering::Relaxed));
-    specs.iter().map(|spec| output::open(spec, &config.table, &on_quit)).collect()
+    specs.iter().map(|spec| Channel::open(spec, &config.table, &on_quit)).collect()
 }
 
 /// What is to be given up once everything is open, where the user asks for it.
