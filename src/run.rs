@@ -30,6 +30,9 @@ use crate::units::LinkType;
 /// Packets in a batch: large enough that handing it over costs nothing a packet, small enough to stay in the cache.
 const BATCH_PACKETS: usize = 1024;
 
+/// Bytes of the frames that go along with a batch: where packets are long, it has fewer.
+const BATCH_BYTES: usize = 1 << 20;
+
 /// Batches and reports on their way; whoever is ahead waits.
 const QUEUE: usize = 8;
 

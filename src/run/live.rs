@@ -10,14 +10,16 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, TrySendError, channel, sync_channel,
+};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::merge::Merge;
 use super::{
-    BATCH_PACKETS, Bounds, Delivery, Intake, Notice, Outcome, PROGRESS_TICK, QUEUE, Report, Saving, spawn,
+    BATCH_PACKETS, Bounds, Delivery, Intake, Notice, Outcome, PROGRESS_TICK, QUEUE, Saving, spawn,
     stop_when_nobody_reads,
 };
 use crate::decode::Decoder;
@@ -166,6 +168,8 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
     }
     let (parcels, to_count) = sync_channel(QUEUE * lanes.len());
     let (reports, to_write) = sync_channel(REPORTS);
+    // there are few, and none may be lost, or hold up whoever has it
+    let (notices, news) = channel();
     let interfaces = lanes.iter().map(|lane| lane.interface).collect();
     thread::scope(|scope| {
         let mut recycle = Vec::new();
@@ -174,7 +178,7 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             recycle.push(empty);
             let saving = if save.is_some() { Saving::Along } else { Saving::Not };
             let intake = Intake::new(lane.device, Decoder::new(outer), engine.keyer(), None, saving, Bounds::default());
-            let (parcels, notices) = (parcels.clone(), reports.clone());
+            let (parcels, notices) = (parcels.clone(), notices.clone());
             spawn(scope, "capture", move || capture(number, intake, &parcels, &to_fill, &notices));
         }
         let counting = Counting {
@@ -187,6 +191,7 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             counters: &counters,
             stop,
             reports,
+            notices,
             left_out: LeftOut::default(),
         };
         spawn(scope, "count", move || counting.run(&mut engine, &to_count));
@@ -194,10 +199,12 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             match to_write.recv_timeout(left.unwrap_or(PROGRESS_TICK).min(PROGRESS_TICK).max(Duration::from_millis(1)))
             {
-                Ok(Report::Events(events)) => delivery.events(events),
-                Ok(Report::Notice(notice)) => delivery.notice(&notice),
+                Ok(events) => delivery.events(events),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
+            }
+            for notice in news.try_iter() {
+                delivery.notice(&notice);
             }
             if left.is_some_and(|left| left.is_zero()) {
                 stop.store(true, Ordering::Relaxed);
@@ -214,6 +221,9 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             }
             delivery.tick();
             stop_when_nobody_reads(delivery, stop);
+        }
+        for notice in news.try_iter() {
+            delivery.notice(&notice);
         }
     });
     let outcome = delivery.finish();
@@ -246,7 +256,7 @@ fn capture(
     mut intake: Intake<Device>,
     parcels: &SyncSender<Parcel>,
     to_fill: &Receiver<Batch>,
-    notices: &SyncSender<Report>,
+    notices: &Sender<Notice>,
 ) {
     // the device itself knows when to stop: it has something to hand over then
     let never = AtomicBool::new(false);
@@ -255,10 +265,7 @@ fn capture(
         // losses go first: they belong to the interval that the packets may end
         let losses = intake.source_mut().losses();
         let mut batch = to_fill.try_recv().unwrap_or_default();
-        let end = intake.fill(&mut batch, &never, &mut |notice| {
-            // news are not worth a lost packet; there are few
-            let _ = notices.try_send(Report::Notice(notice));
-        });
+        let end = intake.fill(&mut batch, &never, &mut |notice| drop(notices.send(notice)));
         let device = intake.source_mut();
         if !batch.frames.is_empty() {
             batch.interface = device.interface().cloned();
@@ -294,7 +301,8 @@ struct Counting<'r> {
     due: Vec<Packet>,
     counters: &'r Counters,
     stop: &'r AtomicBool,
-    reports: SyncSender<Report>,
+    reports: SyncSender<Vec<Event>>,
+    notices: Sender<Notice>,
     left_out: LeftOut,
 }
 
@@ -321,7 +329,7 @@ impl Counting<'_> {
             self.notice(Notice::LeftOut { snapshots, flows });
         }
         // the last words wait for whoever reads them
-        drop(self.reports.send(Report::Events(engine.drain_events().collect())));
+        drop(self.reports.send(engine.drain_events().collect()));
     }
 
     fn take(&mut self, engine: &mut Engine, parcel: Parcel) {
@@ -355,7 +363,7 @@ impl Counting<'_> {
 
     /// Counts and saves the packets that are due.
     fn count_due(&mut self, engine: &mut Engine) {
-        let Self { merge, save, packets_left, recycle, due, counters, reports, .. } = self;
+        let Self { merge, save, packets_left, recycle, due, counters, notices, .. } = self;
         let mut count = |due: &mut Vec<Packet>| {
             counters.captured.fetch_add(due.len() as u64, Ordering::Relaxed);
             engine.ingest(due);
@@ -372,7 +380,7 @@ impl Counting<'_> {
                     && let Err(error) = file.write(&frame, interface)
                 {
                     // saving ends, labelling goes on
-                    drop(reports.send(Report::Notice(Notice::Save(error))));
+                    drop(notices.send(Notice::Save(error)));
                     *save = None;
                 }
                 if due.len() == BATCH_PACKETS {
@@ -396,7 +404,7 @@ impl Counting<'_> {
         if events.is_empty() {
             return;
         }
-        if let Err(TrySendError::Full(Report::Events(events))) = self.reports.try_send(Report::Events(events)) {
+        if let Err(TrySendError::Full(events)) = self.reports.try_send(events) {
             let mut skipped = 0;
             for event in events {
                 match event {
@@ -422,6 +430,6 @@ impl Counting<'_> {
     }
 
     fn notice(&self, notice: Notice) {
-        drop(self.reports.send(Report::Notice(notice)));
+        drop(self.notices.send(notice));
     }
 }

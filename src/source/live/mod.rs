@@ -33,8 +33,8 @@ const SETTLED: Duration = Duration::from_millis(150);
 const WAIT: Duration = Duration::from_millis(50);
 /// How often an interface is looked at: whether it is up, or gone, or there again.
 const LOOK: Duration = Duration::from_millis(250);
-/// Packets that are handed over at once.
-const READ_PACKETS: usize = 1024;
+/// Packets that libpcap is asked for at once: so many may come after whoever takes them has enough.
+const AT_ONCE: usize = 32;
 
 /// The pseudo-device for all interfaces.
 pub const ANY: &str = "any";
@@ -417,6 +417,24 @@ impl Device {
     }
 }
 
+/// What one reading has brought.
+#[derive(Default)]
+struct Seen {
+    /// When the last packet was captured.
+    last_ts: Option<Timestamp>,
+    /// A packet was longer than the interface could send.
+    is_oversize: bool,
+    /// Whoever takes the packets has enough.
+    enough: bool,
+}
+
+/// Waits a moment for a silent interface.
+fn wait_for_packets(capture: &Capture<Active>) {
+    let wait = Timespec { tv_sec: 0, tv_nsec: WAIT.subsec_nanos().into() };
+    // an error of the descriptor is told by the next reading
+    let _ = poll(&mut [PollFd::new(capture, PollFlags::IN)], Some(&wait));
+}
+
 /// An Ethernet header and two VLAN tags, in bytes (IEEE 802.1Q).
 const ETHERNET_AND_TAGS: u32 = 14 + 2 * 4;
 
@@ -449,60 +467,46 @@ impl Source for Device {
         let (interfaces, longest) = (&self.interfaces[..], self.longest);
         let interface = u32::try_from(interfaces.len()).unwrap_or(u32::MAX).saturating_sub(1);
         let link = interfaces.last().map_or(LinkType::ETHERNET, |interface| interface.link);
-        let (mut last_ts, mut too_long) = (None, false);
-        let mut enough = false;
-        let mut handle = |packet: Packet<'_>| {
-            // more than was asked for comes only when whoever takes them has ended the run
-            if enough {
-                return;
-            }
+        let mut seen = Seen::default();
+        let mut handle = |seen: &mut Seen, packet: &Packet<'_>| {
             let header = packet.header;
             // for this precision, libpcap's microseconds are nanoseconds
             let nanos = header.ts.tv_sec.saturating_mul(1_000_000_000).saturating_add(header.ts.tv_usec);
             let ts = Timestamp::from_nanos(nanos);
-            too_long |= header.len > longest;
-            last_ts = Some(ts);
             let frame = Frame { ts, wire_len: header.len, link, interface, data: packet.data };
-            enough = take(&frame, interfaces).is_break();
+            seen.last_ts = Some(ts);
+            seen.is_oversize |= header.len > longest;
+            seen.enough |= take(&frame, interfaces).is_break();
         };
-        // what is not there at this instant was captured later than it, or is settled by then
-        let mut idle_through = settled();
-        let mut taken = capture.dispatch(Some(READ_PACKETS), &mut handle);
-        if let Ok(0) = taken {
-            let wait = Timespec { tv_sec: 0, tv_nsec: WAIT.subsec_nanos().into() };
-            // an error of the descriptor is told by the next reading
-            let _ = poll(&mut [PollFd::new(&*capture, PollFlags::IN)], Some(&wait));
-            idle_through = settled();
-            taken = capture.dispatch(Some(READ_PACKETS), &mut handle);
-        }
-        if let (Err(_), Some(_)) = (&taken, until) {
-            // what is wrong is known, and the last block may not have been handed over yet
-            std::thread::park_timeout(WAIT);
-            taken = Ok(0);
-        }
-        if too_long {
+        let mut idle_through = None;
+        let failed = loop {
+            // what is not there now was captured later
+            let settled = settled();
+            match capture.dispatch(Some(AT_ONCE), |packet| handle(&mut seen, &packet)) {
+                Ok(0) if seen.last_ts.is_none() && idle_through.is_none() => wait_for_packets(capture),
+                Ok(1..) if !seen.enough => {}
+                taken => {
+                    idle_through = Some(settled);
+                    break taken.is_err();
+                }
+            }
+            idle_through = Some(settled);
+        };
+        self.through = seen.last_ts.or(idle_through);
+        if seen.is_oversize {
             self.longest = u32::MAX;
             let mtu = self.link.map_or(0, |link| link.mtu);
             self.troubles.push(LiveTrouble::Oversize { name: Arc::clone(&self.name), mtu });
         }
-        match taken {
-            Ok(0) => {
-                self.through = Some(idle_through);
-                if until.is_some_and(|until| Instant::now() >= until) {
-                    self.close();
-                }
-                Ok(Pause::Idle)
-            }
-            Ok(_) => {
-                self.through = last_ts;
-                Ok(Pause::Enough)
-            }
+        match until {
             // the interface is gone, or of no use any more
-            Err(_) => {
-                self.lose();
-                Ok(Pause::Idle)
-            }
+            None if failed => self.lose(),
+            Some(until) if seen.last_ts.is_none() && Instant::now() >= until => self.close(),
+            // what is wrong is known, and the last block may not have been handed over yet
+            Some(_) if failed => std::thread::park_timeout(WAIT),
+            _ => {}
         }
+        Ok(if seen.last_ts.is_some() { Pause::Enough } else { Pause::Idle })
     }
 
     fn is_readable(&self) -> bool {
