@@ -82,7 +82,9 @@ fn a_confined_process_can_do_what_a_run_does_and_nothing_else() {
         "take memory",
         "accept",
         "write to a connection",
-        "ask a packet socket",
+        "capture it",
+        "ask for drops",
+        "read drops",
     ];
     let (can, cannot): (Vec<_>, Vec<_>) = lines.partition(|(name, _)| allowed.contains(name));
     assert_eq!(can, allowed.map(|name| (name, "ok")), "{}", ran.stdout);

@@ -11,12 +11,14 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Uid, setgid, setuid};
+use pcap::{Active, Capture};
 use portlabel::privileges::Plan;
 use portlabel::source::Listeners;
 use rustix::mount::{MountFlags, mount};
-use rustix::net::{AddressFamily, SocketType, ipproto, socket, sockopt};
+use rustix::net::{AddressFamily, SocketType, ipproto, socket};
 use rustix::process::{getppid, test_kill_process};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
@@ -32,10 +34,12 @@ fn main() {
     let client = TcpStream::connect(tcp_addr).expect("it listens");
     let unix_path = folder.join("socket");
     let unix = UnixListener::bind(&unix_path).expect("a socket");
-    let packets = socket(AddressFamily::PACKET, SocketType::RAW, None).expect("root may");
+    let capture = Capture::from_device("lo").expect("a name").immediate_mode(true).open().expect("root may");
+    let mut capture = capture.setnonblock().expect("it is live");
     let mut plan =
         Plan::new(user, [output.as_path(), Path::new("/dev/null"), Path::new("-")]).expect("the user is there");
-    plan.keep_reading([Path::new("/etc/hostname")]);
+    // libpcap reads drops of the interface from there, each time that it is asked
+    plan.keep_reading([Path::new("/etc/hostname"), Path::new("/sys/class/net/lo/statistics")]);
 
     let applied = plan.apply().expect("rights can be given up");
     println!("applied: {applied}");
@@ -60,7 +64,10 @@ fn main() {
     show("take memory", Ok(vec![1_u8; 8 << 20].len()));
     show("accept", tcp.accept());
     show("write to a connection", (&client).write_all(b"x"));
-    show("ask a packet socket", sockopt::socket_type(&packets).map_err(Into::into));
+    show("capture it", captured(&mut capture));
+    show("ask for drops", capture.stats().map_err(io::Error::other));
+    show("read drops", fs::read("/sys/class/net/lo/statistics/rx_missed_errors"));
+    drop(capture);
 
     // what it does not
     show("read users", File::open("/etc/passwd"));
@@ -87,6 +94,20 @@ fn main() {
     show("mount", mount("none", folder, "tmpfs", MountFlags::empty(), None).map_err(Into::into));
     show("signal another", test_kill_process(getppid().expect("the test")).map_err(Into::into));
     drop(unix);
+}
+
+/// A packet, or an error when none comes for long.
+fn captured(capture: &mut Capture<Active>) -> io::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match capture.next_packet() {
+            Ok(_) => return Ok(()),
+            Err(pcap::Error::TimeoutExpired) if Instant::now() < deadline => {
+                thread::park_timeout(Duration::from_millis(1));
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
 }
 
 fn show<T>(name: &str, outcome: io::Result<T>) {
