@@ -48,7 +48,7 @@ fn a_confined_process_can_do_what_a_run_does_and_nothing_else() {
     if !is_root("what a confined process can do is not tried") {
         return;
     }
-    try_everything(&[], "no capabilities, no_new_privs, ");
+    try_everything(&[], "no capabilities, no_new_privs, ", "CapBnd: 0000000000000000");
 }
 
 /// As `setcap cap_net_raw=ep` and systemd's unit start it.
@@ -59,11 +59,11 @@ fn a_process_with_one_capability_gives_that_up() {
     }
     let rights = "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps +net_raw --ambient-caps +net_raw --";
     let rights: Vec<_> = rights.split(' ').collect();
-    try_everything(&rights, "no capabilities (the bounding set is as it was), no_new_privs, ");
+    try_everything(&rights, "no capabilities (the bounding set is as it was), no_new_privs, ", "CapBnd: ");
 }
 
 /// Starts a process by way of `launcher` that becomes nobody, and looks at what it says that it can do.
-fn try_everything(launcher: &[&str], gave_up: &str) {
+fn try_everything(launcher: &[&str], gave_up: &str, bounding_set: &str) {
     let folder = open_folder();
     // elsewhere is where anybody may write: what is refused there is not refused by the modes of files
     let elsewhere = open_folder();
@@ -86,6 +86,16 @@ fn try_everything(launcher: &[&str], gave_up: &str) {
         applied.contains(&format!(": writes only in {}, to /dev/null; seccomp: no ", whole.display())),
         "{applied}"
     );
+
+    let (_, state) = lines.next().expect("what the kernel says");
+    let none = "0000000000000000";
+    for want in [
+        &format!("Uid: {NOBODY} {NOBODY} {NOBODY} {NOBODY}, Gid: {NOBODY} {NOBODY} {NOBODY} {NOBODY}, Groups: "),
+        &format!(", CapInh: {none}, CapPrm: {none}, CapEff: {none}, {bounding_set}"),
+        &format!(", CapAmb: {none}, NoNewPrivs: 1, Seccomp: 2"),
+    ] {
+        assert!(state.contains(want), "no {want:?} in {state}");
+    }
 
     let allowed = [
         "go on writing",

@@ -1,10 +1,10 @@
 //! Gives up its rights as portlabel does, and prints what it can still do: a line each, `name: ok` or `name: ` and the
-//! error. Run by tests/privileges.rs, as root and in a network namespace of its own.
+//! error; before that, what was applied and what the kernel says of it. Run by tests/privileges.rs, as root and in a network namespace of its own.
 //!
 //! confined USER FOLDER: FOLDER is where the outputs of the run would be.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
@@ -28,6 +28,7 @@ fn main() {
     let folder = Path::new(folder);
     let output = folder.join("out.json");
     let mut open = File::create(&output).expect("root may");
+    let mut status = File::open("/proc/self/status").expect("/proc");
     let mut listeners = Listeners::open().expect("/proc");
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
     let tcp_addr = tcp.local_addr().expect("its address");
@@ -43,6 +44,13 @@ fn main() {
 
     let applied = plan.apply().expect("rights can be given up");
     println!("applied: {applied}");
+    let mut state = String::new();
+    status.read_to_string(&mut state).expect("it is open");
+    let told = |line: &&str| {
+        ["Uid", "Gid", "Groups", "Cap", "NoNewPrivs", "Seccomp:"].iter().any(|name| line.starts_with(name))
+    };
+    let told: Vec<_> = state.lines().filter(told).map(|line| line.replace('\t', " ")).collect();
+    println!("state: {}", told.join(", "));
 
     // what a run does
     show("go on writing", open.write_all(b"{}\n"));
