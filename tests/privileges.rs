@@ -123,7 +123,7 @@ fn try_everything(launcher: &[&str], gave_up: &str, bounding_set: &str) {
         assert!(is_refused, "{name}: {outcome}");
     }
     assert_eq!(fs::read(folder.path().join("out.json")).expect("it is there"), b"{}\n");
-    assert_eq!(fs::read_dir(elsewhere.path()).expect("a folder").count(), 1, "the program alone");
+    assert_eq!(fs::read_dir(elsewhere.path()).expect("a folder").count(), 2, "the program and the input");
 }
 
 #[test]

@@ -3,9 +3,10 @@
 //!
 //! confined USER FOLDER: FOLDER is where the outputs of the run would be.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -39,8 +40,11 @@ fn main() {
     let mut capture = capture.setnonblock().expect("it is live");
     let mut plan =
         Plan::new(user, [output.as_path(), Path::new("/dev/null"), Path::new("-")]).expect("the user is there");
+    // nothing but the plan keeps it from being written
+    let input = std::env::temp_dir().join("input");
+    fs::write(&input, "x").and_then(|()| fs::set_permissions(&input, Permissions::from_mode(0o666))).expect("room");
     // libpcap reads drops of the interface from there, each time that it is asked
-    plan.keep_reading([Path::new("/etc/hostname"), Path::new("/sys/class/net/lo/statistics")]);
+    plan.keep_reading([input.as_path(), Path::new("/sys/class/net/lo/statistics")]);
 
     let applied = plan.apply().expect("rights can be given up");
     println!("applied: {applied}");
@@ -63,7 +67,7 @@ fn main() {
     show("read it", fs::read(folder.join("newer")));
     show("remove it", fs::remove_file(folder.join("newer")));
     show("write to a device", File::create("/dev/null"));
-    show("read an input", File::open("/etc/hostname"));
+    show("read an input", File::open(&input));
     show("see who listens", listeners.read().map_err(io::Error::other));
     show(
         "start a thread",
@@ -81,9 +85,9 @@ fn main() {
     show("read users", File::open("/etc/passwd"));
     show("list /", fs::read_dir("/"));
     show("write elsewhere", File::create(std::env::temp_dir().join("elsewhere")));
-    show("write over an input", File::create("/etc/hostname"));
+    show("write over an input", OpenOptions::new().write(true).open(&input));
     show("make a folder", fs::create_dir(folder.join("folder")));
-    show("make a link", std::os::unix::fs::symlink("/etc/passwd", folder.join("link")));
+    show("make a link", symlink("/etc/passwd", folder.join("link")));
     show("packet socket", socket(AddressFamily::PACKET, SocketType::RAW, None).map_err(Into::into));
     show("raw socket", socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).map_err(Into::into));
     show("netlink socket", socket(AddressFamily::NETLINK, SocketType::RAW, None).map_err(Into::into));
