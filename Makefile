@@ -39,6 +39,7 @@ test: headers
 install: build
 	umask 022 && mkdir -p $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) \
 	    $(DESTDIR)$(FISHDIR) $(DESTDIR)$(UNITDIR)
+	rm -rf $(BUILT)/manual
 	$(BUILT)/portlabel-manual $(BUILT)/manual
 	install -m 755 $(BUILT)/portlabel $(DESTDIR)$(BINDIR)/portlabel
 	install -m 644 $(BUILT)/manual/*.1 $(DESTDIR)$(MANDIR)/

@@ -48,25 +48,54 @@ fn a_confined_process_can_do_what_a_run_does_and_nothing_else() {
     if !is_root("what a confined process can do is not tried") {
         return;
     }
+    try_everything(&[], "no capabilities, no_new_privs, ", "CapBnd: 0000000000000000");
+}
+
+/// As `setcap cap_net_raw=ep` and systemd's unit start it.
+#[test]
+fn a_process_with_one_capability_gives_that_up() {
+    if !is_root("a process with one capability cannot be started") {
+        return;
+    }
+    let rights = "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps +net_raw --ambient-caps +net_raw --";
+    let rights: Vec<_> = rights.split(' ').collect();
+    try_everything(&rights, "no capabilities (the bounding set is as it was), no_new_privs, ", "CapBnd: ");
+}
+
+/// Starts a process by way of `launcher` that becomes nobody, and looks at what it says that it can do.
+fn try_everything(launcher: &[&str], gave_up: &str, bounding_set: &str) {
     let folder = open_folder();
     // elsewhere is where anybody may write: what is refused there is not refused by the modes of files
     let elsewhere = open_folder();
-    let confined = Path::new(env!("CARGO_BIN_EXE_portlabel")).with_file_name("examples").join("confined");
-    assert!(confined.exists(), "{}: cargo test builds it, or cargo build --examples", confined.display());
+    let built = Path::new(env!("CARGO_BIN_EXE_portlabel")).with_file_name("examples").join("confined");
+    // to where nobody can start it
+    let confined = elsewhere.path().join("confined");
+    let copied = fs::copy(&built, &confined);
+    copied.unwrap_or_else(|error| panic!("{}: {error}; cargo test builds it", built.display()));
     let mut command = Command::new("unshare");
-    command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]).arg(confined);
+    command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]).args(launcher).arg(confined);
     let ran = ran(command.arg("nobody").arg(folder.path()).env("TMPDIR", elsewhere.path()));
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
 
     let mut lines = ran.stdout.lines().map(|line| line.split_once(": ").expect("a name and an outcome"));
     let (_, applied) = lines.next().expect("what was applied");
     let whole = folder.path().canonicalize().expect("its path");
-    let want = format!("user nobody ({NOBODY}:{NOBODY}), no capabilities, no_new_privs, Landlock ABI ");
+    let want = format!("user nobody ({NOBODY}:{NOBODY}), {gave_up}Landlock ABI ");
     assert!(applied.starts_with(&want), "{applied}");
     assert!(
         applied.contains(&format!(": writes only in {}, to /dev/null; seccomp: no ", whole.display())),
         "{applied}"
     );
+
+    let (_, state) = lines.next().expect("what the kernel says");
+    let none = "0000000000000000";
+    for want in [
+        &format!("Uid: {NOBODY} {NOBODY} {NOBODY} {NOBODY}, Gid: {NOBODY} {NOBODY} {NOBODY} {NOBODY}, Groups: "),
+        &format!(", CapInh: {none}, CapPrm: {none}, CapEff: {none}, {bounding_set}"),
+        &format!(", CapAmb: {none}, NoNewPrivs: 1, Seccomp: 2"),
+    ] {
+        assert!(state.contains(want), "no {want:?} in {state}");
+    }
 
     let allowed = [
         "go on writing",
@@ -82,7 +111,9 @@ fn a_confined_process_can_do_what_a_run_does_and_nothing_else() {
         "take memory",
         "accept",
         "write to a connection",
-        "ask a packet socket",
+        "capture it",
+        "ask for drops",
+        "read drops",
     ];
     let (can, cannot): (Vec<_>, Vec<_>) = lines.partition(|(name, _)| allowed.contains(name));
     assert_eq!(can, allowed.map(|name| (name, "ok")), "{}", ran.stdout);
@@ -92,7 +123,7 @@ fn a_confined_process_can_do_what_a_run_does_and_nothing_else() {
         assert!(is_refused, "{name}: {outcome}");
     }
     assert_eq!(fs::read(folder.path().join("out.json")).expect("it is there"), b"{}\n");
-    assert_eq!(fs::read_dir(elsewhere.path()).expect("a folder").count(), 0);
+    assert_eq!(fs::read_dir(elsewhere.path()).expect("a folder").count(), 2, "the program and the input");
 }
 
 #[test]

@@ -511,6 +511,7 @@ mod tests {
             ("UDP against a strong port", Udp, Nothing, false, (873, 111), (true, false), Some("rpcbind"), 111, "strong"),
             ("UDP without a name may be a client", Udp, Nothing, false, (2, 79), (true, false), Some("finger"), 79, "system"),
             ("a client's port of a pair", Udp, Nothing, false, (68, 67), (true, false), Some("bootps"), 67, "pair"),
+            ("of a pair, though strong", Udp, Nothing, false, (161, 162), (true, false), Some("snmptrap"), 162, "pair"),
             ("the server's", Udp, Nothing, false, (67, 68), (true, false), Some("bootps"), 67, "listener"),
             ("equal ports", Udp, Nothing, false, (123, 123), (true, false), Some("ntp"), 123, "same_port"),
         ];
