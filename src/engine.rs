@@ -338,7 +338,11 @@ mod tests {
 
     fn engine(limits: Limits, interval: Option<Duration>) -> Engine {
         let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
-        Engine::new(EngineConfig { limits, interval, flow_records: true, shapes: true }, source.into(), Registry::builtin())
+        Engine::new(
+            EngineConfig { limits, interval, flow_records: true, shapes: true },
+            source.into(),
+            Registry::builtin(),
+        )
     }
 
     /// A packet between client 10.0.0.1 and server 10.0.0.2, port 80; `client` tells flows apart.

@@ -14,8 +14,13 @@ const LAYERS: [&str; 14] = [
 const NARROW: [(&str, &[&str]); 2] = [("decode", &["units", "source"]), ("output", &["units", "snapshot"])];
 
 /// Dependencies, and the one module that knows each.
-const DOORS: [(&str, &str); 4] =
-    [("pcap", "source/filter"), ("etherparse", "decode"), ("hdrhistogram", "stats"), ("clap", "cli")];
+const DOORS: [(&str, &str); 5] = [
+    ("pcap", "source/filter"),
+    ("etherparse", "decode"),
+    ("hdrhistogram", "stats"),
+    ("clap", "cli"),
+    ("ratatui", "output/tui"),
+];
 
 /// Crates that read containers: that is our own packet path, and they are no dependency but for tests.
 const CONTAINER_CRATES: [&str; 4] = ["pcap_parser", "pcap_file", "pcarp", "pcapng"];

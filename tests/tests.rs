@@ -34,6 +34,8 @@ mod golden;
 mod hostile;
 // The order of layers in `src/`, and which of them may know which dependency.
 mod layering;
+// `-o tui` in a real terminal.
+mod screen;
 // Files that `-w` writes.
 mod saved;
 // Container readers against tshark and another crate, packet by packet.

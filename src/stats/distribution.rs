@@ -162,7 +162,17 @@ impl Distribution {
         let [p50, p90, p99] = self.percentiles([50, 90, 99]);
         #[expect(clippy::cast_precision_loss, reason = "a mean is a real number")]
         let mean = self.sum as f64 / self.count as f64;
-        Some(Summary { count: self.count, sum: self.sum, min: self.min, mean, p50, p90, p99, max: self.max, shape: None })
+        Some(Summary {
+            count: self.count,
+            sum: self.sum,
+            min: self.min,
+            mean,
+            p50,
+            p90,
+            p99,
+            max: self.max,
+            shape: None,
+        })
     }
 
     /// The summary with its [`Summary::shape`].

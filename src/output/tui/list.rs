@@ -97,7 +97,8 @@ impl Column {
         let now = known.now.as_deref();
         let rate = |amount: u64| now.and_then(|now| human::bare_rate(amount, now.nanos));
         let traffic = now.map(|now| now.row(&row.id())).unwrap_or_default();
-        let of_flows = |get: fn(&crate::snapshot::FlowCounts) -> u64| row.service().map(|row| human::short(get(&row.flows)));
+        let of_flows =
+            |get: fn(&crate::snapshot::FlowCounts) -> u64| row.service().map(|row| human::short(get(&row.flows)));
         let service = row.service();
         let text = match self.show {
             Show::Name => Some(row.name(numeric)),
@@ -122,7 +123,7 @@ impl Column {
 fn graph_title(span_us: u64) -> String {
     match span_us {
         0 | 60_000_000 => "LAST MINUTE".to_owned(),
-        span => format!("LAST {}", human::micros(span)).to_uppercase(),
+        span => format!("LAST {}", human::micros(span)),
     }
 }
 
@@ -211,7 +212,8 @@ pub(super) fn asides(app: &App, width: usize) -> Line<'static> {
         asides.push("packets without ports hidden".to_owned());
     }
     let order = app.choice.order;
-    if !layout(width, 0).iter().any(|(column, _)| column.order == Some(order)) {
+    if order != Order::Total(SortKey::Bytes) && !layout(width, 0).iter().any(|(column, _)| column.order == Some(order))
+    {
         asides.push(format!("ordered by {}{}", order.name(), if app.choice.reversed { ", reversed" } else { "" }));
     }
     parts(asides.into_iter().map(|aside| Span::styled(aside, BOLD)), " · ", width)

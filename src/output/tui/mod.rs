@@ -234,7 +234,7 @@ impl Tui {
         leave(&mut mailbox);
         if was_empty && let Some(running) = &self.running {
             // it fails when the thread is gone, which the next snapshot is told
-            drop(running.events.send(Event::News));
+            let _ = running.events.send(Event::News);
         }
     }
 
@@ -242,7 +242,7 @@ impl Tui {
     fn close(&mut self) -> io::Result<()> {
         let drawn = match self.running.take() {
             Some(running) => {
-                drop(running.events.send(Event::Close));
+                let _ = running.events.send(Event::Close);
                 self.end(running)
             }
             None => Ok(()),
@@ -449,7 +449,7 @@ impl Hearing {
                 _ => continue,
             };
             // it fails when the screen is closed
-            drop(self.events.send(event));
+            let _ = self.events.send(event);
         }
     }
 

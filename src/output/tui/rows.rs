@@ -223,7 +223,11 @@ mod tests {
                 Choice { reversed: true, portless: false, ..choice.clone() },
                 "domain :53, unlabelled :50123 +1, domain :53, http-alt :8080 +2, https :443 +1",
             ),
-            ("a part of a name", Choice { filter: "HTTP".into(), ..choice.clone() }, "https :443 +1, http-alt :8080 +2"),
+            (
+                "a part of a name",
+                Choice { filter: "HTTP".into(), ..choice.clone() },
+                "https :443 +1, http-alt :8080 +2",
+            ),
             ("a port", Choice { filter: "udp/53".into(), ..choice.clone() }, "domain :53"),
             ("a reason", Choice { filter: "arp".into(), ..choice.clone() }, "arp"),
             ("top", Choice { top: Some(1), ..choice.clone() }, "https :443 +1, icmp, arp"),

@@ -65,13 +65,8 @@ impl Screen {
         // nobody is left to hear of a terminal that cannot be written to or set
         if !state.drawing {
             let mut codes = Vec::new();
-            let queued = queue!(
-                codes,
-                EndSynchronizedUpdate,
-                SetAttribute(Attribute::Reset),
-                LeaveAlternateScreen,
-                Show
-            );
+            let queued =
+                queue!(codes, EndSynchronizedUpdate, SetAttribute(Attribute::Reset), LeaveAlternateScreen, Show);
             drop(queued.and_then(|()| write(&codes)));
         }
         drop(disable_raw_mode());

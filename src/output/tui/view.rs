@@ -19,9 +19,12 @@ pub(super) fn draw(app: &mut App, now: Duration, area: Rect, buffer: &mut Buffer
     let width = usize::from(area.width);
     let head = head(app, now, width, area.height);
     let foot = foot(app, width, area.height);
-    let [top, page, bottom] =
-        Layout::vertical([Constraint::Length(rows(head.len())), Constraint::Fill(1), Constraint::Length(rows(foot.len()))])
-            .areas(area);
+    let [top, page, bottom] = Layout::vertical([
+        Constraint::Length(rows(head.len())),
+        Constraint::Fill(1),
+        Constraint::Length(rows(foot.len())),
+    ])
+    .areas(area);
     lines(&head, top, buffer);
     match &app.page {
         Page::List => list::draw(app, page, buffer),
@@ -60,14 +63,21 @@ fn head(app: &App, now: Duration, width: usize, height: u16) -> Vec<Line<'static
     let mut lines = match height {
         0..7 => vec![drops],
         7..14 => vec![with_right(now_line(app, width), state(app, now), width), drops],
-        _ => vec![source(app, snapshot, now, width), now_line(app, width), total(snapshot, width), drops],
+        _ => {
+            let mut lines = vec![source(app, snapshot, now, width), now_line(app, width)];
+            lines.extend(total(snapshot, width));
+            lines.push(drops);
+            lines
+        }
     };
     let cautions = cautions(snapshot);
     if height >= 14 {
         if !cautions.is_empty() {
             let words = Span::styled(" CAUTION ", caution(app.color));
-            let cautions = cautions.into_iter().map(|text| Span::raw(format!(" {text}")));
-            lines.push(parts(std::iter::once(words).chain(cautions), "", width));
+            let mut line = Line::from(vec![words, Span::raw(" ")]);
+            let room = width.saturating_sub(line.width());
+            line.spans.extend(parts(cautions.into_iter().map(Span::raw), " · ", room).spans);
+            lines.push(line);
         }
         lines.push(asides(app, width));
     }
@@ -96,11 +106,7 @@ fn source(app: &App, snapshot: &Snapshot, now: Duration, width: usize) -> Line<'
 
 /// What the user should not overlook: that the screen is frozen, that the run ends; else for how long it has gone on.
 fn state(app: &App, now: Duration) -> Line<'static> {
-    let time = |duration: Duration| human::micros(duration.as_secs().saturating_mul(1_000_000));
-    let seconds = |duration: Duration| match duration.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        _ => time(duration),
-    };
+    let seconds = |duration: Duration| length(Duration::from_secs(duration.as_secs()));
     let mut words = Vec::new();
     if app.ending {
         words.push(Span::styled(" ENDING ", caution(app.color)));
@@ -111,7 +117,7 @@ fn state(app: &App, now: Duration) -> Line<'static> {
     if let Some(paused) = app.paused_for(now) {
         words.push(Span::styled(format!(" PAUSED for {} ", seconds(paused)), caution(app.color)));
     }
-    let interval = app.shown().now.as_ref().map(|tick| format!(", each {}", human::micros(tick.nanos / 1_000)));
+    let interval = app.shown().now.as_ref().map(|tick| format!(", each {}", length(Duration::from_nanos(tick.nanos))));
     words.push(Span::styled(
         match interval {
             _ if app.is_complete() => "all read".to_owned(),
@@ -120,6 +126,14 @@ fn state(app: &App, now: Duration) -> Line<'static> {
         DIM,
     ));
     parts(words, " ", usize::MAX)
+}
+
+/// A length of time, without a fraction where there is none: `5 s`, `1.5 s`, `2m05s`.
+pub(super) fn length(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..60 if duration.subsec_nanos() == 0 => format!("{seconds} s"),
+        _ => human::micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)),
+    }
 }
 
 /// The last interval, and the last minute.
@@ -142,26 +156,34 @@ fn now_line(app: &App, width: usize) -> Line<'static> {
     parts(words, "", width)
 }
 
-/// Everything since the start.
-fn total(snapshot: &Snapshot, width: usize) -> Line<'static> {
+/// Everything since the start; in two lines where one has no room for it.
+fn total(snapshot: &Snapshot, width: usize) -> Vec<Line<'static>> {
+    const ONE_LINE: usize = 110;
     let count = |number: u64, what: &str| match number {
         0..10_000_000 => human::counted(number, what),
         _ => format!("{} {what}s", human::short(number)),
     };
     let unlabelled = snapshot.services.iter().filter(|row| row.service.is_none()).map(|row| row.wire_bytes).sum();
     let portless = snapshot.portless.iter().map(|row| row.wire_bytes).sum();
-    let words = [
+    let mut sums = vec![
         count(snapshot.packets, "packet"),
         human::bytes(snapshot.wire_bytes),
         format!("{} of {} active", human::short(snapshot.flows.active), count(snapshot.flows.started, "flow")),
-        format!("{} unlabelled", human::share(unlabelled, snapshot.wire_bytes)),
-        format!("{} no ports", human::share(portless, snapshot.wire_bytes)),
     ];
-    let label = Span::styled("total  ", DIM);
-    let words = parts(words.into_iter().map(Span::raw), " · ", width.saturating_sub(label.width()));
-    let mut line = Line::from(label);
-    line.spans.extend(words.spans);
-    line
+    let shares = [(unlabelled, "unlabelled"), (portless, "without ports")];
+    let shares = shares.map(|(part, what)| format!("{} {what}", human::share(part, snapshot.wire_bytes)));
+    let line = |label, words: Vec<String>| {
+        let label = Span::styled(label, DIM);
+        let words = parts(words.into_iter().map(Span::raw), " · ", width.saturating_sub(label.width()));
+        let mut line = Line::from(label);
+        line.spans.extend(words.spans);
+        line
+    };
+    if width >= ONE_LINE {
+        sums.extend(shares);
+        return vec![line("total  ", sums)];
+    }
+    vec![line("total  ", sums), line("       ", shares.into())]
 }
 
 /// What was lost, in the interval and in all: always there, and loud when there is any.
@@ -182,6 +204,12 @@ fn drops(snapshot: &Snapshot, color: bool, width: usize) -> Line<'static> {
         }]);
     }
     let word = if now.is_some_and(any) { " DROPS NOW " } else { " DROPS " };
+    if width < 60 {
+        let lost = |drops: &Drops| drops.kernel.unwrap_or(0).saturating_add(drops.interface.unwrap_or(0));
+        let text = format!(" {} lost", human::short(lost(all)));
+        let text = fit(&text, width.saturating_sub(word.width()));
+        return Line::from(vec![Span::styled(fit(word, width), loss(color)), Span::styled(text, BOLD)]);
+    }
     let by = |name: &str, of: fn(&Drops) -> Option<u64>| {
         let all = of(all)?;
         let now = now.and_then(of).map(|now| format!("{} now, ", human::count(now))).unwrap_or_default();
@@ -208,7 +236,7 @@ fn cautions(snapshot: &Snapshot) -> Vec<String> {
         (snapshot.time_jumps, "jump", "of packet time"),
         (snapshot.flows.evicted, "flow", "ended early: table full"),
         (late, "packet", "came late"),
-        (snapshot.learned_forgotten, "endpoint", "forgotten"),
+        (snapshot.learned_forgotten, "learned endpoint", "forgotten"),
         (snapshot.histograms_refused, "row", "without percentiles"),
     ];
     let said = cautions.into_iter().filter(|(number, ..)| *number > 0);
@@ -257,7 +285,9 @@ fn foot(app: &App, width: usize, height: u16) -> Vec<Line<'static>> {
             ("w", "no ports"),
             ("m", "messages"),
         ],
-        Page::One(_) => &[("q", "quit"), ("?", "keys"), ("Esc", "back"), ("Tab", "next"), ("space", "pause"), ("↑↓", "scroll")],
+        Page::One(_) => {
+            &[("q", "quit"), ("?", "keys"), ("Esc", "back"), ("Tab", "next"), ("space", "pause"), ("↑↓", "scroll")]
+        }
     };
     let room = width.saturating_sub(1);
     let mut line = Line::default();
@@ -277,7 +307,8 @@ fn foot(app: &App, width: usize, height: u16) -> Vec<Line<'static>> {
 fn popup(title: &'static str, text: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
     let width = text.iter().map(Line::width).max().unwrap_or_default().max(title.len()) + 4;
     let [area] = Layout::horizontal([Constraint::Max(rows(width))]).flex(ratatui::layout::Flex::Center).areas(area);
-    let [area] = Layout::vertical([Constraint::Max(rows(text.len() + 2))]).flex(ratatui::layout::Flex::Center).areas(area);
+    let [area] =
+        Layout::vertical([Constraint::Max(rows(text.len() + 2))]).flex(ratatui::layout::Flex::Center).areas(area);
     Clear.render(area, buffer);
     let block = Block::bordered().title(Span::styled(title, BOLD));
     let inner = block.inner(area);
@@ -303,13 +334,13 @@ fn help() -> Vec<Line<'static>> {
         ("q", "end the run; its table stays in the terminal"),
         ("Ctrl-C", "the same; once more ends the program at once"),
         ("space p", "pause: what is shown stays, counting goes on"),
-        ("/", "show only names, ports or reasons with a text in them"),
+        ("/", "only names, ports or reasons with this in them"),
         ("↑ ↓ PgUp PgDn Home End", "select a line; also k j g G"),
         ("Enter", "everything about the selected line"),
         ("Esc", "back: from a line, the selection, the filter"),
         ("Tab", "the next line, Shift-Tab the one before"),
         ("s S ← →", "next and previous order:"),
-        ("", "bytes, bits/s, packets/s, packets, active flows, flows,"),
+        ("", "bytes, bits/s, packets/s, packets, active, flows,"),
         ("", "unanswered, size, rtt, name, port"),
         ("r", "the other way round"),
         ("n", "ports instead of names"),
@@ -377,7 +408,8 @@ mod tests {
         snapshot.flows.evicted = 0;
         snapshot.flows.active = 12;
         snapshot.drops = Drops { kernel: Some(0), interface: Some(0), interfaces: None };
-        let start = Timestamp::from_nanos(1_769_853_600_000_000_000 + i64::try_from(second).expect("small") * 1_000_000_000);
+        let start =
+            Timestamp::from_nanos(1_769_853_600_000_000_000 + i64::try_from(second).expect("small") * 1_000_000_000);
         snapshot.interval = Some(Interval {
             start,
             end: start.saturating_add(Duration::from_secs(1)),
@@ -500,7 +532,7 @@ mod tests {
             let colours = buffer.content().iter().filter(|cell| (cell.fg, cell.bg) != (Color::Reset, Color::Reset));
             assert_eq!(colours.count() > 0, color);
         }
-        for height in [1, 2, 5, 8, 12] {
+        for height in [1, 2, 5, 8, 12, 14] {
             let text = text(&drawn(&mut app, (80, height)));
             assert!(text.contains(" DROPS NOW  kernel 34 now, 1,246 in all"), "{height}\n{text}");
         }
@@ -556,12 +588,17 @@ mod tests {
             snapshot.services[1].service = Some("\x1b[31mred".into());
         });
         wide.message("日本語".repeat(40));
-        let pages: [&[KeyCode]; 5] =
-            [&[], &[KeyCode::Enter], &[KeyCode::Char('?')], &[KeyCode::Esc, KeyCode::Char('m')], &[KeyCode::Esc, KeyCode::Esc, KeyCode::Char('/')]];
+        let pages: [&[KeyCode]; 5] = [
+            &[],
+            &[KeyCode::Enter],
+            &[KeyCode::Char('?')],
+            &[KeyCode::Esc, KeyCode::Char('m')],
+            &[KeyCode::Esc, KeyCode::Esc, KeyCode::Char('/')],
+        ];
         for keys in pages {
             press(&mut wide, keys);
-            for width in (1..90).chain([120, 200, 400]) {
-                for height in [1, 2, 3, 4, 6, 7, 9, 10, 13, 14, 24, 60] {
+            for width in [1, 2, 3, 5, 8, 13, 16, 19, 25, 31, 40, 47, 59, 66, 79, 80, 81, 99, 120, 200, 400] {
+                for height in [1, 2, 3, 4, 7, 10, 14, 24, 60] {
                     let text = text(&drawn(&mut wide, (width, height)));
                     assert!(text.lines().all(|line| line.width() <= usize::from(width)), "{width}×{height}\n{text}");
                     assert!(!text.contains('\x1b'), "{width}×{height}\n{text}");
