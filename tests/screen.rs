@@ -76,11 +76,11 @@ impl Terminal {
     }
 
     /// Waits until the terminal shows something.
-    fn until(&self, what: &str, shows: impl Fn(&str) -> bool) -> String {
+    fn until(&self, what: &str, is_there: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let shown = self.shown();
-            if shows(&shown) {
+            if is_there(&shown) {
                 return shown;
             }
             assert!(Instant::now() < deadline, "no {what}:\n{shown}");
@@ -191,7 +191,7 @@ fn keys_and_sizes_are_taken_and_the_table_stays() {
     terminal.keys(&["n"]);
     terminal.until("numbers", |shown| shown.contains("udp/53") && shown.contains("tcp/443"));
     terminal.keys(&["?"]);
-    terminal.until_text("once more ends the program at once");
+    terminal.until_text("once more, Ctrl-C ends the program");
 
     terminal.keys(&["q"]);
     let (code, shown) = terminal.after();
@@ -297,9 +297,9 @@ fn this_program(name: &str) -> String {
 }
 
 /// A screen with a snapshot and a message on it, and what is called when its user wants the end.
-fn screen(on_quit: OnQuit) -> Box<dyn portlabel::output::Output + Send> {
+fn screen(on_quit: &OnQuit) -> Box<dyn portlabel::output::Output + Send> {
     let spec = Spec { format: Format::Tui, destination: Destination::Stdout };
-    let mut output = open(&spec, &Options::default(), &on_quit).expect("a terminal");
+    let mut output = open(&spec, &Options::default(), on_quit).expect("a terminal");
     output.start().expect("a terminal");
     let source = SourceInfo { kind: SourceKind::Live, names: vec!["eth0".into()], host: None, filter: None };
     let snapshot = Snapshot {
@@ -330,7 +330,8 @@ fn screen(on_quit: OnQuit) -> Box<dyn portlabel::output::Output + Send> {
 #[test]
 #[ignore = "a program for the_second_request_ends_the_program_at_once"]
 fn goes_on() {
-    let _output = screen(Arc::new(|| ()));
+    let on_quit: OnQuit = Arc::new(|| ());
+    let _output = screen(&on_quit);
     let (_sender, receiver) = channel::<()>();
     receiver.recv_timeout(PATIENCE).expect_err("it is ended from outside");
 }
@@ -340,8 +341,9 @@ fn goes_on() {
 fn panics() {
     let (sender, receiver) = channel();
     let sender = std::sync::Mutex::new(sender);
-    let _output =
-        screen(Arc::new(move || sender.lock().expect("nobody panics with it").send(()).expect("it is awaited")));
+    let on_quit: OnQuit =
+        Arc::new(move || sender.lock().expect("nobody panics with it").send(()).expect("it is awaited"));
+    let _output = screen(&on_quit);
     receiver.recv_timeout(PATIENCE).expect("q is pressed");
     let counts = thread::Builder::new().name("counts".to_owned()).spawn(|| panic!("as it should")).expect("a thread");
     counts.join().expect("it does not");

@@ -34,9 +34,11 @@ pub(super) fn draw(app: &mut App, now: Duration, area: Rect, buffer: &mut Buffer
         }
     }
     lines(&foot, bottom, buffer);
+    // losses stay in view
+    let below = Rect { y: page.y, height: page.height + bottom.height, ..area };
     match app.popup {
-        Some(Popup::Help) => popup(" keys ", &help(), area, buffer),
-        Some(Popup::Messages) => popup(" messages, newest first ", &messages(app), area, buffer),
+        Some(Popup::Help) => popup(" keys ", &help(), below, buffer),
+        Some(Popup::Messages) => popup(" messages, newest first ", &messages(app), below, buffer),
         None => {}
     }
 }
@@ -330,18 +332,15 @@ fn fit_line(line: &Line<'_>, width: usize) -> Line<'static> {
 }
 
 fn help() -> Vec<Line<'static>> {
-    const KEYS: [(&str, &str); 16] = [
-        ("q", "end the run; its table stays in the terminal"),
-        ("Ctrl-C", "the same; once more ends the program at once"),
+    const KEYS: [(&str, &str); 13] = [
+        ("q Ctrl-C", "end the run; once more, Ctrl-C ends the program"),
         ("space p", "pause: what is shown stays, counting goes on"),
         ("/", "only names, ports or reasons with this in them"),
         ("↑ ↓ PgUp PgDn Home End", "select a line; also k j g G"),
         ("Enter", "everything about the selected line"),
-        ("Esc", "back: from a line, the selection, the filter"),
-        ("Tab", "the next line, Shift-Tab the one before"),
-        ("s S ← →", "next and previous order:"),
-        ("", "bytes, bits/s, packets/s, packets, active, flows,"),
-        ("", "unanswered, size, rtt, name, port"),
+        ("Esc Tab Shift-Tab", "back; the next line, the one before"),
+        ("s S ← →", "next and previous order: bytes, bits/s, packets/s,"),
+        ("", "packets, active, flows, unanswered, size, rtt, …"),
         ("r", "the other way round"),
         ("n", "ports instead of names"),
         ("w", "with or without packets that have no ports"),
@@ -352,7 +351,6 @@ fn help() -> Vec<Line<'static>> {
         .iter()
         .map(|(key, what)| Line::from(vec![Span::styled(format!("{key:<22}  "), BOLD), Span::raw(*what)]))
         .collect();
-    lines.push(Line::default());
     lines.push(Line::styled("Rates are of the last interval, a graph of the last minute in its own scale;", DIM));
     lines.push(Line::styled("sizes, round trips and evidence of the whole run. ? marks guessed labels.", DIM));
     lines
@@ -532,9 +530,12 @@ mod tests {
             let colours = buffer.content().iter().filter(|cell| (cell.fg, cell.bg) != (Color::Reset, Color::Reset));
             assert_eq!(colours.count() > 0, color);
         }
-        for height in [1, 2, 5, 8, 12, 14] {
-            let text = text(&drawn(&mut app, (80, height)));
-            assert!(text.contains(" DROPS NOW  kernel 34 now, 1,246 in all"), "{height}\n{text}");
+        for popup in [None, Some(Popup::Help), Some(Popup::Messages)] {
+            app.popup = popup;
+            for height in [1, 2, 5, 8, 12, 14, 24] {
+                let text = text(&drawn(&mut app, (80, height)));
+                assert!(text.contains(" DROPS NOW  kernel 34 now, 1,246 in all"), "{height}\n{text}");
+            }
         }
     }
 
