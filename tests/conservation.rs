@@ -180,6 +180,11 @@ fn assert_is_ordered(summary: &Summary) {
     assert!(quantiles.iter().flatten().is_sorted(), "{summary:?}");
     assert!(summary.count > 0 && summary.sum >= summary.max, "{summary:?}");
     assert!((summary.min..=summary.max).contains(&(summary.sum / summary.count)), "{summary:?}");
+    if let Some(shape) = &summary.shape {
+        assert_eq!(shape.steps().map(|(_, count)| count).sum::<u64>(), summary.count, "{summary:?}");
+        let first = shape.steps().next().map(|(smallest, _)| smallest);
+        assert!(first.is_some_and(|first| first <= summary.min), "{summary:?}");
+    }
 }
 
 /// What flow records say of each service: the sum of what they counted.

@@ -41,6 +41,8 @@ mod layering;
 mod listeners;
 // What a process can still do that has given up its rights.
 mod privileges;
+// `-o tui` in a real terminal.
+mod screen;
 // Files that `-w` writes.
 mod saved;
 // Container readers against tshark and another crate, packet by packet.

@@ -171,6 +171,9 @@ impl App {
             }
             return Action::Draw;
         }
+        if key.modifiers.contains(KeyModifiers::ALT) {
+            return Action::Draw;
+        }
         if self.typing.is_some() {
             self.key_of_filter(key.code);
             return Action::Draw;

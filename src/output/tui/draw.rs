@@ -66,13 +66,12 @@ pub(super) fn with_right<'a>(mut left: Line<'a>, right: Line<'a>, width: usize) 
     left
 }
 
-/// A bar as long as `part` of `whole`, at most `width` columns; what is more than nothing shows.
+/// A bar as long as `part` of `whole`, at most `width` columns, to half a column; what is more than nothing shows.
 pub(super) fn bar(part: u64, whole: u64, width: usize) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = u128::from(part) * (width as u128) * 8;
-    let eighths = eighths.div_ceil(u128::from(whole.max(1))).min((width as u128) * 8);
-    let eighths = usize::try_from(eighths).unwrap_or_default();
-    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+    let halves = u128::from(part) * (width as u128) * 2;
+    let halves = halves.div_ceil(u128::from(whole.max(1))).min((width as u128) * 2);
+    let halves = usize::try_from(halves).unwrap_or_default();
+    "━".repeat(halves / 2) + if halves % 2 == 1 { "╸" } else { "" }
 }
 
 /// Cells in columns: the first one left-aligned, the others right-aligned, as wide as the widest. What is beyond `width`
@@ -125,7 +124,7 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_their_part() {
-        let cases = [(0, 10, ""), (1, 1_000_000, "▏"), (5, 10, "██"), (10, 10, "████"), (9, 16, "██▎"), (1, 0, "████")];
+        let cases = [(0, 10, ""), (1, 1_000_000, "╸"), (5, 10, "━━"), (10, 10, "━━━━"), (9, 16, "━━╸"), (1, 0, "━━━━")];
         for (part, whole, want) in cases {
             assert_eq!(bar(part, whole, 4), want, "{part} of {whole}");
         }

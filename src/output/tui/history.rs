@@ -156,7 +156,8 @@ impl History {
     }
 
     fn graph(&self, series: Option<&Series>, width: u16) -> String {
-        const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+        // not the full block: lines of a list would run together
+        const LEVELS: [char; 8] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇'];
         let Some(slots_each) = (width > 0).then(|| i64::from(SLOTS.div_ceil(width))) else { return String::new() };
         let last = self.newest.div_euclid(slots_each);
         let mut bytes = vec![0u64; usize::from(SLOTS) / usize::try_from(slots_each).unwrap_or(1)];
@@ -173,7 +174,7 @@ impl History {
             *sum = sum.saturating_mul(u64::try_from(slots_each).unwrap_or(1)) / slots_of_last;
         }
         let largest = u128::from(bytes.iter().copied().max().unwrap_or_default()).max(1);
-        bytes.iter().map(|sum| LEVELS[usize::try_from((u128::from(*sum) * 8).div_ceil(largest)).unwrap_or(8)]).collect()
+        bytes.iter().map(|sum| LEVELS[usize::try_from((u128::from(*sum) * 7).div_ceil(largest)).unwrap_or(7)]).collect()
     }
 }
 
@@ -218,10 +219,10 @@ mod tests {
         for second in 0..120 {
             history.add(&tick(second, if second < 90 { 100 } else { 800 }));
         }
-        assert_eq!(history.total(60), format!("{}{}", "▁".repeat(30), "█".repeat(30)));
-        assert_eq!(history.total(10), "▁▁▁▁▁█████");
+        assert_eq!(history.total(60), format!("{}{}", "▁".repeat(30), "▇".repeat(30)));
+        assert_eq!(history.total(10), "▁▁▁▁▁▇▇▇▇▇");
         history.add(&tick(120, 800));
-        assert_eq!(history.row(&RowId::Portless("arp"), 10), "▁▁▁▁██████", "a part of a character counts by its rate");
+        assert_eq!(history.row(&RowId::Portless("arp"), 10), "▁▁▁▁▇▇▇▇▇▇", "a part of a character counts by its rate");
         assert_eq!(history.row(&RowId::Portless("icmp"), 10), " ".repeat(10));
         assert_eq!(history.total(0), "");
         assert_eq!(history.peak(), (800, SECOND));
@@ -233,11 +234,11 @@ mod tests {
         history.add(&tick(0, 8));
         history.add(&tick(40, 8));
         history.add(&tick(39, 4));
-        assert_eq!(history.total(60).trim_start(), format!("█{}▄█", " ".repeat(38)));
+        assert_eq!(history.total(60).trim_start(), format!("▇{}▄▇", " ".repeat(38)));
         history.add(&tick(-100_000, 8));
-        assert_eq!(history.total(60).trim_start(), "█");
+        assert_eq!(history.total(60).trim_start(), "▇");
         history.add(&tick(i64::MAX / 1_000_000_000, 8));
-        assert_eq!(history.total(60).trim_start(), "█");
+        assert_eq!(history.total(60).trim_start(), "▇");
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl Column {
 fn graph_title(span_us: u64) -> String {
     match span_us {
         0 | 60_000_000 => "LAST MINUTE".to_owned(),
-        span => format!("LAST {}", human::micros(span)).to_uppercase(),
+        span => format!("LAST {}", human::micros(span)),
     }
 }
 
@@ -212,7 +212,8 @@ pub(super) fn asides(app: &App, width: usize) -> Line<'static> {
         asides.push("packets without ports hidden".to_owned());
     }
     let order = app.choice.order;
-    if !layout(width, 0).iter().any(|(column, _)| column.order == Some(order)) {
+    if order != Order::Total(SortKey::Bytes) && !layout(width, 0).iter().any(|(column, _)| column.order == Some(order))
+    {
         asides.push(format!("ordered by {}{}", order.name(), if app.choice.reversed { ", reversed" } else { "" }));
     }
     parts(asides.into_iter().map(|aside| Span::styled(aside, BOLD)), " · ", width)

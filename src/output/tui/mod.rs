@@ -73,19 +73,7 @@ pub(super) fn open(options: &Options, on_quit: OnQuit) -> Result<Tui, OutputErro
     }
     let keys = terminal::keys().map_err(OutputError::Terminal)?;
     event::poll(Duration::ZERO).map_err(OutputError::Terminal)?; // opens what it reads keys from
-    Ok(Tui {
-        options: *options,
-        on_quit,
-        keys: Some(keys),
-        screen: Arc::new(Screen::default()),
-        ending: Arc::new(AtomicBool::new(false)),
-        mailbox: Arc::default(),
-        running: None,
-        ticker: Ticker::default(),
-        last: None,
-        messages: VecDeque::new(),
-        messages_left_out: 0,
-    })
+    Ok(Tui::new(options, on_quit, Some(keys)))
 }
 
 /// `-o tui`.
@@ -227,6 +215,22 @@ impl Output for Tui {
 }
 
 impl Tui {
+    fn new(options: &Options, on_quit: OnQuit, keys: Option<OwnedFd>) -> Self {
+        Self {
+            options: *options,
+            on_quit,
+            keys,
+            screen: Arc::default(),
+            ending: Arc::default(),
+            mailbox: Arc::default(),
+            running: None,
+            ticker: Ticker::default(),
+            last: None,
+            messages: VecDeque::new(),
+            messages_left_out: 0,
+        }
+    }
+
     /// Leaves something in the mailbox, and says so if it was empty.
     fn post(&self, leave: impl FnOnce(&mut Mailbox)) {
         let mut mailbox = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
@@ -338,34 +342,28 @@ impl Drawer {
                 Action::Draw => {}
                 Action::Redraw => self.terminal.clear()?,
                 Action::Interrupt if self.ending.load(Ordering::Relaxed) => end_at_once(&self.screen, SIGINT),
-                Action::Quit | Action::Interrupt => return Ok(self.quit()),
+                Action::Quit | Action::Interrupt => self.quit(),
                 // what the terminal does where Ctrl-Z is no key: all programs of the pipeline stop
                 Action::Suspend => kill_current_process_group(Signal::TSTP)?,
             },
             Event::News => self.fetch(),
             Event::Resized => {}
-            Event::Ending => {
-                self.app.ending = true;
-                if self.app.is_complete() {
-                    return Ok(Then::End);
-                }
-            }
+            Event::Ending => self.app.ending = true,
             Event::Suspended => self.suspend()?,
             Event::Continued => self.enter_again()?,
             Event::Close => return Ok(Then::End),
         }
-        Ok(Then::GoOn)
+        // whichever came first, the end of the input or the user's word
+        Ok(if self.app.ending && self.app.is_complete() { Then::End } else { Then::GoOn })
     }
 
-    /// Asks for the end of the run. When everything was read, that is here already.
-    fn quit(&mut self) -> Then {
+    /// Asks for the end of the run, if everything was read that of the screen alone.
+    fn quit(&mut self) {
         self.ending.store(true, Ordering::Relaxed);
         self.app.ending = true;
-        if self.app.is_complete() {
-            return Then::End;
+        if !self.app.is_complete() {
+            (self.on_quit)();
         }
-        (self.on_quit)();
-        Then::GoOn
     }
 
     /// Takes what is in the mailbox.
@@ -483,5 +481,33 @@ fn read_keys(keys: &OwnedFd, end: &OwnedFd, events: &Sender<Event>) {
                 Err(_) => return,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use crate::units::Timestamp;
+
+    #[test]
+    fn the_mailbox_keeps_the_newest_snapshot_and_a_minute_of_intervals() {
+        let mut tui = Tui::new(&Options::default(), Arc::new(|| ()), None);
+        let mut snapshot = sample::snapshot();
+        for second in 0..100i64 {
+            snapshot.sequence += 1;
+            snapshot.packets += 1;
+            if let Some(interval) = &mut snapshot.interval {
+                interval.start = Timestamp::from_nanos(second * 1_000_000_000);
+                interval.end = Timestamp::from_nanos((second + 1) * 1_000_000_000);
+            }
+            tui.snapshot(&Arc::new(snapshot.clone())).expect("it never waits");
+        }
+        let mailbox = std::mem::take(&mut *tui.mailbox.lock().expect("nobody else has it"));
+        assert_eq!(mailbox.snapshot.map(|newest| newest.sequence), Some(snapshot.sequence));
+        assert_eq!(mailbox.ticks.len(), usize::from(SLOTS));
+        assert!(mailbox.ticks.iter().all(|tick| tick.total.packets == 1), "none is told twice");
+        assert!(!tui.message("text"), "without a screen, others print it");
+        tui.last = None;
     }
 }

@@ -1,5 +1,7 @@
 //! One line of the list, with everything that is known of it: sections, as many beside each other as there is room for.
 
+use std::time::Duration;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -11,7 +13,7 @@ use super::app::{App, Known};
 use super::draw::{BOLD, DIM, PLAIN, bar, fit, grid};
 use super::history::{RowId, SLOTS};
 use super::rows::{Row, quantile, size};
-use super::view::lines;
+use super::view::{length, lines};
 use crate::snapshot::{ServiceRow, Shape, Summary, Traffic};
 
 /// The least width of a section, and the blank columns between two.
@@ -26,7 +28,9 @@ pub(super) fn draw(app: &mut App, id: &RowId, area: Rect, buffer: &mut Buffer) {
     let width = usize::from(area.width);
     let columns = ((width + GAP) / (SECTION + GAP)).clamp(1, 3);
     let section_width = (width + GAP) / columns - GAP.min(width);
-    let sections = sections(app, id, section_width);
+    // where there is room to the bottom, pictures are taller
+    let bars = if area.height >= 50 { 10 } else { 5 };
+    let sections = sections(app, id, section_width, bars);
     let columns = side_by_side(sections, columns);
 
     let page_len = usize::from(area.height);
@@ -67,7 +71,7 @@ fn side_by_side(sections: Vec<Section>, columns: usize) -> Vec<Vec<Line<'static>
     placed
 }
 
-fn sections(app: &App, id: &RowId, width: usize) -> Vec<Section> {
+fn sections(app: &App, id: &RowId, width: usize, bars: u64) -> Vec<Section> {
     let known = app.shown();
     let Some(snapshot) = known.snapshot.as_deref() else { return Vec::new() };
     let whole = snapshot.wire_bytes;
@@ -78,7 +82,7 @@ fn sections(app: &App, id: &RowId, width: usize) -> Vec<Section> {
     let mut sections = vec![traffic(row, known, whole, app.choice.numeric, width)];
     if let Some(row) = row.service() {
         sections.extend([directions(row, width), ports(row, width), evidence(row, width), summaries(row, width)]);
-        sections.extend(histograms(row, width));
+        sections.extend(histograms(row, width, bars));
     }
     sections.retain(|section| !section.is_empty());
     sections
@@ -140,10 +144,11 @@ fn traffic(row: Row<'_>, known: &Known, whole: u64, numeric: bool, width: usize)
     if known.now.is_some() && width > 2 {
         let graph = known.history.row(&row.id(), u16::try_from(width - 2).unwrap_or(SLOTS).min(SLOTS));
         section.push(Line::raw(format!("▕{graph}▏")));
-        section.push(Line::styled(
-            fit(&format!(" bits/s, the last {}", human::micros(known.history.span_us())), width),
-            DIM,
-        ));
+        let span = match known.history.span_us() {
+            60_000_000 => "minute".to_owned(),
+            span => length(Duration::from_micros(span)),
+        };
+        section.push(Line::styled(fit(&format!(" bits/s during the last {span}, in its own scale"), width), DIM));
     }
     section
 }
@@ -222,18 +227,9 @@ const MEASURES: [Measure; 4] = [
 fn summaries(row: &ServiceRow, width: usize) -> Section {
     let line = |name: String, summary: &Summary, form: fn(u64) -> String| {
         let quantile = |get| quantile(Some(summary), get, form);
-        let count = human::short(summary.count);
-        vec![
-            name,
-            form(summary.min),
-            quantile(|s| s.p50),
-            quantile(|s| s.p90),
-            quantile(|s| s.p99),
-            form(summary.max),
-            count,
-        ]
+        vec![name, form(summary.min), quantile(|s| s.p50), quantile(|s| s.p90), quantile(|s| s.p99), form(summary.max)]
     };
-    let mut rows = vec![["", "min", "p50", "p90", "p99", "max", "values"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["", "min", "p50", "p90", "p99", "max"].map(str::to_owned).to_vec()];
     for measure in &MEASURES {
         if let Some(summary) = (measure.whole_run)(row) {
             rows.push(line(measure.name.to_owned(), summary, measure.form));
@@ -253,24 +249,21 @@ fn summaries(row: &ServiceRow, width: usize) -> Section {
     section
 }
 
-fn histograms(row: &ServiceRow, width: usize) -> impl Iterator<Item = Section> {
+fn histograms(row: &ServiceRow, width: usize, bars: u64) -> impl Iterator<Item = Section> {
     MEASURES.iter().filter_map(move |measure| {
         let summary = (measure.whole_run)(row)?;
         let mut section =
             vec![heading(format!("{}, {}", measure.name.to_uppercase(), human::counted(summary.count, "value")))];
         match &summary.shape {
-            Some(shape) => section.extend(histogram(shape, summary, measure.form, width)),
+            Some(shape) => section.extend(histogram(shape, summary, measure.form, (width, bars))),
             None => section.push(Line::styled("not kept: histogram memory was used up", DIM)),
         }
         Some(section)
     })
 }
 
-/// Rows of a histogram's bars.
-const BARS: u64 = 5;
-
 /// Bars from the smallest value to the largest, each doubling as wide as the next, and quantiles below.
-fn histogram(shape: &Shape, summary: &Summary, form: fn(u64) -> String, width: usize) -> Section {
+fn histogram(shape: &Shape, summary: &Summary, form: fn(u64) -> String, (width, rows): (usize, u64)) -> Section {
     const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let width = width.max(1);
     let steps: Vec<_> = shape.steps().collect();
@@ -282,10 +275,10 @@ fn histogram(shape: &Shape, summary: &Summary, form: fn(u64) -> String, width: u
         .collect();
     let bar_width = (width / bars.len().max(1)).clamp(1, 4);
     let largest = u128::from(bars.iter().map(|bar| bar.1).max().unwrap_or_default()).max(1);
-    let eighths: Vec<_> = bars.iter().map(|bar| (u128::from(bar.1) * u128::from(BARS * 8)).div_ceil(largest)).collect();
+    let eighths: Vec<_> = bars.iter().map(|bar| (u128::from(bar.1) * u128::from(rows * 8)).div_ceil(largest)).collect();
 
     let mut section = Section::new();
-    for row in (0..BARS).rev() {
+    for row in (0..rows).rev() {
         let blocks = eighths.iter().map(|eighths| {
             let level = eighths.saturating_sub(u128::from(row * 8)).min(8);
             LEVELS[usize::try_from(level).unwrap_or(8)].to_string().repeat(bar_width)

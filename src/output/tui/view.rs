@@ -34,9 +34,11 @@ pub(super) fn draw(app: &mut App, now: Duration, area: Rect, buffer: &mut Buffer
         }
     }
     lines(&foot, bottom, buffer);
+    // losses stay in view
+    let below = Rect { y: page.y, height: page.height + bottom.height, ..area };
     match app.popup {
-        Some(Popup::Help) => popup(" keys ", &help(), area, buffer),
-        Some(Popup::Messages) => popup(" messages, newest first ", &messages(app), area, buffer),
+        Some(Popup::Help) => popup(" keys ", &help(), below, buffer),
+        Some(Popup::Messages) => popup(" messages, newest first ", &messages(app), below, buffer),
         None => {}
     }
 }
@@ -63,14 +65,21 @@ fn head(app: &App, now: Duration, width: usize, height: u16) -> Vec<Line<'static
     let mut lines = match height {
         0..7 => vec![drops],
         7..14 => vec![with_right(now_line(app, width), state(app, now), width), drops],
-        _ => vec![source(app, snapshot, now, width), now_line(app, width), total(snapshot, width), drops],
+        _ => {
+            let mut lines = vec![source(app, snapshot, now, width), now_line(app, width)];
+            lines.extend(total(snapshot, width));
+            lines.push(drops);
+            lines
+        }
     };
     let cautions = cautions(snapshot);
     if height >= 14 {
         if !cautions.is_empty() {
             let words = Span::styled(" CAUTION ", caution(app.color));
-            let cautions = cautions.into_iter().map(|text| Span::raw(format!(" {text}")));
-            lines.push(parts(std::iter::once(words).chain(cautions), "", width));
+            let mut line = Line::from(vec![words, Span::raw(" ")]);
+            let room = width.saturating_sub(line.width());
+            line.spans.extend(parts(cautions.into_iter().map(Span::raw), " · ", room).spans);
+            lines.push(line);
         }
         lines.push(asides(app, width));
     }
@@ -99,11 +108,7 @@ fn source(app: &App, snapshot: &Snapshot, now: Duration, width: usize) -> Line<'
 
 /// What the user should not overlook: that the screen is frozen, that the run ends; else for how long it has gone on.
 fn state(app: &App, now: Duration) -> Line<'static> {
-    let time = |duration: Duration| human::micros(duration.as_secs().saturating_mul(1_000_000));
-    let seconds = |duration: Duration| match duration.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        _ => time(duration),
-    };
+    let seconds = |duration: Duration| length(Duration::from_secs(duration.as_secs()));
     let mut words = Vec::new();
     if app.ending {
         words.push(Span::styled(" ENDING ", caution(app.color)));
@@ -114,7 +119,7 @@ fn state(app: &App, now: Duration) -> Line<'static> {
     if let Some(paused) = app.paused_for(now) {
         words.push(Span::styled(format!(" PAUSED for {} ", seconds(paused)), caution(app.color)));
     }
-    let interval = app.shown().now.as_ref().map(|tick| format!(", each {}", human::micros(tick.nanos / 1_000)));
+    let interval = app.shown().now.as_ref().map(|tick| format!(", each {}", length(Duration::from_nanos(tick.nanos))));
     words.push(Span::styled(
         match interval {
             _ if app.is_complete() => "all read".to_owned(),
@@ -123,6 +128,14 @@ fn state(app: &App, now: Duration) -> Line<'static> {
         DIM,
     ));
     parts(words, " ", usize::MAX)
+}
+
+/// A length of time, without a fraction where there is none: `5 s`, `1.5 s`, `2m05s`.
+pub(super) fn length(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..60 if duration.subsec_nanos() == 0 => format!("{seconds} s"),
+        _ => human::micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)),
+    }
 }
 
 /// The last interval, and the last minute.
@@ -145,26 +158,34 @@ fn now_line(app: &App, width: usize) -> Line<'static> {
     parts(words, "", width)
 }
 
-/// Everything since the start.
-fn total(snapshot: &Snapshot, width: usize) -> Line<'static> {
+/// Everything since the start; in two lines where one has no room for it.
+fn total(snapshot: &Snapshot, width: usize) -> Vec<Line<'static>> {
+    const ONE_LINE: usize = 110;
     let count = |number: u64, what: &str| match number {
         0..10_000_000 => human::counted(number, what),
         _ => format!("{} {what}s", human::short(number)),
     };
     let unlabelled = snapshot.services.iter().filter(|row| row.service.is_none()).map(|row| row.wire_bytes).sum();
     let portless = snapshot.portless.iter().map(|row| row.wire_bytes).sum();
-    let words = [
+    let mut sums = vec![
         count(snapshot.packets, "packet"),
         human::bytes(snapshot.wire_bytes),
         format!("{} of {} active", human::short(snapshot.flows.active), count(snapshot.flows.started, "flow")),
-        format!("{} unlabelled", human::share(unlabelled, snapshot.wire_bytes)),
-        format!("{} no ports", human::share(portless, snapshot.wire_bytes)),
     ];
-    let label = Span::styled("total  ", DIM);
-    let words = parts(words.into_iter().map(Span::raw), " · ", width.saturating_sub(label.width()));
-    let mut line = Line::from(label);
-    line.spans.extend(words.spans);
-    line
+    let shares = [(unlabelled, "unlabelled"), (portless, "without ports")];
+    let shares = shares.map(|(part, what)| format!("{} {what}", human::share(part, snapshot.wire_bytes)));
+    let line = |label, words: Vec<String>| {
+        let label = Span::styled(label, DIM);
+        let words = parts(words.into_iter().map(Span::raw), " · ", width.saturating_sub(label.width()));
+        let mut line = Line::from(label);
+        line.spans.extend(words.spans);
+        line
+    };
+    if width >= ONE_LINE {
+        sums.extend(shares);
+        return vec![line("total  ", sums)];
+    }
+    vec![line("total  ", sums), line("       ", shares.into())]
 }
 
 /// What was lost, in the interval and in all: always there, and loud when there is any.
@@ -185,6 +206,12 @@ fn drops(snapshot: &Snapshot, color: bool, width: usize) -> Line<'static> {
         }]);
     }
     let word = if now.is_some_and(any) { " DROPS NOW " } else { " DROPS " };
+    if width < 60 {
+        let lost = |drops: &Drops| drops.kernel.unwrap_or(0).saturating_add(drops.interface.unwrap_or(0));
+        let text = format!(" {} lost", human::short(lost(all)));
+        let text = fit(&text, width.saturating_sub(word.width()));
+        return Line::from(vec![Span::styled(fit(word, width), loss(color)), Span::styled(text, BOLD)]);
+    }
     let by = |name: &str, of: fn(&Drops) -> Option<u64>| {
         let all = of(all)?;
         let now = now.and_then(of).map(|now| format!("{} now, ", human::count(now))).unwrap_or_default();
@@ -211,7 +238,7 @@ fn cautions(snapshot: &Snapshot) -> Vec<String> {
         (snapshot.time_jumps, "jump", "of packet time"),
         (snapshot.flows.evicted, "flow", "ended early: table full"),
         (late, "packet", "came late"),
-        (snapshot.learned_forgotten, "endpoint", "forgotten"),
+        (snapshot.learned_forgotten, "learned endpoint", "forgotten"),
         (snapshot.histograms_refused, "row", "without percentiles"),
     ];
     let said = cautions.into_iter().filter(|(number, ..)| *number > 0);
@@ -305,18 +332,15 @@ fn fit_line(line: &Line<'_>, width: usize) -> Line<'static> {
 }
 
 fn help() -> Vec<Line<'static>> {
-    const KEYS: [(&str, &str); 16] = [
-        ("q", "end the run; its table stays in the terminal"),
-        ("Ctrl-C", "the same; once more ends the program at once"),
+    const KEYS: [(&str, &str); 13] = [
+        ("q Ctrl-C", "end the run; once more, Ctrl-C ends the program"),
         ("space p", "pause: what is shown stays, counting goes on"),
-        ("/", "show only names, ports or reasons with a text in them"),
+        ("/", "only names, ports or reasons with this in them"),
         ("↑ ↓ PgUp PgDn Home End", "select a line; also k j g G"),
         ("Enter", "everything about the selected line"),
-        ("Esc", "back: from a line, the selection, the filter"),
-        ("Tab", "the next line, Shift-Tab the one before"),
-        ("s S ← →", "next and previous order:"),
-        ("", "bytes, bits/s, packets/s, packets, active flows, flows,"),
-        ("", "unanswered, size, rtt, name, port"),
+        ("Esc Tab Shift-Tab", "back; the next line, the one before"),
+        ("s S ← →", "next and previous order: bytes, bits/s, packets/s,"),
+        ("", "packets, active, flows, unanswered, size, rtt, …"),
         ("r", "the other way round"),
         ("n", "ports instead of names"),
         ("w", "with or without packets that have no ports"),
@@ -327,7 +351,6 @@ fn help() -> Vec<Line<'static>> {
         .iter()
         .map(|(key, what)| Line::from(vec![Span::styled(format!("{key:<22}  "), BOLD), Span::raw(*what)]))
         .collect();
-    lines.push(Line::default());
     lines.push(Line::styled("Rates are of the last interval, a graph of the last minute in its own scale;", DIM));
     lines.push(Line::styled("sizes, round trips and evidence of the whole run. ? marks guessed labels.", DIM));
     lines
@@ -507,9 +530,12 @@ mod tests {
             let colours = buffer.content().iter().filter(|cell| (cell.fg, cell.bg) != (Color::Reset, Color::Reset));
             assert_eq!(colours.count() > 0, color);
         }
-        for height in [1, 2, 5, 8, 12] {
-            let text = text(&drawn(&mut app, (80, height)));
-            assert!(text.contains(" DROPS NOW  kernel 34 now, 1,246 in all"), "{height}\n{text}");
+        for popup in [None, Some(Popup::Help), Some(Popup::Messages)] {
+            app.popup = popup;
+            for height in [1, 2, 5, 8, 12, 14, 24] {
+                let text = text(&drawn(&mut app, (80, height)));
+                assert!(text.contains(" DROPS NOW  kernel 34 now, 1,246 in all"), "{height}\n{text}");
+            }
         }
     }
 
@@ -572,8 +598,8 @@ mod tests {
         ];
         for keys in pages {
             press(&mut wide, keys);
-            for width in (1..90).chain([120, 200, 400]) {
-                for height in [1, 2, 3, 4, 6, 7, 9, 10, 13, 14, 24, 60] {
+            for width in [1, 2, 3, 5, 8, 13, 16, 19, 25, 31, 40, 47, 59, 66, 79, 80, 81, 99, 120, 200, 400] {
+                for height in [1, 2, 3, 4, 7, 10, 14, 24, 60] {
                     let text = text(&drawn(&mut wide, (width, height)));
                     assert!(text.lines().all(|line| line.width() <= usize::from(width)), "{width}×{height}\n{text}");
                     assert!(!text.contains('\x1b'), "{width}×{height}\n{text}");
