@@ -22,7 +22,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::cases::skipped;
 use crate::program::ran;
-use crate::running::until;
+use crate::running::{Running, until};
 
 /// Where iproute2 keeps the namespaces that have a name.
 const NAMESPACES: &str = "/run/netns";
@@ -38,10 +38,11 @@ pub struct Host {
 }
 
 /// Two hosts, joined by `eth0`.
-#[derive(Debug)]
 pub struct Wire {
     pub client: Host,
     pub server: Host,
+    /// Programs that are an end of a VLAN.
+    vlan_ends: Vec<Running>,
 }
 
 /// The IPv4 address of a host on a link.
@@ -68,31 +69,39 @@ impl Wire {
                 return None;
             }
         };
-        let wire = Self { client, server };
+        let wire = Self { client, server, vlan_ends: Vec::new() };
         wire.join("eth0", 0);
         Some(wire)
     }
 
     /// Joins the hosts by one more pair of interfaces.
     pub fn join(&self, name: &str, link: u8) {
-        let Self { client, server } = self;
+        let Self { client, server, .. } = self;
         let pair = ["type", "veth", "peer", "name", name, "address", &server.ethernet(link)];
         let add = ["link", "add", name, "address", &client.ethernet(link)];
         client.ip(&[&add[..], &pair, &["netns", &server.namespace]].concat());
         self.set_up(name, link);
+        // until the kernel has noticed the other end, it drops what is sent
+        for host in [client, server] {
+            host.await_state(name, "state UP");
+        }
     }
 
     /// Joins the hosts by a VLAN of `eth0`.
-    pub fn join_vlan(&self, name: &str, id: u8) {
+    pub fn join_vlan(&mut self, name: &str, id: u8) {
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/vlan.py");
         for host in [&self.client, &self.server] {
-            host.ip(&["link", "add", "link", "eth0", "name", name, "type", "vlan", "id", &id.to_string()]);
+            let mut end = Running::start(host.command("python3").args([program, "eth0", name, &id.to_string()]));
+            let exists = || host.inside(|| if_exists(name)).then_some(());
+            end.await_state("makes an interface", |_| exists());
+            self.vlan_ends.push(end);
         }
         self.set_up(name, id);
     }
 
     /// Gives both ends of a link their addresses, and takes them up.
     fn set_up(&self, name: &str, link: u8) {
-        let Self { client, server } = self;
+        let Self { client, server, .. } = self;
         for (host, other) in [(client, server), (server, client)] {
             host.ip(&["addr", "add", &format!("{}/24", v4(link, host)), "dev", name]);
             host.ip(&["addr", "add", &format!("{}/64", v6(link, host)), "dev", name, "nodad"]);
@@ -103,10 +112,6 @@ impl Wire {
                 let neighbour = ["neigh", "replace", &address.to_string(), "lladdr", ethernet.trim(), "dev", name];
                 host.ip(&[&neighbour[..], &["nud", "permanent"]].concat());
             }
-        }
-        // until the kernel has noticed the other end, it drops what is sent
-        for host in [client, server] {
-            host.await_state(name, "state UP");
         }
     }
 }
@@ -202,6 +207,12 @@ impl Drop for Host {
         let is_removed = removed.is_ok_and(|status| status.success());
         assert!(is_removed || thread::panicking(), "{}: cannot be removed", self.namespace);
     }
+}
+
+/// There is an interface of that name, on the host whose thread this is.
+fn if_exists(name: &str) -> bool {
+    let table = fs::read_to_string("/proc/thread-self/net/dev").expect("the kernel tells");
+    table.lines().any(|line| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.starts_with(':')))
 }
 
 /// Removes the namespaces of test processes that were killed.
