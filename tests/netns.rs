@@ -138,9 +138,9 @@ impl Host {
         Ok(host)
     }
 
-    /// The Ethernet address on a link: a locally administered one.
-    fn ethernet(&self, link: u8) -> String {
-        format!("02:00:00:00:{link:02x}:{:02x}", self.number)
+    /// The Ethernet address on a link: a locally administered one, of no host in `fixtures/`.
+    pub fn ethernet(&self, link: u8) -> String {
+        format!("06:00:00:00:{link:02x}:{:02x}", self.number)
     }
 
     /// A program that is to run on this host. It ends with the thread that starts it.
