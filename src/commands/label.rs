@@ -76,8 +76,6 @@ enum StartError {
     OverwritesInput(String),
     #[error(transparent)]
     Interface(#[from] OpenError),
-    #[error("{interface}: cannot be shared between threads: {source}")]
-    Fanout { interface: String, source: std::io::Error },
 }
 
 fn label_captures(
@@ -150,13 +148,12 @@ fn open_lanes(config: &Config, live: &LiveInput, together: &Arc<Together>) -> Re
     for (interface, name) in live.interfaces.iter().enumerate() {
         // one group an interface; other programs choose theirs by their process too
         let group = u16::try_from(process::id() as usize % 0xff00 + interface).unwrap_or(u16::MAX);
-        for _ in 0..live.fanout {
-            let device = Device::open(name, options.clone(), Arc::clone(together))?;
-            if live.fanout > 1 {
-                device.join_fanout(group).map_err(|source| StartError::Fanout { interface: name.clone(), source })?;
-            }
-            lanes.push(Lane { device, interface });
-        }
+        let devices = if live.fanout > 1 {
+            Device::open_shared(name, &options, together, group, live.fanout)?
+        } else {
+            vec![Device::open(name, options.clone(), Arc::clone(together))?]
+        };
+        lanes.extend(devices.into_iter().map(|device| Lane { device, interface }));
     }
     Ok(lanes)
 }

@@ -174,6 +174,10 @@ pub struct Device {
     name: Arc<str>,
     options: LiveOptions,
     together: Arc<Together>,
+    sharing: Option<Sharing>,
+    /// When it joined those that share its interface, by both clocks: what it got before went to another of them, too.
+    /// `None` when nothing of that is left in the ring.
+    joined: Option<(Timestamp, Instant)>,
     /// Every interface of the name so far: one that is created anew may have another link type.
     interfaces: Vec<Interface>,
     state: State,
@@ -188,6 +192,26 @@ pub struct Device {
     losses: LossCounters,
     /// What there is to tell, oldest first.
     troubles: Vec<LiveTrouble>,
+}
+
+/// How a device shares its interface with others.
+struct Sharing {
+    /// What the kernel calls them together.
+    group: u16,
+    /// This is the one that tells what happens to the interface.
+    tells: bool,
+    /// One of them has told that packets are too long: any of them may meet those.
+    told_oversize: Arc<AtomicBool>,
+}
+
+impl Sharing {
+    /// Whether it is for this device to tell.
+    fn tells(&self, trouble: &LiveTrouble) -> bool {
+        match trouble {
+            LiveTrouble::Oversize { .. } => !self.told_oversize.swap(true, Ordering::Relaxed),
+            _ => self.tells,
+        }
+    }
 }
 
 /// What can be read.
@@ -208,6 +232,35 @@ impl Device {
     /// # Errors
     /// [`OpenError`].
     pub fn open(name: &str, options: LiveOptions, together: Arc<Together>) -> Result<Self, OpenError> {
+        Self::open_as(name, options, together, None)
+    }
+
+    /// Opens `devices` that share the packets of the interface called `name`, both directions of a flow on the same one.
+    /// `group` is what the kernel calls them together; no others on the host may be called so.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_shared(
+        name: &str,
+        options: &LiveOptions,
+        together: &Arc<Together>,
+        group: u16,
+        devices: usize,
+    ) -> Result<Vec<Self>, OpenError> {
+        let told_oversize = Arc::default();
+        let open = |at| {
+            let sharing = Sharing { group, tells: at == 0, told_oversize: Arc::clone(&told_oversize) };
+            Self::open_as(name, options.clone(), Arc::clone(together), Some(sharing))
+        };
+        (0..devices).map(open).collect()
+    }
+
+    fn open_as(
+        name: &str,
+        options: LiveOptions,
+        together: Arc<Together>,
+        sharing: Option<Sharing>,
+    ) -> Result<Self, OpenError> {
         let other = |error: io::Error| OpenError::Other { name: name.to_owned(), message: error.to_string() };
         let asking = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))
             .or_else(|_| std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)))
@@ -217,6 +270,8 @@ impl Device {
             losses: LossCounters::new(options.loss_period),
             options,
             together,
+            sharing,
+            joined: None,
             interfaces: Vec::new(),
             state: State::Gone,
             asking,
@@ -228,17 +283,6 @@ impl Device {
         };
         this.begin()?;
         Ok(this)
-    }
-
-    /// Shares the packets of the interface with the other devices of `group`.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn join_fanout(&self, group: u16) -> io::Result<()> {
-        match &self.state {
-            State::Open(capture) => socket::join_fanout(capture, group),
-            _ => Ok(()),
-        }
     }
 
     /// Nothing captured before this is still to come; `None` before anything is known.
@@ -268,6 +312,13 @@ impl Device {
             Err(error) => return Err(OpenError::Other { name: self.name.to_string(), message: error.to_string() }),
         };
         let capture = self.activate(link)?;
+        if let Some(sharing) = &self.sharing {
+            socket::join_fanout(&capture, sharing.group).map_err(|error| OpenError::Other {
+                name: self.name.to_string(),
+                message: format!("the interface cannot be shared between threads: {error}"),
+            })?;
+            self.joined = Some((now(), Instant::now()));
+        }
         let link_type = of_dlt(capture.get_datalink());
         let interface = Interface { name: self.name.to_string(), link: link_type, snap_len: self.options.snap_len };
         if self.interfaces.last() != Some(&interface) {
@@ -409,8 +460,11 @@ impl Source for Device {
         } else {
             self.look(instant);
         }
-        if !self.troubles.is_empty() {
-            return Err(self.troubles.remove(0));
+        while !self.troubles.is_empty() {
+            let trouble = self.troubles.remove(0);
+            if self.sharing.as_ref().is_none_or(|sharing| sharing.tells(&trouble)) {
+                return Err(trouble);
+            }
         }
         let (capture, until) = match &mut self.state {
             State::Open(capture) => (capture, None),
@@ -425,7 +479,8 @@ impl Source for Device {
         let (interfaces, longest) = (&self.interfaces[..], self.longest);
         let interface = u32::try_from(interfaces.len()).unwrap_or(u32::MAX).saturating_sub(1);
         let link = interfaces.last().map_or(LinkType::ETHERNET, |interface| interface.link);
-        let (mut last_ts, mut too_long) = (None, false);
+        let (mut last_ts, mut too_long, mut not_ours) = (None, false, 0);
+        let mut since = self.joined.map_or(Timestamp::MIN, |(joined, _)| joined);
         let mut enough = false;
         let mut handle = |packet: Packet<'_>| {
             // more than was asked for comes only when whoever takes them has ended the run
@@ -436,8 +491,13 @@ impl Source for Device {
             // for this precision, libpcap's microseconds are nanoseconds
             let nanos = header.ts.tv_sec.saturating_mul(1_000_000_000).saturating_add(header.ts.tv_usec);
             let ts = Timestamp::from_nanos(nanos);
-            too_long |= header.len > longest;
             last_ts = Some(ts);
+            if ts < since {
+                not_ours += 1;
+                return;
+            }
+            since = Timestamp::MIN; // from here on the clock may be set back
+            too_long |= header.len > longest;
             let frame = Frame { ts, wire_len: header.len, link, interface, data: packet.data };
             enough = take(&frame, interfaces).is_break();
         };
@@ -451,6 +511,10 @@ impl Source for Device {
             idle_through = settled();
             taken = capture.dispatch(Some(READ_PACKETS), &mut handle);
         }
+        self.losses.leave_out(not_ours);
+        if since == Timestamp::MIN {
+            self.joined = None;
+        }
         if too_long {
             self.longest = u32::MAX;
             let mtu = self.link.map_or(0, |link| link.mtu);
@@ -459,6 +523,7 @@ impl Source for Device {
         match taken {
             Ok(0) => {
                 self.through = Some(idle_through);
+                self.joined = self.joined.filter(|(_, joined)| joined.elapsed() < SETTLED);
                 if until.is_some_and(|until| instant >= until)
                     && let State::Ending { mut capture, .. } = std::mem::replace(&mut self.state, State::Ended)
                 {
