@@ -3,12 +3,14 @@
 //! What a file of `src/` promises for itself is tested in that file. Here stands what holds between files, and what users
 //! meet. Tests that need the corpus take its place from `PORTLABEL_CORPUS`, and say so when it is not set.
 
-// What several subjects stand on: the cases of `fixtures/`, the binary as a process, captures counted and put together
-// without `source`, and frames made by hand.
+// What several subjects stand on: the cases of `fixtures/`, the binary as a process, also as one that goes on until it is
+// told to stop, captures counted and put together without `source`, frames made by hand, and hosts with a wire between.
 mod cases;
 mod frames;
+mod netns;
 mod program;
 mod records;
+mod running;
 
 // The binary as users meet it: arguments, streams, signals, exit codes, messages.
 mod cli;
@@ -43,6 +45,8 @@ mod listeners;
 mod privileges;
 // `-o tui` in a real terminal.
 mod screen;
+// Live capture, on wires that the tests make.
+mod live;
 // Files that `-w` writes.
 mod saved;
 // Container readers against tshark and another crate, packet by packet.

@@ -23,6 +23,14 @@ if [ "$as_root" = none ] || ! command -v apt-get >/dev/null 2>&1; then
     exit 1
 fi
 
+# Debian starts a server when it is installed, unless this file says no.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+    trap '$as_root rm -f "$policy"' EXIT
+    $as_root chmod 755 "$policy"
+fi
+
 echo "Installing$packages ..." >&2
 # The first try fails where the package lists are missing or old.
 # shellcheck disable=SC2086 # lists of words

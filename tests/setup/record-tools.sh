@@ -2,15 +2,7 @@
 # Installs the servers and clients that tests/record/ records, without starting any of them.
 set -eu
 
-# Debian starts a server when it is installed, unless this file says no.
-policy=/usr/sbin/policy-rc.d
-if [ "$(id -u)" -eq 0 ] && [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
-    trap 'rm -f "$policy"' EXIT
-fi
-
-"$(dirname "$0")/install-debian.sh" \
+exec "$(dirname "$0")/install-debian.sh" \
     ip:iproute2 ethtool nft:nftables tcpdump tshark dumpcap:wireshark-common openssl \
     nginx:nginx-light curl dnsmasq:dnsmasq-base dig:bind9-dnsutils sshd:openssh-server ssh:openssh-client \
     smtpd:opensmtpd swaks chronyd:chrony redis-server redis-cli:redis-tools psql:postgresql-client \

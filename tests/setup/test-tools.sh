@@ -1,5 +1,12 @@
 #!/bin/sh
-# Installs the programs the tests run, those that are missing.
+# Installs the programs the tests run, those that are missing, without starting any server among them.
 set -eu
-exec "$(dirname "$0")/install-debian.sh" tshark tcpdump python3 zstd lz4 gzip tmux \
-    ip:iproute2 unshare:util-linux setpriv:util-linux make man:man-db systemd-analyze:systemd bash zsh fish
+
+tools="tshark tcpdump python3 zstd lz4 gzip tmux make man:man-db systemd-analyze:systemd bash zsh fish unshare:util-linux"
+# Live tests make network namespaces, which takes root.
+if [ "$(id -u)" -eq 0 ]; then
+    tools="$tools ip:iproute2 setpriv:util-linux setcap:libcap2-bin ping:iputils-ping tcpreplay openssl \
+        nginx:nginx-light curl sshd:openssh-server ssh:openssh-client dnsmasq:dnsmasq-base dig:bind9-dnsutils chronyd:chrony"
+fi
+# shellcheck disable=SC2086 # a list of words
+exec "$(dirname "$0")/install-debian.sh" $tools

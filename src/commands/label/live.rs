@@ -70,13 +70,12 @@ fn open_lanes(config: &Config, input: &LiveInput, together: &Arc<Together>) -> R
     for (interface, name) in input.interfaces.iter().enumerate() {
         // one group an interface; other programs choose theirs by their process too
         let group = u16::try_from(process::id() as usize % 0xff00 + interface).unwrap_or(u16::MAX);
-        for _ in 0..input.fanout {
-            let device = Device::open(name, options.clone(), Arc::clone(together))?;
-            if input.fanout > 1 {
-                device.join_fanout(group).map_err(|source| StartError::Fanout { interface: name.clone(), source })?;
-            }
-            lanes.push(Lane { device, interface });
-        }
+        let devices = if input.fanout > 1 {
+            Device::open_shared(name, &options, together, group, input.fanout)?
+        } else {
+            vec![Device::open(name, options.clone(), Arc::clone(together))?]
+        };
+        lanes.extend(devices.into_iter().map(|device| Lane { device, interface }));
     }
     Ok(lanes)
 }

@@ -68,8 +68,6 @@ enum StartError {
     OverwritesInput(String),
     #[error(transparent)]
     Interface(#[from] OpenError),
-    #[error("{interface}: cannot be shared between threads: {source}")]
-    Fanout { interface: String, source: std::io::Error },
 }
 
 impl StartError {

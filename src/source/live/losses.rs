@@ -34,6 +34,8 @@ pub(super) struct LossCounters {
     statistics: Option<Statistics>,
     last_interface: u64,
     pending: Losses,
+    /// Packets that were received and are not to be counted.
+    left_out: u64,
 }
 
 impl LossCounters {
@@ -48,6 +50,7 @@ impl LossCounters {
             statistics: None,
             last_interface: 0,
             pending: Losses::NONE,
+            left_out: 0,
         }
     }
 
@@ -87,8 +90,17 @@ impl LossCounters {
         }
     }
 
+    /// So many packets that were received are another's to count.
+    pub(super) fn leave_out(&mut self, packets: u64) {
+        self.left_out += packets;
+    }
+
     /// What was counted since the last call.
     pub(super) fn take(&mut self) -> Losses {
+        // the kernel may not have been asked yet about those that are left out
+        let left_out = self.left_out.min(self.pending.received);
+        self.pending.received -= left_out;
+        self.left_out -= left_out;
         let none = Losses { interface: self.pending.interface.map(|_| 0), ..Losses::NONE };
         std::mem::replace(&mut self.pending, none)
     }

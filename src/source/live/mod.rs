@@ -174,6 +174,10 @@ pub struct Device {
     name: Arc<str>,
     options: LiveOptions,
     together: Arc<Together>,
+    sharing: Option<Sharing>,
+    /// When it joined those that share its interface, by both clocks: what it got before went to another of them, too.
+    /// `None` when nothing of that is left in the ring.
+    joined: Option<(Timestamp, Instant)>,
     /// Every interface of the name so far: one that is created anew may have another link type.
     interfaces: Vec<Interface>,
     state: State,
@@ -188,6 +192,26 @@ pub struct Device {
     losses: LossCounters,
     /// What there is to tell, oldest first.
     troubles: Vec<LiveTrouble>,
+}
+
+/// How a device shares its interface with others.
+struct Sharing {
+    /// What the kernel calls them together.
+    group: u16,
+    /// This is the one that tells what happens to the interface.
+    tells: bool,
+    /// One of them has told that packets are too long: any of them may meet those.
+    told_oversize: Arc<AtomicBool>,
+}
+
+impl Sharing {
+    /// Whether it is for this device to tell.
+    fn tells(&self, trouble: &LiveTrouble) -> bool {
+        match trouble {
+            LiveTrouble::Oversize { .. } => !self.told_oversize.swap(true, Ordering::Relaxed),
+            _ => self.tells,
+        }
+    }
 }
 
 /// What can be read.
@@ -217,6 +241,35 @@ impl Device {
     /// # Errors
     /// [`OpenError`].
     pub fn open(name: &str, options: LiveOptions, together: Arc<Together>) -> Result<Self, OpenError> {
+        Self::open_as(name, options, together, None)
+    }
+
+    /// Opens `devices` that share the packets of the interface called `name`, both directions of a flow on the same one.
+    /// `group` is what the kernel calls them together; no others on the host may be called so.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_shared(
+        name: &str,
+        options: &LiveOptions,
+        together: &Arc<Together>,
+        group: u16,
+        devices: usize,
+    ) -> Result<Vec<Self>, OpenError> {
+        let told_oversize = Arc::default();
+        let open = |at| {
+            let sharing = Sharing { group, tells: at == 0, told_oversize: Arc::clone(&told_oversize) };
+            Self::open_as(name, options.clone(), Arc::clone(together), Some(sharing))
+        };
+        (0..devices).map(open).collect()
+    }
+
+    fn open_as(
+        name: &str,
+        options: LiveOptions,
+        together: Arc<Together>,
+        sharing: Option<Sharing>,
+    ) -> Result<Self, OpenError> {
         let other = |error: io::Error| OpenError::Other { name: name.to_owned(), message: error.to_string() };
         let asking = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))
             .or_else(|_| std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)))
@@ -226,6 +279,8 @@ impl Device {
             losses: LossCounters::new(options.loss_period),
             options,
             together,
+            sharing,
+            joined: None,
             interfaces: Vec::new(),
             state: State::Gone,
             asking,
@@ -237,17 +292,6 @@ impl Device {
         };
         this.begin()?;
         Ok(this)
-    }
-
-    /// Shares the packets of the interface with the other devices of `group`.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn join_fanout(&self, group: u16) -> io::Result<()> {
-        match &self.state {
-            State::Open(capture) => socket::join_fanout(capture, group),
-            _ => Ok(()),
-        }
     }
 
     /// Nothing captured before this is still to come; `None` before anything is known.
@@ -277,6 +321,13 @@ impl Device {
             Err(error) => return Err(OpenError::Other { name: self.name.to_string(), message: error.to_string() }),
         };
         let capture = self.activate(link)?;
+        if let Some(sharing) = &self.sharing {
+            socket::join_fanout(&capture, sharing.group).map_err(|error| OpenError::Other {
+                name: self.name.to_string(),
+                message: format!("the interface cannot be shared between threads: {error}"),
+            })?;
+            self.joined = Some((now(), Instant::now()));
+        }
         let link_type = of_dlt(capture.get_datalink());
         let interface = Interface { name: self.name.to_string(), link: link_type, snap_len: self.options.snap_len };
         if self.interfaces.last() != Some(&interface) {
@@ -420,6 +471,10 @@ impl Device {
 /// What one reading has brought.
 #[derive(Default)]
 struct Seen {
+    /// Packets from before this are another device's.
+    since: Timestamp,
+    /// So many were.
+    not_ours: u64,
     /// When the last packet was captured.
     last_ts: Option<Timestamp>,
     /// A packet was longer than the interface could send.
@@ -451,8 +506,11 @@ impl Source for Device {
         } else {
             self.look();
         }
-        if !self.troubles.is_empty() {
-            return Err(self.troubles.remove(0));
+        while !self.troubles.is_empty() {
+            let trouble = self.troubles.remove(0);
+            if self.sharing.as_ref().is_none_or(|sharing| sharing.tells(&trouble)) {
+                return Err(trouble);
+            }
         }
         let (capture, until) = match &mut self.state {
             State::Open(capture) => (capture, None),
@@ -467,14 +525,19 @@ impl Source for Device {
         let (interfaces, longest) = (&self.interfaces[..], self.longest);
         let interface = u32::try_from(interfaces.len()).unwrap_or(u32::MAX).saturating_sub(1);
         let link = interfaces.last().map_or(LinkType::ETHERNET, |interface| interface.link);
-        let mut seen = Seen::default();
+        let mut seen = Seen { since: self.joined.map_or(Timestamp::MIN, |(joined, _)| joined), ..Seen::default() };
         let mut handle = |seen: &mut Seen, packet: &Packet<'_>| {
             let header = packet.header;
             // for this precision, libpcap's microseconds are nanoseconds
             let nanos = header.ts.tv_sec.saturating_mul(1_000_000_000).saturating_add(header.ts.tv_usec);
             let ts = Timestamp::from_nanos(nanos);
-            let frame = Frame { ts, wire_len: header.len, link, interface, data: packet.data };
             seen.last_ts = Some(ts);
+            if ts < seen.since {
+                seen.not_ours += 1;
+                return;
+            }
+            seen.since = Timestamp::MIN; // from here on the clock may be set back
+            let frame = Frame { ts, wire_len: header.len, link, interface, data: packet.data };
             seen.is_oversize |= header.len > longest;
             seen.enough |= take(&frame, interfaces).is_break();
         };
@@ -493,6 +556,11 @@ impl Source for Device {
             idle_through = Some(settled);
         };
         self.through = seen.last_ts.or(idle_through);
+        self.losses.leave_out(seen.not_ours);
+        self.joined = self.joined.filter(|(_, joined)| match seen.last_ts {
+            Some(_) => seen.since > Timestamp::MIN,
+            None => joined.elapsed() < SETTLED,
+        });
         if seen.is_oversize {
             self.longest = u32::MAX;
             let mtu = self.link.map_or(0, |link| link.mtu);

@@ -1,0 +1,174 @@
+//! Clocks and signals: intervals on a silent wire, and every way to end a run.
+
+use std::io::{BufRead as _, BufReader, pipe};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::{
+    Datagrams, ONLY_DATAGRAMS, PROGRAM, assert_conserved, count, counters, documents, report, watch, watching,
+};
+use crate::netns::Wire;
+use crate::program::{Ran, document};
+use crate::running::{Running, until};
+
+/// How soon a run ends that was told to.
+const AT_ONCE: Duration = Duration::from_millis(500);
+/// A machine that is busy with something else may be late; one that is late as often as this has no such excuse.
+const ATTEMPTS: usize = 3;
+
+/// What a run that lasts a moment is watched with: nothing passes unless the test sends it.
+const SILENT: [&str; 4] = ["-i", "eth0", ONLY_DATAGRAMS[0], ONLY_DATAGRAMS[1]];
+
+fn args<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&SILENT, more].concat()
+}
+
+fn instant(value: &Value) -> Timestamp {
+    value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{value} is no time"))
+}
+
+#[test]
+fn intervals_tick_on_a_silent_wire() {
+    let Some(wire) = Wire::new() else { return };
+    let late = (0..ATTEMPTS).map(|_| ticks_late(&wire)).find(Option::is_none);
+    assert!(late.is_some(), "in none of {ATTEMPTS} attempts did every interval come within a second of its end");
+}
+
+/// Whether an interval came late.
+fn ticks_late(wire: &Wire) -> Option<Duration> {
+    let mut program = watch(&wire.client, &args(&["-o", "ndjson"]));
+    let mut intervals = Vec::new();
+    let mut late = None;
+    for number in 0..4 {
+        let what = format!("prints interval {number}");
+        let line = program.await_state(&what, |program| documents(program).into_iter().nth(number));
+        let seen = Timestamp::now();
+        let [start, end] = ["start", "end"].map(|edge| instant(&line["interval"][edge]));
+        assert!(seen >= end, "before it is over: {line:#}");
+        late = late
+            .max(Duration::try_from(seen.duration_since(end)).ok().filter(|after| *after >= Duration::from_secs(1)));
+        assert_eq!((count(&line, "/packets"), count(&line, "/interval/skipped_snapshots")), (0, 0));
+        assert_eq!((line["final"].as_bool(), line["interval"]["complete"].as_bool()), (Some(false), Some(number > 0)));
+        intervals.push((start, end));
+    }
+    for (start, end) in &intervals {
+        assert_eq!((start.subsec_nanosecond(), end.as_second() - start.as_second()), (0, 1), "{intervals:?}");
+    }
+    assert!(intervals.windows(2).all(|pair| pair[0].1 == pair[1].0), "none is left out: {intervals:?}");
+    let ended = program.interrupt();
+    assert_eq!((ended.code, last(&ended)["final"].as_bool()), (Some(0), Some(true)));
+    late
+}
+
+/// The final snapshot of a run that prints several.
+fn last(ran: &Ran) -> Value {
+    ran.json_lines().pop().unwrap_or_else(|| panic!("it prints nothing: {ran:?}"))
+}
+
+#[test]
+fn the_first_signal_ends_a_silent_run_at_once() {
+    let Some(wire) = Wire::new() else { return };
+    for signal in [Signal::INT, Signal::TERM] {
+        let took = (0..ATTEMPTS).map(|_| {
+            let program = watch(&wire.client, &args(&["-o", "json"]));
+            let begun = Instant::now();
+            program.signal(signal);
+            let ended = program.end();
+            let took = begun.elapsed();
+            assert_eq!(count(&report(&ended), "/packets"), 0);
+            assert_eq!(
+                ended.stderr, "0 packets captured\n0 packets received by filter\n0 packets dropped by kernel\n",
+                "{signal:?}"
+            );
+            took
+        });
+        let took: Vec<_> = took.collect();
+        assert!(took.iter().any(|took| *took <= AT_ONCE), "{signal:?}: {took:?}");
+    }
+}
+
+#[test]
+fn the_second_signal_ends_a_run_that_cannot_end() {
+    let Some(wire) = Wire::new() else { return };
+    // a pipe that is full: whoever writes to it waits for ever
+    let (reader, writer) = pipe().expect("a pipe");
+    rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("a size");
+    let mut command = wire.client.command(PROGRAM);
+    let mut program = Running::start_into(command.args(args(&["-o", "ndjson", "--interval", "10ms"])), writer);
+    program.await_thread("capture");
+    until(&"the pipe is full", || (rustix::io::ioctl_fionread(&reader).expect("a pipe") >= 3000).then_some(()));
+    program.signal(Signal::INT);
+    program.await_state("takes the first signal", |program| (program.threads("capture") == 0).then_some(()));
+    program.signal(Signal::INT);
+    let ended = program.end();
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    drop(reader);
+}
+
+#[test]
+fn counters_are_printed_when_asked_for() {
+    let Some(wire) = Wire::new() else { return };
+    let mut program = watch(&wire.client, &args(&["-o", "ndjson"]));
+    let datagrams = Datagrams::new(&wire, 0);
+    datagrams.send(2, b"two");
+    program.await_state("counts", |program| documents(program).into_iter().find(|line| line["packets"] == 2));
+    program.signal(Signal::USR1);
+    program.await_saying("2 packets captured\n2 packets received by filter\n0 packets dropped by kernel\n");
+    datagrams.send(3, b"three");
+    let ended = program.interrupt();
+    assert_eq!((ended.code, count(&last(&ended), "/packets")), (Some(0), 5));
+    assert_eq!(counters(&ended.stderr), [5, 5, 0]);
+    assert_eq!(ended.stderr.lines().count(), 6, "{ended:?}");
+}
+
+#[test]
+fn a_number_of_packets_ends_a_run() {
+    let Some(wire) = Wire::new() else { return };
+    let program = watch(&wire.client, &args(&["-o", "json", "-c", "5"]));
+    Datagrams::new(&wire, 0).send(20, b"more than are wanted");
+    let ended = program.end();
+    let report = report(&ended);
+    assert_eq!((count(&report, "/packets"), counters(&ended.stderr)[0]), (5, 5));
+}
+
+#[test]
+fn a_duration_ends_a_run() {
+    let Some(wire) = Wire::new() else { return };
+    let begun = Instant::now();
+    let program = watch(&wire.client, &args(&["-o", "json", "-a", "1s"]));
+    Datagrams::new(&wire, 0).send(7, b"in time");
+    let ended = program.end();
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert_eq!(count(&report(&ended), "/packets"), 7);
+}
+
+#[test]
+fn a_run_that_nobody_reads_ends() {
+    let Some(wire) = Wire::new() else { return };
+    let (reader, writer) = pipe().expect("a pipe");
+    let mut command = wire.client.command(PROGRAM);
+    let program = Running::start_into(command.args(args(&["-o", "ndjson", "--interval", "100ms"])), writer);
+    let mut line = String::new();
+    let mut reader = BufReader::new(reader);
+    reader.read_line(&mut line).expect("a line");
+    document(&line);
+    drop(reader);
+    let ended = program.end();
+    assert_eq!((ended.code, counters(&ended.stderr)), (Some(0), [0, 0, 0]));
+}
+
+#[test]
+fn what_the_kernel_holds_at_the_end_is_counted() {
+    let Some(wire) = Wire::new() else { return };
+    let mut command = wire.client.command(PROGRAM);
+    let program = watching(command.args(args(&["-o", "json"])));
+    let datagrams = Datagrams::new(&wire, 0);
+    datagrams.send(5000, b"just in time");
+    let ended = program.interrupt();
+    let report = report(&ended);
+    assert_conserved(&report);
+    assert_eq!((count(&report, "/packets"), counters(&ended.stderr)), (5000, [5000, 5000, 0]));
+}
