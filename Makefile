@@ -1,6 +1,7 @@
 # make            the same as `make run`
 # make run        installs libpcap's headers if they are missing, builds, and prints the table of a small capture
 # make test       installs what the tests need, then formatting, lints and tests
+# make build      builds what is installed
 # make install    builds, and puts program, man pages, completions and systemd's unit below DESTDIR and PREFIX=/usr/local
 # make uninstall  removes them
 # make bench      benchmarks
