@@ -246,6 +246,14 @@ fn the_shell_can_have_the_terminal_in_between() {
         terminal.keys(&["?"]);
         terminal.until("no help", |shown| !shown.contains("end the run"));
     }
+    // a stop that nobody is told of leaves the terminal as it is, and the shell may change that
+    terminal.signal("-STOP");
+    terminal.until_text("Stopped");
+    terminal.tmux(&["send-keys", "-l", "stty sane; clear; fg"]);
+    terminal.keys(&["C-j"]);
+    terminal.until_text("https :443");
+    terminal.keys(&["?"]);
+    terminal.until_text("end the run");
     terminal.keys(&["C-c"]);
     terminal.until_text("164 of services");
     terminal.assert_given_back("after");

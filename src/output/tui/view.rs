@@ -212,15 +212,24 @@ fn drops(snapshot: &Snapshot, color: bool, width: usize) -> Line<'static> {
         let text = fit(&text, width.saturating_sub(word.width()));
         return Line::from(vec![Span::styled(fit(word, width), loss(color)), Span::styled(text, BOLD)]);
     }
-    let by = |name: &str, of: fn(&Drops) -> Option<u64>| {
+    let by = |name: &str, of: fn(&Drops) -> Option<u64>, form: fn(u64) -> String, with_share: bool| {
         let all = of(all)?;
-        let now = now.and_then(of).map(|now| format!("{} now, ", human::count(now))).unwrap_or_default();
+        let now = now.and_then(of).map(|now| format!("{} now, ", form(now))).unwrap_or_default();
         let share = human::share(all, snapshot.packets.saturating_add(all));
-        Some(format!(" {name} {now}{} in all ({share})", human::count(all)))
+        let share = if with_share { format!(" ({share})") } else { String::new() };
+        Some(format!("{name} {now}{} in all{share}", form(all)))
     };
-    let mut words = vec![Span::styled(word, loss(color))];
-    let of_all = [by("kernel", |drops| drops.kernel), by("interface", |drops| drops.interface)];
-    words.extend(of_all.into_iter().flatten().map(|text| Span::styled(text, BOLD)));
+    let sums = |form, with_share| {
+        let sums = [
+            by("kernel", |drops| drops.kernel, form, with_share),
+            by("interface", |drops| drops.interface, form, with_share),
+        ];
+        sums.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    };
+    let room = width - word.width() - 1;
+    let exact = sums(human::count, true);
+    let text = if exact.width() <= room { exact } else { sums(human::short, false) };
+    let mut words = vec![Span::styled(word, loss(color)), Span::styled(format!(" {}", fit(&text, room)), BOLD)];
     let by_interface = all.interfaces.iter().flatten().filter_map(|(name, drops)| {
         let lost = drops.kernel.unwrap_or(0).saturating_add(drops.interface.unwrap_or(0));
         (lost > 0).then(|| Span::raw(format!(" {} {}", human::printable(name), human::count(lost))))
@@ -520,6 +529,14 @@ mod tests {
         app.message("eth1: the link is down".to_owned());
         app.message("eth1: the link is up\x1b[2J".to_owned());
         assert_golden("drops", &mut app);
+        let mut many = busy(|snapshot| {
+            let drops = || Drops { kernel: Some(2_345_678), interface: Some(123_456), interfaces: None };
+            snapshot.drops = drops();
+            snapshot.interval.as_mut().expect("there is one").drops = drops();
+        });
+        let many = text(&drawn(&mut many, (80, 24)));
+        let want = " DROPS NOW  kernel 2.3 M now, 2.3 M in all · interface 123,456 now, 123,456 in all";
+        assert!(many.contains(&fit(want, 80)), "both are told, if not to the packet\n{many}");
         for (color, style) in [(true, (Color::White, Color::Red)), (false, (Color::Reset, Color::Reset))] {
             app.color = color;
             let buffer = drawn(&mut app, (80, 24));
