@@ -2,6 +2,7 @@
 # make run        installs libpcap's headers if they are missing, builds, and prints the table of a small capture
 # make test       installs what the tests need, then formatting, lints and tests
 # make bench      benchmarks
+# make bench-live live capture under load, beside tcpdump; as root, with PORTLABEL_BENCH
 # make fuzz       fuzzes the decoder and the readers, each for FUZZ_SECONDS=60; takes a nightly compiler and cargo-fuzz
 # make fixtures   installs servers and clients (Debian), then records fixtures/ anew; CASES="dns ssh" records only these; as root
 # make names      rebuilds data/services.tsv from the packages that carry IANA's port registry, which it fetches
@@ -26,6 +27,10 @@ test: headers
 bench: headers
 	cargo bench --locked
 
+bench-live: headers
+	cargo build --release --locked
+	tests/bench/live.sh
+
 fuzz: headers
 	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
@@ -45,4 +50,4 @@ help:
 headers:
 	@tests/setup/libpcap-headers.sh
 
-.PHONY: run test bench fuzz fixtures names clean help headers
+.PHONY: run test bench bench-live fuzz fixtures names clean help headers
