@@ -1,6 +1,9 @@
 # make            the same as `make run`
 # make run        installs libpcap's headers if they are missing, builds, and prints the table of a small capture
 # make test       installs what the tests need, then formatting, lints and tests
+# make build      builds what is installed
+# make install    builds, and puts program, man pages, completions and systemd's unit below DESTDIR and PREFIX=/usr/local
+# make uninstall  removes them
 # make bench      benchmarks
 # make bench-live live capture under load, beside tcpdump; as root, with PORTLABEL_BENCH
 # make fuzz       fuzzes the decoder and the readers, each for FUZZ_SECONDS=60; takes a nightly compiler and cargo-fuzz
@@ -13,6 +16,17 @@
 CASES =
 FUZZ_SECONDS = 60
 
+PREFIX = /usr/local
+DESTDIR =
+BINDIR = $(PREFIX)/bin
+MANDIR = $(PREFIX)/share/man/man1
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+UNITDIR = $(PREFIX)/lib/systemd/system
+# where what is installed was built
+BUILT = target/release
+
 run: headers
 	cargo build --release --locked
 	target/release/portlabel fixtures/office/capture.pcapng
@@ -21,8 +35,29 @@ test: headers
 	tests/setup/test-tools.sh
 	cargo fmt --check
 	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
-	cargo clippy --all-targets --locked -- -D warnings
-	cargo test --locked
+	cargo clippy --all-targets --all-features --locked -- -D warnings
+	cargo test --all-features --locked
+
+install: build
+	umask 022 && mkdir -p $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) \
+	    $(DESTDIR)$(FISHDIR) $(DESTDIR)$(UNITDIR)
+	rm -rf $(BUILT)/manual
+	$(BUILT)/portlabel-manual $(BUILT)/manual
+	install -m 755 $(BUILT)/portlabel $(DESTDIR)$(BINDIR)/portlabel
+	install -m 644 $(BUILT)/manual/*.1 $(DESTDIR)$(MANDIR)/
+	install -m 644 $(BUILT)/manual/portlabel.bash $(DESTDIR)$(BASHDIR)/portlabel
+	install -m 644 $(BUILT)/manual/_portlabel $(DESTDIR)$(ZSHDIR)/_portlabel
+	install -m 644 $(BUILT)/manual/portlabel.fish $(DESTDIR)$(FISHDIR)/portlabel.fish
+	sed 's|/usr/local/bin|$(BINDIR)|' data/systemd/portlabel@.service >$(BUILT)/manual/portlabel@.service
+	install -m 644 $(BUILT)/manual/portlabel@.service $(DESTDIR)$(UNITDIR)/portlabel@.service
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/portlabel $(DESTDIR)$(MANDIR)/portlabel.1 $(DESTDIR)$(MANDIR)/portlabel-*.1 \
+	    $(DESTDIR)$(BASHDIR)/portlabel $(DESTDIR)$(ZSHDIR)/_portlabel $(DESTDIR)$(FISHDIR)/portlabel.fish \
+	    $(DESTDIR)$(UNITDIR)/portlabel@.service
+
+build: headers
+	cargo build --release --locked --features manual
 
 bench: headers
 	cargo bench --locked
@@ -50,4 +85,4 @@ help:
 headers:
 	@tests/setup/libpcap-headers.sh
 
-.PHONY: run test bench bench-live fuzz fixtures names clean help headers
+.PHONY: run test install uninstall build bench bench-live fuzz fixtures names clean help headers

@@ -100,6 +100,7 @@ pub struct LiveInput {
 
 /// What a run is to do, ready to be done.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is one")]
 pub struct Config {
     /// Where packets come from.
     pub input: Input,
@@ -111,6 +112,8 @@ pub struct Config {
     pub duration: Option<Duration>,
     /// Where the packets read are saved.
     pub save: Option<PathBuf>,
+    /// No saved file is longer than this, in bytes: the next one follows.
+    pub rotate_bytes: Option<u64>,
     /// Where results go; at least one, no two to the same place.
     pub outputs: Vec<Spec>,
     /// Where names come from.
@@ -119,12 +122,18 @@ pub struct Config {
     pub table: output::Options,
     /// The carrier of a tunnel is what is labelled.
     pub outer: bool,
+    /// Live, the sockets that listen on this host tell who serves.
+    pub listeners: bool,
+    /// Who the run is to be, without any other right, once everything is open.
+    pub user: Option<String>,
     /// What the engine does.
     pub engine: EngineConfig,
     /// Show how far reading has come.
     pub progress: bool,
     /// Leave out remarks.
     pub quiet: bool,
+    /// Say more.
+    pub verbose: bool,
 }
 
 /// Which services are on this wire, or in a capture, and how do they behave?
@@ -192,27 +201,45 @@ struct Args {
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
 
-    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv or flows; repeatable
+    /// Begin another file when the saved one would be longer than SIZE, such as 100M: FILE, then FILE with 1, 2, … before
+    /// its extension
+    #[arg(long, value_name = "SIZE", requires = "write", value_parser = file_size)]
+    rotate: Option<u64>,
+
+    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv, flows or tui; repeatable [default: table; live
+    /// on a terminal tui]
     ///
     /// PATH '-' is standard output, and so is none. 'table' and 'json' are written at the end, and replace the file.
     /// 'ndjson' and 'csv' take a snapshot each interval, 'flows' a line for each flow when it ends; they add to the file.
-    #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append, default_value = "table")]
+    /// 'tui' is a screen on the terminal, which leaves the table behind; '?' shows its keys.
+    #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append)]
     output: Vec<Spec>,
 
-    /// A snapshot each DUR of packet time, for ndjson and csv [default: live 1s]
+    /// A snapshot each DUR of packet time, for ndjson, csv and tui [default: live and tui 1s]
     #[arg(long, value_name = "DUR", value_parser = positive_duration)]
     interval: Option<Duration>,
 
     #[command(flatten)]
     naming: NamingArgs,
 
-    /// Print port numbers instead of names, in the table
+    /// Print port numbers instead of names, in the table and on the screen
     #[arg(short, long)]
     numeric: bool,
 
     /// Label the carrier of a tunnel, if it has ports, instead of what is inside
     #[arg(long)]
     outer: bool,
+
+    /// Do not read which sockets listen on this host; only live captures do
+    #[arg(long)]
+    no_listeners: bool,
+
+    /// Become this user, and give up every right that reading and the outputs do not need, once everything is open
+    ///
+    /// No capabilities, no files but the captures and those in the folders of outputs, no new sockets or connections, no other
+    /// programs. Captures are opened as that user.
+    #[arg(short = 'Z', long, value_name = "NAME")]
+    user: Option<String>,
 
     /// End a flow that is silent for DUR; 0 never does [default: 5m for TCP, 2m for the others]
     #[arg(long, value_name = "DUR", value_parser = duration)]
@@ -226,11 +253,11 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_flows: u32,
 
-    /// Show only the first N services, in the table
+    /// Show only the first N services, in the table and on the screen
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
 
-    /// Order of the services in the table
+    /// Order of the services in the table and on the screen
     #[arg(long, value_name = "KEY", default_value = "bytes",
           value_parser = PossibleValuesParser::new(output::SortKey::ALL.map(output::SortKey::name)))]
     sort: String,
@@ -239,13 +266,17 @@ struct Args {
     #[arg(long)]
     no_progress: bool,
 
-    /// Colours in the table
+    /// Colours in the table and on the screen
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
     color: ColorWhen,
 
     /// No progress bar, and no word about files that are skipped
     #[arg(short, long)]
     quiet: bool,
+
+    /// Say more: what --user gave up
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
 }
 
 /// Options of every command that names ports.
@@ -340,8 +371,8 @@ enum ColorWhen {
 const LONGEST_SNAP_LEN: u32 = 262_144;
 /// Enough for headers through several tunnels, in bytes.
 const DEFAULT_SNAP_LEN: u32 = 512;
-/// How often a live run takes a snapshot.
-const LIVE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a live run takes a snapshot, and a screen gets one, unless `--interval` says otherwise.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -379,6 +410,12 @@ Examples:
   portlabel explain udp '[fe80::1]:546' '[ff02::1:2]:547' --json
 
 Exit codes: 0 done, 2 wrong usage.";
+
+/// The definition of the command line, for man pages and completions.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Args::command()
+}
 
 impl Command {
     /// Reads the command line.
@@ -494,12 +531,23 @@ impl Args {
             None => self.filter,
         };
         let write = self.write.map(|path| if path == Path::new("/dev/stdout") { "-".into() } else { path });
-        let conflict = output::conflict(&self.output).or_else(|| save_conflict(write.as_deref()?, &self.output));
+        let mut outputs = self.output;
+        if outputs.is_empty() {
+            let format = if is_live && output::screen_is_possible() { Format::Tui } else { Format::Table };
+            outputs.push(Spec { format, destination: Destination::Stdout });
+        }
+        // a screen may wait for its user at the end: by then the others are written
+        outputs.sort_by_key(|spec| spec.format == Format::Tui);
+        let conflict = output::conflict(&outputs).or_else(|| save_conflict(write.as_deref()?, &outputs));
         if let Some(conflict) = conflict {
             return Err(usage(ErrorKind::ArgumentConflict, conflict));
         }
+        if self.rotate.is_some() && write.as_deref() == Some(Path::new("-")) {
+            let message = "standard output is one file: --rotate needs another place to save to";
+            return Err(usage(ErrorKind::ArgumentConflict, message.to_owned()));
+        }
         let to_terminal = io::stdout().is_terminal();
-        let streams = self.output.iter().any(|spec| {
+        let streams = outputs.iter().any(|spec| {
             spec.destination == Destination::Stdout && !matches!(spec.format, Format::Table | Format::Json)
         });
         let mut interfaces = self.interface;
@@ -516,12 +564,14 @@ impl Args {
         } else {
             Input::Captures(inputs)
         };
+        let has_screen = outputs.iter().any(|spec| spec.format == Format::Tui);
         Ok(Config {
             input,
             filter,
             count: self.count,
             duration: self.duration,
             save: write,
+            rotate_bytes: self.rotate,
             table: output::Options {
                 color: self.color.resolve(),
                 width: terminal_width(),
@@ -530,17 +580,21 @@ impl Args {
                 numeric: self.numeric,
             },
             outer: self.outer,
+            listeners: !self.no_listeners,
+            user: self.user,
             engine: EngineConfig {
                 limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),
-                interval: self.interval.or(is_live.then_some(LIVE_INTERVAL)),
-                flow_records: self.output.iter().any(|spec| spec.format.wants_flows()),
+                interval: self.interval.or((is_live || has_screen).then_some(DEFAULT_INTERVAL)),
+                flow_records: outputs.iter().any(|spec| spec.format.wants_flows()),
+                shapes: outputs.iter().any(|spec| spec.format.wants_shapes()),
             },
             // a bar between the lines that this program or the next one in a pipe prints would disturb both
             progress: io::stderr().is_terminal()
                 && !(self.no_progress || self.quiet || streams && to_terminal || is_pipe(&io::stdout())),
             naming: self.naming.resolve(self.quiet),
             quiet: self.quiet,
-            outputs: self.output,
+            verbose: self.verbose,
+            outputs,
         })
     }
 }
@@ -607,19 +661,31 @@ fn snap_len(text: &str) -> Result<u32, String> {
     }
 }
 
-/// A size in bytes: a number with K, M or G (powers of 1024), or a number of KiB.
+/// The size of a buffer in bytes; a number alone is KiB.
 fn buffer_size(text: &str) -> Result<u32, String> {
-    const KIB: u64 = 1 << 10;
-    let wrong = || "expected a size from 256K to 2047M, such as 64M or 1G; a number alone is KiB".to_owned();
-    let (number, unit) = match text.char_indices().next_back().ok_or_else(wrong)? {
-        (at, 'k' | 'K') => (&text[..at], KIB),
-        (at, 'm' | 'M') => (&text[..at], KIB << 10),
-        (at, 'g' | 'G') => (&text[..at], KIB << 20),
-        _ => (text, KIB),
+    const RANGE: std::ops::Range<u64> = 256 << 10..2048 << 20;
+    let kib = text.parse().ok().and_then(|kib: u64| kib.checked_mul(1 << 10));
+    let bytes = kib.or_else(|| size(text)).filter(|bytes| RANGE.contains(bytes));
+    bytes
+        .and_then(|bytes| u32::try_from(bytes).ok())
+        .ok_or_else(|| "expected a size from 256K to 2047M, such as 64M or 1G; a number alone is KiB".to_owned())
+}
+
+/// The size of a file in bytes.
+fn file_size(text: &str) -> Result<u64, String> {
+    size(text).filter(|bytes| *bytes > 0).ok_or_else(|| "expected a size, such as 500K, 100M or 1G".to_owned())
+}
+
+/// A number with K, M or G (powers of 1024).
+fn size(text: &str) -> Option<u64> {
+    let (at, unit) = text.char_indices().next_back()?;
+    let shift = match unit {
+        'k' | 'K' => 10,
+        'm' | 'M' => 20,
+        'g' | 'G' => 30,
+        _ => return None,
     };
-    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    let in_range = bytes.filter(|bytes| (256 * KIB..2048 * KIB * KIB).contains(bytes));
-    in_range.and_then(|bytes| u32::try_from(bytes).ok()).ok_or_else(wrong)
+    text[..at].parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 /// An address and a port; the interface of a link-local address (RFC 4007, section 11) tells nothing here.

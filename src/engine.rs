@@ -11,6 +11,7 @@ use crate::snapshot::{
     Drops, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, InterfaceDrops, Interval, SNAPSHOT_SCHEMA, Snapshot,
     SourceInfo, SourceKind, Traffic,
 };
+use crate::source::ListenerSet;
 use crate::source::live::Losses;
 use crate::stats::{CellKey, Stats};
 use crate::units::{Timestamp, Transport};
@@ -32,6 +33,8 @@ pub struct EngineConfig {
     pub interval: Option<Duration>,
     /// Report each flow when it ends.
     pub flow_records: bool,
+    /// Give the summaries of snapshots their [`Summary::shape`](crate::snapshot::Summary::shape), which takes time.
+    pub shapes: bool,
 }
 
 /// What the engine has to say, in the order in which it came about.
@@ -113,6 +116,12 @@ impl Engine {
     #[must_use]
     pub fn keyer(&self) -> Keyer {
         self.flows.keyer().clone()
+    }
+
+    /// Takes note of the sockets that listen on this host now: flows that start from here on are labelled by them. Files
+    /// have none.
+    pub fn set_listeners(&mut self, listeners: ListenerSet) {
+        self.labeller.set_listeners(listeners);
     }
 
     /// Counts packets, in their order. The result is the same as if each came alone; together they are faster, because
@@ -354,13 +363,15 @@ impl Engine {
             Interval {
                 start: open.start,
                 end: open.end,
-                complete: run_end != Some(RunEnd::Stopped) && !open.is_partial && drops.known() == 0,
+                complete: run_end != Some(RunEnd::Stopped)
+                    && !open.is_partial
+                    && drops.known().is_none_or(|drops| drops == 0),
                 drops,
                 late_packets: open.late_packets,
                 skipped_snapshots: std::mem::take(&mut self.skipped_snapshots),
             }
         });
-        let services = self.stats.service_rows(interval.is_some());
+        let services = self.stats.service_rows(interval.is_some(), self.config.shapes);
         self.sequence += 1;
         self.events.push_back(Event::Snapshot(Arc::new(Snapshot {
             schema: SNAPSHOT_SCHEMA,
@@ -460,7 +471,11 @@ mod tests {
 
     fn engine(limits: Limits, interval: Option<Duration>) -> Engine {
         let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
-        Engine::new(EngineConfig { limits, interval, flow_records: true }, source.into(), Registry::builtin())
+        Engine::new(
+            EngineConfig { limits, interval, flow_records: true, shapes: true },
+            source.into(),
+            Registry::builtin(),
+        )
     }
 
     /// A packet between client 10.0.0.1 and server 10.0.0.2, port 80; `client` tells flows apart.
@@ -709,6 +724,142 @@ mod tests {
         let rows: Vec<_> = last.portless.iter().map(|row| (row.reason, row.packets, row.wire_bytes)).collect();
         assert_eq!(rows, [("arp", 2, 84)]);
         assert_eq!(last.services[0].flows.unanswered, 1);
+    }
+
+    fn live_engine(step: Duration) -> Engine {
+        let names = vec!["eth0".to_owned(), "eth1".to_owned()];
+        let source = SourceInfo { kind: SourceKind::Live, names, host: Some("h".to_owned()), filter: None };
+        let config =
+            EngineConfig { limits: Limits::default(), interval: Some(step), flow_records: true, shapes: false };
+        Engine::new(config, source.into(), Registry::builtin())
+    }
+
+    fn snapshots(engine: &mut Engine) -> Vec<Arc<Snapshot>> {
+        let snapshots = engine.drain_events().filter_map(|event| match event {
+            Event::Snapshot(snapshot) => Some(snapshot),
+            Event::Flow(_) => None,
+        });
+        snapshots.collect()
+    }
+
+    fn bounds(snapshots: &[Arc<Snapshot>]) -> Vec<(i64, i64, bool, u64)> {
+        let interval = |snapshot: &Arc<Snapshot>| {
+            let interval = snapshot.interval.clone().expect("asked for");
+            let (start, end) = (interval.start.as_nanos() / SECOND, interval.end.as_nanos() / SECOND);
+            (start, end, interval.complete, snapshot.packets)
+        };
+        snapshots.iter().map(interval).collect()
+    }
+
+    #[test]
+    fn live_intervals_tick_without_packets() {
+        let mut engine = live_engine(Duration::from_secs(1));
+        engine.begin(Timestamp::from_nanos(5 * SECOND + 1));
+        engine.tick(Timestamp::from_nanos(5 * SECOND - 100));
+        assert_eq!(snapshots(&mut engine), [], "what is settled is a little behind");
+        engine.tick(Timestamp::from_nanos(6 * SECOND));
+        assert_eq!(bounds(&snapshots(&mut engine)), [(5, 6, false, 0)], "the capture began within the first one");
+        engine.tick(Timestamp::from_nanos(8 * SECOND + 1));
+        assert_eq!(bounds(&snapshots(&mut engine)), [(6, 7, true, 0), (7, 8, true, 0)]);
+        let packet = engine.keyer().packet(&tcp(10 * SECOND, 1, true, ACK));
+        engine.ingest(&[packet]);
+        assert_eq!(bounds(&snapshots(&mut engine)), [(8, 9, true, 0), (9, 10, true, 0)]);
+        engine.finish(RunEnd::Stopped);
+        assert_eq!(bounds(&snapshots(&mut engine)), [(10, 11, false, 1)]);
+    }
+
+    #[test]
+    fn flows_end_when_time_passes_without_packets() {
+        let mut engine = live_engine(Duration::from_mins(1));
+        let packet = engine.keyer().packet(&packet(0, Transport::Udp, 1, true, 0));
+        engine.ingest(&[packet]);
+        engine.tick(Timestamp::from_nanos(119 * SECOND));
+        engine.tick(Timestamp::from_nanos(121 * SECOND));
+        engine.tick(Timestamp::from_nanos(180 * SECOND));
+        let ended: Vec<_> = snapshots(&mut engine).iter().map(|snapshot| snapshot.flows.ended).collect();
+        assert_eq!(ended, [0, 0, 1], "two minutes after its last packet");
+    }
+
+    #[test]
+    fn losses_belong_to_the_open_interval_and_add_up() {
+        let mut engine = live_engine(Duration::from_secs(1));
+        let lost = |kernel, interface| Losses { received: 0, kernel, interface };
+        engine.begin(Timestamp::from_nanos(0));
+        engine.count_losses(0, &lost(3, Some(0)));
+        engine.tick(Timestamp::from_nanos(SECOND));
+        engine.count_losses(0, &lost(0, Some(2)));
+        engine.count_losses(1, &lost(4, None));
+        engine.tick(Timestamp::from_nanos(2 * SECOND));
+        engine.tick(Timestamp::from_nanos(3 * SECOND));
+        engine.count_losses(1, &Losses::NONE);
+        engine.count_losses(7, &lost(100, Some(100)));
+        engine.finish(RunEnd::Stopped);
+        let seen: Vec<_> = snapshots(&mut engine)
+            .iter()
+            .map(|snapshot| {
+                let interval = snapshot.interval.clone().expect("asked for");
+                let of = |drops: &Drops| (drops.kernel, drops.interface);
+                (of(&interval.drops), of(&snapshot.drops), interval.complete)
+            })
+            .collect();
+        let want = [
+            ((Some(3), Some(0)), (Some(3), Some(0)), false),
+            ((Some(4), Some(2)), (Some(7), Some(2)), false),
+            ((Some(0), Some(0)), (Some(7), Some(2)), true),
+            ((Some(0), Some(0)), (Some(7), Some(2)), false),
+        ];
+        assert_eq!(seen, want);
+    }
+
+    #[test]
+    fn every_interface_has_its_losses() {
+        let mut engine = live_engine(Duration::from_secs(1));
+        engine.count_losses(0, &Losses { received: 9, kernel: 3, interface: Some(1) });
+        engine.count_losses(1, &Losses { received: 9, kernel: 0, interface: None });
+        engine.finish(RunEnd::Complete);
+        let drops = &snapshots(&mut engine)[0].drops;
+        let named = drops.interfaces.as_ref().expect("a live capture tells");
+        let of = |name: &str| named.get(name).map(|drops| (drops.kernel, drops.interface));
+        assert_eq!((of("eth0"), of("eth1")), (Some((Some(3), Some(1))), Some((Some(0), None))));
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_starts_anew() {
+        for (name, to) in [("back a little", 40), ("back a day", 100 - 86_400), ("forth a day", 100 + 86_400)] {
+            let mut engine = live_engine(Duration::from_secs(1));
+            engine.begin(Timestamp::from_nanos(100 * SECOND));
+            let keyer = engine.keyer();
+            engine.ingest(&[keyer.packet(&tcp(100 * SECOND + 5, 1, true, ACK))]);
+            engine.tick(Timestamp::from_nanos(to * SECOND));
+            engine.ingest(&[keyer.packet(&tcp(to * SECOND + 5, 1, true, ACK))]);
+            engine.tick(Timestamp::from_nanos((to + 1) * SECOND));
+            let seen = snapshots(&mut engine);
+            assert_eq!(bounds(&seen), [(100, 101, false, 1), (to, to + 1, true, 2)], "{name}");
+            assert_eq!(seen[1].time_jumps, 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_machine_that_slept_reports_no_flood_of_silence() {
+        let mut engine = live_engine(Duration::from_secs(1));
+        engine.begin(Timestamp::from_nanos(0));
+        engine.tick(Timestamp::from_nanos(1000 * SECOND));
+        let seen = snapshots(&mut engine);
+        assert_eq!(seen.len() as u64, 1 + SILENT_SNAPSHOTS);
+        engine.tick(Timestamp::from_nanos(1001 * SECOND));
+        let next = snapshots(&mut engine);
+        let skipped = next[0].interval.as_ref().map(|interval| interval.skipped_snapshots);
+        assert_eq!(skipped, Some(999 - SILENT_SNAPSHOTS));
+    }
+
+    #[test]
+    fn snapshots_that_nobody_took_are_told_by_the_next() {
+        let mut engine = live_engine(Duration::from_secs(1));
+        engine.begin(Timestamp::from_nanos(0));
+        engine.count_skipped(4);
+        engine.tick(Timestamp::from_nanos(2 * SECOND));
+        let skipped = |snapshot: &Arc<Snapshot>| snapshot.interval.as_ref().map(|interval| interval.skipped_snapshots);
+        assert_eq!(snapshots(&mut engine).iter().map(skipped).collect::<Vec<_>>(), [Some(4), Some(0)]);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //!  source ──Frame──▶ decode ──Observation──▶ flow (label decided once) ──▶ stats ──▶ snapshot ──▶ output
-//!  files             headers to ports         services: port tables         per service   one schema   table json csv …
-//!  └────── source thread, batches ──────────┘ └────────── engine thread ──────────────┘ └── main thread ──┘
+//!  files, live       headers to ports         services: port tables         per service   one schema   table json csv …
+//!  └───── source threads, batches ──────────┘ └────────── engine thread ──────────────┘ └── main thread ──┘
 //! ```
 //!
 //! The counting law: packets read = Σ services (the unlabelled rows included) + Σ portless reasons, and the same for
@@ -19,6 +19,7 @@ pub mod engine;
 pub mod flow;
 pub mod output;
 mod prefetch;
+pub mod privileges;
 pub mod run;
 pub mod services;
 pub mod snapshot;

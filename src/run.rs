@@ -9,7 +9,6 @@ mod intake;
 mod live;
 mod merge;
 
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -20,14 +19,19 @@ pub use delivery::{Delivery, Progress};
 pub use intake::{Bounds, Intake, Saving};
 pub use live::{Controls, Lane, LiveRun, LiveSave, run_live};
 
+pub use crate::output::say;
+
 use crate::engine::{Engine, Event, RunEnd};
-use crate::output::printable;
+use crate::output::{print_line, printable};
 use crate::source::live::LiveTrouble;
-use crate::source::{FilterError, SaveError, Severity, Source, SourceError};
+use crate::source::{FilterError, ListenersError, SaveError, Severity, Source, SourceError};
 use crate::units::LinkType;
 
 /// Packets in a batch: large enough that handing it over costs nothing a packet, small enough to stay in the cache.
 const BATCH_PACKETS: usize = 1024;
+
+/// Bytes of the frames that go along with a batch: where packets are long, it has fewer.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Batches and reports on their way; whoever is ahead waits.
 const QUEUE: usize = 8;
@@ -53,6 +57,9 @@ pub enum Notice {
     /// Something has happened to an interface.
     #[error(transparent)]
     Interface(#[from] LiveTrouble),
+    /// It cannot be told any more which sockets listen.
+    #[error("{0}; flows are named by the other rules from here on")]
+    Listeners(#[from] ListenersError),
     /// A reader was too slow for a live capture.
     #[error("left out because their readers were too slow: {snapshots} snapshots, {flows} flow records")]
     LeftOut {
@@ -92,18 +99,6 @@ pub struct Outcome {
     pub none_left: bool,
 }
 
-/// Tells users something, on standard error. A closed standard error is no reason to stop. Names of files may hold
-/// what a terminal would obey: it is shown instead.
-pub fn say(message: &dyn std::fmt::Display) {
-    let message = printable(&message.to_string());
-    drop(writeln!(std::io::stderr(), "portlabel: {message}"));
-}
-
-/// Prints a line on standard error as it is.
-fn print_line(line: &str) {
-    drop(writeln!(std::io::stderr(), "{line}"));
-}
-
 /// Adds to what was said: a line, and below it what users may look at or type.
 pub fn advise(line: &str, below: impl IntoIterator<Item = String>) {
     print_line(line);
@@ -138,13 +133,14 @@ where
     Notice: From<S::Error>,
 {
     delivery.expect_saving(intake.saves());
+    delivery.start();
     match threads {
         Threads::One => run_on_one(intake, engine, delivery, stop),
         Threads::Three => run_on_three(intake, engine, delivery, stop),
     }
-    let nobody_read = delivery.nobody_reads();
-    let outcome = delivery.finish();
-    Outcome { interrupted: stop.load(Ordering::Relaxed) && !nobody_read, ..outcome }
+    // before outputs are completed: a screen may then wait for its user, whose end is no interruption any more
+    let interrupted = stop.load(Ordering::Relaxed) && !delivery.nobody_reads();
+    Outcome { interrupted, ..delivery.finish() }
 }
 
 fn run_on_one<S: Source>(mut intake: Intake<S>, mut engine: Engine, delivery: &mut Delivery, stop: &AtomicBool)
@@ -256,7 +252,9 @@ impl Notice {
         match self {
             Self::Input(error) => Some(error.severity()),
             Self::Filter(_) => Some(Severity::Damaged),
-            Self::Save(_) | Self::UnknownLink(_) | Self::Interface(_) | Self::LeftOut { .. } => None,
+            Self::Save(_) | Self::UnknownLink(_) | Self::Interface(_) | Self::Listeners(_) | Self::LeftOut { .. } => {
+                None
+            }
         }
     }
 }

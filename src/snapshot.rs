@@ -93,10 +93,10 @@ pub struct Drops {
 }
 
 impl Drops {
-    /// Packets that are known to be lost.
+    /// Packets that are known to be lost; `None` where nobody counts.
     #[must_use]
-    pub fn known(&self) -> u64 {
-        self.kernel.unwrap_or(0) + self.interface.unwrap_or(0)
+    pub fn known(&self) -> Option<u64> {
+        [self.kernel, self.interface].into_iter().flatten().reduce(|sum, more| sum + more)
     }
 }
 
@@ -278,6 +278,56 @@ pub struct Summary {
     pub p99: Option<u64>,
     /// The largest.
     pub max: u64,
+    /// How the values lie between minimum and maximum, for outputs that draw it. Only where the engine was asked for
+    /// it, only in summaries of the whole run, and never in JSON.
+    #[serde(skip)]
+    pub shape: Option<Shape>,
+}
+
+/// How many values a distribution has of each size, coarsely: values below 8 have a step each, and from there on every
+/// doubling has four steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    first: usize,
+    counts: Vec<u64>,
+}
+
+impl Shape {
+    /// Steps to each doubling.
+    const PER_DOUBLING: u64 = 4;
+
+    /// The shape of some values, each with its number; `None` without any.
+    #[must_use]
+    pub fn of(values: impl Iterator<Item = (u64, u64)>) -> Option<Self> {
+        let mut by_step: BTreeMap<usize, u64> = BTreeMap::new();
+        for (value, count) in values.filter(|(_, count)| *count > 0) {
+            *by_step.entry(Self::step(value)).or_default() += count;
+        }
+        let (first, last) = (*by_step.first_key_value()?.0, *by_step.last_key_value()?.0);
+        let counts = (first..=last).map(|step| by_step.get(&step).copied().unwrap_or_default()).collect();
+        Some(Self { first, counts })
+    }
+
+    /// Each step from the first that has values to the last: its smallest value, and how many it has.
+    #[must_use]
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = (u64, u64)> + '_ {
+        self.counts.iter().enumerate().map(|(at, count)| (Self::smallest(self.first + at), *count))
+    }
+
+    /// The step of a value.
+    fn step(value: u64) -> usize {
+        let doublings = (value | (2 * Self::PER_DOUBLING - 1)).ilog2() - Self::PER_DOUBLING.ilog2();
+        #[expect(clippy::cast_possible_truncation, reason = "at most 62 doublings of 4 steps")]
+        let step = (u64::from(doublings) * Self::PER_DOUBLING + (value >> doublings)) as usize;
+        step
+    }
+
+    /// The smallest value of a step.
+    fn smallest(step: usize) -> u64 {
+        let step = step as u64;
+        let doublings = (step / Self::PER_DOUBLING).saturating_sub(1);
+        (step - doublings * Self::PER_DOUBLING) << doublings
+    }
 }
 
 /// Packets that have no ports, by reason.
@@ -535,6 +585,20 @@ fn evidence_map<S: serde::Serializer>(
 mod tests {
     use super::*;
     use crate::services::Evidence;
+
+    #[test]
+    fn a_shape_has_every_value_in_the_step_that_it_is_in() {
+        let shape = Shape::of([(5, 2), (9, 1), (8, 1), (20, 0), (31, 3)].into_iter()).expect("values");
+        let steps: Vec<_> = shape.steps().collect();
+        let want = [(5, 2), (6, 0), (7, 0), (8, 2), (10, 0), (12, 0), (14, 0), (16, 0), (20, 0), (24, 0), (28, 3)];
+        assert_eq!(steps, want);
+        assert_eq!(Shape::of([(1, 0)].into_iter()), None);
+        for value in [0, 1, 7, 8, 1_000_000, u64::MAX - 1, u64::MAX] {
+            let step = Shape::step(value);
+            assert_eq!(Shape::step(Shape::smallest(step)), step, "{value}");
+            assert!(Shape::smallest(step) <= value, "{value}");
+        }
+    }
 
     #[test]
     fn columns_have_distinct_names() {

@@ -221,12 +221,12 @@ impl Stats {
     }
 
     /// The rows of a snapshot, in their order. With `interval`, each has its part of the interval that was open, and a new
-    /// one begins.
+    /// one begins. With `shapes`, summaries of the run have theirs.
     #[must_use]
-    pub fn service_rows(&mut self, interval: bool) -> Vec<ServiceRow> {
+    pub fn service_rows(&mut self, interval: bool, shapes: bool) -> Vec<ServiceRow> {
         self.settle();
         let (cells, budget) = (&self.cells, &mut self.budget);
-        let mut rows: Vec<_> = self.rows.iter_mut().map(|row| row.snapshot(cells, interval, budget)).collect();
+        let mut rows: Vec<_> = self.rows.iter_mut().map(|row| row.snapshot(cells, interval, shapes, budget)).collect();
         rows.sort_by(|a, b| {
             let unlabelled_last = |row: &ServiceRow| row.service.is_none();
             (b.wire_bytes.cmp(&a.wire_bytes))
@@ -274,7 +274,7 @@ impl Row {
         }
     }
 
-    fn snapshot(&mut self, cells: &[Cell], interval: bool, budget: &mut HistogramBudget) -> ServiceRow {
+    fn snapshot(&mut self, cells: &[Cell], interval: bool, shapes: bool, budget: &mut HistogramBudget) -> ServiceRow {
         let [mut to_server, mut from_server, mut later_fragments] = [Traffic::default(); 3];
         let mut by_port: BTreeMap<u16, Traffic> = BTreeMap::new();
         let mut by_evidence: BTreeMap<Evidence, EvidenceCounts> = BTreeMap::new();
@@ -294,6 +294,7 @@ impl Row {
         let (ports, other_ports) = largest_ports(by_port);
         let interval = interval.then(|| self.close_interval(total, budget));
         let measures = if interval.is_some() { &self.before } else { &self.current };
+        let summary = if shapes { Distribution::summary_with_shape } else { Distribution::summary };
         ServiceRow {
             service: self.name.clone(),
             transport: self.transport,
@@ -306,10 +307,10 @@ impl Row {
             other_ports,
             flows: self.flows,
             evidence: by_evidence.into_iter().map(|(evidence, counts)| (evidence.name(), counts)).collect(),
-            packet_size_bytes: measures.packet_size_bytes.summary(),
-            gap_us: measures.gap_us.summary(),
-            flow_duration_us: measures.flow_duration_us.summary(),
-            handshake_rtt_us: measures.handshake_rtt_us.summary(),
+            packet_size_bytes: summary(&measures.packet_size_bytes),
+            gap_us: summary(&measures.gap_us),
+            flow_duration_us: summary(&measures.flow_duration_us),
+            handshake_rtt_us: summary(&measures.handshake_rtt_us),
             interval,
         }
     }

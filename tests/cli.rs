@@ -69,7 +69,10 @@ fn wrong_usage_is_told() {
     fs::copy(&dns, &copy).expect("room");
     let to_copy = format!("json={}", copy.display());
     let cases: [(&[&str], &str); 14] = [
-        (&[], "error: nothing to read: name a capture file, a folder of captures, or '-' for standard input"),
+        (
+            &[],
+            "error: nothing to read: name an interface to watch, a capture file, a folder of captures, or '-' for standard input",
+        ),
         (&["--no-such-flag", &dns], "unexpected argument '--no-such-flag'"),
         (&["-", "-"], "'-' is named twice: standard input can be read once"),
         (&[&dns, "-o", "xml"], "'xml' is no format"),

@@ -101,7 +101,7 @@ fn any_quiet_packets() -> impl Strategy<Value = Vec<Packet>> {
 }
 
 fn config(limits: Limits, interval: Option<Duration>) -> EngineConfig {
-    EngineConfig { limits, interval, flow_records: true }
+    EngineConfig { limits, interval, flow_records: true, shapes: true }
 }
 
 fn any_config() -> impl Strategy<Value = EngineConfig> {
@@ -180,6 +180,11 @@ fn assert_is_ordered(summary: &Summary) {
     assert!(quantiles.iter().flatten().is_sorted(), "{summary:?}");
     assert!(summary.count > 0 && summary.sum >= summary.max, "{summary:?}");
     assert!((summary.min..=summary.max).contains(&(summary.sum / summary.count)), "{summary:?}");
+    if let Some(shape) = &summary.shape {
+        assert_eq!(shape.steps().map(|(_, count)| count).sum::<u64>(), summary.count, "{summary:?}");
+        let first = shape.steps().next().map(|(smallest, _)| smallest);
+        assert!(first.is_some_and(|first| first <= summary.min), "{summary:?}");
+    }
 }
 
 /// What flow records say of each service: the sum of what they counted.

@@ -29,6 +29,7 @@ tcp from 10.0.0.5:51812 to 10.0.0.9:5601
    RULE        SERVER         WHY
    override    –              users' files name neither port, or both
    handshake   –              this packet neither opens nor accepts a connection
+   listener    –              live only: no socket of this host listens at either end, or at both
    multicast   –              neither end is a multicast or broadcast address
    learned     –              neither end was seen to serve before, or both were
    same_port   –              the ports differ
@@ -114,13 +115,23 @@ fn json_says_the_same() {
     assert_eq!(document["reply"], json!({ "service": "nfs", "port": 2049, "evidence": "strong" }));
     let rules = document["rules"].as_array().expect("rules");
     let names: Vec<_> = rules.iter().map(|rule| rule["rule"].as_str().expect("a name")).collect();
-    let ladder =
-        ["override", "handshake", "multicast", "learned", "same_port", "pair", "strong", "system", "registered"];
+    let ladder = [
+        "override",
+        "handshake",
+        "listener",
+        "multicast",
+        "learned",
+        "same_port",
+        "pair",
+        "strong",
+        "system",
+        "registered",
+    ];
     assert_eq!(names, [&ladder[..], &["ephemeral", "none"]].concat());
     let deciding: Vec<_> = rules.iter().filter(|rule| rule["decides"] == true).collect();
     assert!(matches!(deciding[..], [rule] if rule["rule"] == document["evidence"]), "{document:#}");
     // what would have been said without the strong set
-    assert_eq!([&rules[7]["server"], &rules[7]["decides"]], [&end("2001:db8::5", 873), &json!(false)]);
+    assert_eq!([&rules[8]["server"], &rules[8]["decides"]], [&end("2001:db8::5", 873), &json!(false)]);
 
     let group = explained(&["udp", "10.0.0.5:5353", "224.0.0.251:5353", "--json"]).json();
     assert_eq!([&group["reply"], &group["evidence"]], [&Value::Null, &json!("multicast")]);

@@ -56,7 +56,7 @@ fn read(path: &Path) -> (Vec<Owned>, Vec<SourceError>) {
 
 /// Counts frames, and holds the law to them.
 fn assert_law(frames: &[Owned]) {
-    let config = EngineConfig { limits: Limits::default(), interval: None, flow_records: false };
+    let config = EngineConfig { limits: Limits::default(), interval: None, flow_records: false, shapes: false };
     let snapshots = snapshots(&events(frames, &config, 1024));
     let [snapshot] = &snapshots[..] else { panic!("{} snapshots", snapshots.len()) };
     let services = snapshot.services.iter().map(|row| [row.packets, row.wire_bytes]);

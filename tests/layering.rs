@@ -5,21 +5,42 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, each of which imports only from its left.
-const LAYERS: [&str; 14] = [
-    "prefetch", "units", "source", "decode", "services", "snapshot", "flow", "stats", "engine", "output", "cli", "run",
-    "commands", "main",
+const LAYERS: [&str; 16] = [
+    "prefetch",
+    "units",
+    "source",
+    "decode",
+    "services",
+    "snapshot",
+    "flow",
+    "stats",
+    "engine",
+    "output",
+    "cli",
+    "privileges",
+    "run",
+    "commands",
+    "main",
+    "manual",
 ];
 
 /// Layers that may see less than everything to their left.
-const NARROW: [(&str, &[&str]); 2] = [("decode", &["units", "source"]), ("output", &["units", "snapshot"])];
+const NARROW: [(&str, &[&str]); 4] =
+    [("decode", &["units", "source"]), ("output", &["units", "snapshot"]), ("privileges", &[]), ("manual", &[])];
 
 /// Dependencies, and the modules that know each.
-const DOORS: [(&str, &[&str]); 5] = [
+const DOORS: [(&str, &[&str]); 11] = [
     ("pcap", &["source/filter", "source/live"]),
-    ("libc", &["source/live/socket"]),
+    ("libc", &["source/live/socket", "privileges"]),
     ("etherparse", &["decode"]),
     ("hdrhistogram", &["stats"]),
     ("clap", &["cli"]),
+    ("landlock", &["privileges"]),
+    ("seccompiler", &["privileges"]),
+    ("nix", &["privileges"]),
+    ("clap_mangen", &["manual"]),
+    ("clap_complete", &["manual"]),
+    ("ratatui", &["output/tui"]),
 ];
 
 /// Crates that read containers: that is our own packet path, and they are no dependency but for tests.

@@ -45,7 +45,7 @@ fn saved_files_hold_the_same_packets() {
     for (at, row) in table.lines().skip(1).enumerate() {
         let file = row.split('\t').next().unwrap_or_default();
         let path = folder.path().join(format!("{at}.pcapng"));
-        let mut save = Save::create(&path).expect("room");
+        let mut save = Save::create(&path, None).expect("room");
         let want = read(&corpus.join("files").join(file), Some(&mut save));
         save.finish().expect("room");
         assert_eq!(read(&path, None), want, "{file}");

@@ -24,6 +24,9 @@ mod filters;
 mod names;
 // `portlabel explain`, also against the labels of packets.
 mod explain;
+// What `make install` puts in place.
+#[cfg(feature = "manual")]
+mod install;
 // Labels against payload inspection.
 mod labels;
 // `portlabel lookup`.
@@ -36,6 +39,12 @@ mod golden;
 mod hostile;
 // The order of layers in `src/`, and which of them may know which dependency.
 mod layering;
+// Sockets that listen in a network namespace.
+mod listeners;
+// What a process can still do that has given up its rights.
+mod privileges;
+// `-o tui` in a real terminal.
+mod screen;
 // Live capture, on wires that the tests make.
 mod live;
 // Files that `-w` writes.

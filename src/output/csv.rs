@@ -1,15 +1,17 @@
 //! Snapshots as comma-separated values in the long form: one line for each snapshot, service and transport.
 //!
-//! After `ts`, `service` and `transport` come the [`COLUMNS`]. A value that JSON has as `null` is an empty field, and so
-//! is the service of unlabelled traffic. Packets without ports have no line: they are in the other outputs.
+//! After `ts`, `service` and `transport` come the [`COLUMNS`]; before those of the interval stands `interval_drops`, the
+//! packets that are known to be lost during it, the same in each line of a snapshot. A value that JSON has as `null` is an
+//! empty field, and so is the service of unlabelled traffic. Packets without ports have no line: they are in the other outputs.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::sink::Sink;
 use super::{Destination, Output, OutputError};
-use crate::snapshot::{COLUMNS, ServiceRow, Snapshot, Value};
+use crate::snapshot::{COLUMNS, Column, ServiceRow, Snapshot, Value};
 
 /// `-o csv`.
 #[derive(Debug)]
@@ -48,9 +50,20 @@ fn first_line(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(line.trim_ascii_end().to_vec()))
 }
 
+/// The column that is not of a row but of the whole interval.
+const DROPS: &str = "interval_drops";
+
+/// The columns before [`DROPS`], and those after it.
+fn columns() -> (&'static [Column], &'static [Column]) {
+    let of_interval = COLUMNS.iter().position(|column| column.name.starts_with("interval_")).unwrap_or(COLUMNS.len());
+    COLUMNS.split_at(of_interval)
+}
+
 /// Names of all columns.
 fn header() -> impl Iterator<Item = &'static str> {
-    ["ts", "service", "transport"].into_iter().chain(COLUMNS.iter().map(|column| column.name))
+    let (before, after) = columns();
+    let names = |columns: &'static [Column]| columns.iter().map(|column| column.name);
+    ["ts", "service", "transport"].into_iter().chain(names(before)).chain([DROPS]).chain(names(after))
 }
 
 fn header_line() -> Vec<u8> {
@@ -62,19 +75,26 @@ impl<W: Write> Csv<W> {
         Self { out: csv::Writer::from_writer(out), wants_header }
     }
 
-    fn row(&mut self, ts: &str, row: &ServiceRow) -> Result<(), csv::Error> {
+    fn row(&mut self, ts: &str, drops: &str, row: &ServiceRow) -> Result<(), csv::Error> {
         self.out.write_field(ts)?;
         self.out.write_field(row.service.as_deref().unwrap_or_default())?;
         self.out.write_field(row.transport.name())?;
-        for column in COLUMNS {
+        let (before, after) = columns();
+        self.fields(before, row)?;
+        self.out.write_field(drops)?;
+        self.fields(after, row)?;
+        self.out.write_record(None::<&[u8]>)
+    }
+
+    fn fields(&mut self, columns: &[Column], row: &ServiceRow) -> Result<(), csv::Error> {
+        columns.iter().try_for_each(|column| {
             self.out.write_field(match (column.get)(row) {
                 Value::Count(count) => count.to_string(),
                 Value::Real(mean) => mean.to_string(),
                 Value::Ports(ports) => ports.iter().map(|port| port.port.to_string()).collect::<Vec<_>>().join(" "),
                 Value::Missing => String::new(),
-            })?;
-        }
-        self.out.write_record(None::<&[u8]>)
+            })
+        })
     }
 
     fn rows(&mut self, snapshot: &Snapshot) -> Result<(), csv::Error> {
@@ -82,13 +102,15 @@ impl<W: Write> Csv<W> {
             self.out.write_record(header())?;
         }
         let ts = snapshot.ts.map(|ts| ts.to_string()).unwrap_or_default();
-        snapshot.services.iter().try_for_each(|row| self.row(&ts, row))
+        let drops = snapshot.interval.as_ref().and_then(|interval| interval.drops.known());
+        let drops = drops.map(|drops| drops.to_string()).unwrap_or_default();
+        snapshot.services.iter().try_for_each(|row| self.row(&ts, &drops, row))
     }
 }
 
 impl<W: Write> Output for Csv<W> {
     /// Flushes, so that whoever follows the output has every snapshot whole.
-    fn snapshot(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+    fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
         self.rows(snapshot).map_err(|error| match error.into_kind() {
             csv::ErrorKind::Io(error) => error,
             other => io::Error::other(format!("{other:?}")),
@@ -109,8 +131,8 @@ mod tests {
     fn text(snapshots: &[Snapshot], wants_header: bool) -> String {
         let mut text = Vec::new();
         let mut output = Csv::new(&mut text, wants_header);
-        for snapshot in snapshots {
-            output.snapshot(snapshot).expect("memory takes everything");
+        for snapshot in snapshots.iter().cloned().map(Arc::new) {
+            output.snapshot(&snapshot).expect("memory takes everything");
         }
         output.finish().expect("memory takes everything");
         drop(output);

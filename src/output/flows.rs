@@ -1,6 +1,7 @@
 //! Flow records as JSON, `portlabel.flow/1`: one line for each flow, when it ends.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use super::Output;
 use crate::snapshot::{FlowRecord, Snapshot};
@@ -22,7 +23,7 @@ impl<W: Write> Flows<W> {
 
 impl<W: Write> Output for Flows<W> {
     /// Writes nothing of the snapshot; what was held back goes out with it.
-    fn snapshot(&mut self, _snapshot: &Snapshot) -> io::Result<()> {
+    fn snapshot(&mut self, _snapshot: &Arc<Snapshot>) -> io::Result<()> {
         self.out.flush()
     }
 
@@ -47,7 +48,7 @@ mod tests {
         for record in &sample::flows() {
             output.flow(record).expect("memory takes everything");
         }
-        output.snapshot(&sample::snapshot()).expect("memory takes everything");
+        output.snapshot(&Arc::new(sample::snapshot())).expect("memory takes everything");
         output.finish().expect("memory takes everything");
         String::from_utf8(text).expect("JSON is UTF-8")
     }

@@ -39,6 +39,26 @@ pub(super) fn packet_rate(packets: u64, nanos: u64) -> Option<String> {
     Some(scaled(rounded(packets, nanos)?, &["packets/s", "k packets/s", "M packets/s", "G packets/s"]))
 }
 
+/// The average rate over nanoseconds, each second, for a column whose title has the unit: `0`, `0.5`, `870`, `12.3 k`.
+/// `None` over no time.
+pub(super) fn bare_rate(amount: u64, nanos: u64) -> Option<String> {
+    let amount = u128::from(amount) * 1_000_000_000;
+    Some(match rounded(amount * 10, nanos)? {
+        0 if amount == 0 => "0".to_owned(),
+        0 => "<0.1".to_owned(),
+        tenths @ 1..100 => format!("{}.{}", tenths / 10, tenths % 10),
+        _ => scaled(rounded(amount, nanos)?, &PREFIXES).trim_end().to_owned(),
+    })
+}
+
+/// A count in at most seven characters, exact below a million: `999,999`, `1.0 M`.
+pub(super) fn short(count: u64) -> String {
+    if count < 1_000_000 { self::count(count) } else { scaled(count.into(), &PREFIXES) }
+}
+
+/// Nothing, and what stands for each factor of a thousand.
+const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
+
 /// A time in microseconds: `180 µs`, `1.2 ms`, `3.4 s`, `2m05s`, `3h02m`, `5d04h`.
 pub(super) fn micros(micros: u64) -> String {
     let seconds = micros.saturating_add(500_000) / 1_000_000;
@@ -105,6 +125,26 @@ fn scaled(value: u128, units: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_have_room_for_any_number() {
+        let second = 1_000_000_000;
+        let cases = [
+            (0, "0", "0"),
+            (7, "7.0", "7"),
+            (870, "870", "870"),
+            (999_999, "1.0 M", "999,999"),
+            (1_000_000, "1.0 M", "1.0 M"),
+            (999_949_999, "999.9 M", "999.9 M"),
+            (u64::MAX, "18.4 E", "18.4 E"),
+        ];
+        for (amount, rate, count) in cases {
+            assert_eq!(bare_rate(amount, second).as_deref(), Some(rate), "{amount}");
+            assert_eq!(short(amount), count, "{amount}");
+        }
+        assert_eq!(bare_rate(1, 100 * second).as_deref(), Some("<0.1"));
+        assert_eq!(bare_rate(1, 0), None);
+    }
 
     #[test]
     fn bytes_have_decimal_units() {

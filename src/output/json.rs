@@ -3,6 +3,7 @@
 //! `json` is one document, indented, of the final snapshot. `ndjson` is one line for every snapshot.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use super::Output;
 use crate::snapshot::Snapshot;
@@ -23,7 +24,7 @@ impl<W: Write> Json<W> {
 }
 
 impl<W: Write> Output for Json<W> {
-    fn snapshot(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+    fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
         if snapshot.is_final {
             serde_json::to_writer_pretty(&mut self.out, snapshot)?;
             self.out.write_all(b"\n")?;
@@ -50,7 +51,7 @@ impl<W: Write> Ndjson<W> {
 
 impl<W: Write> Output for Ndjson<W> {
     /// Flushes, so that whoever follows the output has every snapshot whole.
-    fn snapshot(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+    fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, snapshot)?;
         self.out.write_all(b"\n")?;
         self.out.flush()
@@ -77,14 +78,16 @@ mod tests {
     fn json(snapshots: &[Snapshot]) -> String {
         written(snapshots, |out, snapshots| {
             let mut output = Json::new(out);
-            snapshots.iter().try_for_each(|snapshot| output.snapshot(snapshot)).and_then(|()| output.finish())
+            let mut snapshots = snapshots.iter().cloned().map(Arc::new);
+            snapshots.try_for_each(|snapshot| output.snapshot(&snapshot)).and_then(|()| output.finish())
         })
     }
 
     fn ndjson(snapshots: &[Snapshot]) -> String {
         written(snapshots, |out, snapshots| {
             let mut output = Ndjson::new(out);
-            snapshots.iter().try_for_each(|snapshot| output.snapshot(snapshot)).and_then(|()| output.finish())
+            let mut snapshots = snapshots.iter().cloned().map(Arc::new);
+            snapshots.try_for_each(|snapshot| output.snapshot(&snapshot)).and_then(|()| output.finish())
         })
     }
 

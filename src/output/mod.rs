@@ -12,13 +12,15 @@ mod json;
 mod sample;
 mod sink;
 mod table;
+mod tui;
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::snapshot::{FlowRecord, Snapshot};
 use sink::Sink;
@@ -27,17 +29,33 @@ pub use flows::FLOW_JSON_SCHEMA;
 pub use human::printable;
 pub use json::SNAPSHOT_JSON_SCHEMA;
 pub use table::{Options, SortKey, UnknownSortKey};
+pub use tui::is_possible as screen_is_possible;
 
 /// Something that a run reports to.
 ///
 /// Errors of writing name the destination and keep their [`io::ErrorKind`]: a reader that went away is
 /// [`io::ErrorKind::BrokenPipe`], which is a quiet end and no failure.
 pub trait Output {
+    /// Called once, when everything that a run needs is open and before anything is read. An output that needs threads or
+    /// takes over the terminal does so here: privileges are dropped by then, and nothing can keep the run from starting.
+    ///
+    /// # Errors
+    /// The destination cannot be written.
+    fn start(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Takes a snapshot: that of each interval, and in any case the final one.
     ///
     /// # Errors
     /// The destination cannot be written.
-    fn snapshot(&mut self, snapshot: &Snapshot) -> io::Result<()>;
+    fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()>;
+
+    /// Takes what users are to be told, if it has the terminal: whatever else was printed there would be in its way. It
+    /// shows the text, and prints it on standard error when it has given the terminal back. The others say `false`.
+    fn message(&mut self, _text: &str) -> bool {
+        false
+    }
 
     /// Takes the record of a flow that ended. Most formats have no use for it; see [`Format::wants_flows`].
     ///
@@ -67,11 +85,13 @@ pub enum Format {
     Csv,
     /// One JSON document a line: every flow, when it ends.
     Flows,
+    /// A screen on the terminal while the run goes on, and the table at the end.
+    Tui,
 }
 
 impl Format {
     /// Every format, in the order in which help lists them.
-    pub const ALL: [Self; 5] = [Self::Table, Self::Json, Self::Ndjson, Self::Csv, Self::Flows];
+    pub const ALL: [Self; 6] = [Self::Table, Self::Json, Self::Ndjson, Self::Csv, Self::Flows, Self::Tui];
 
     /// The name on the command line.
     #[must_use]
@@ -82,6 +102,7 @@ impl Format {
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
             Self::Flows => "flows",
+            Self::Tui => "tui",
         }
     }
 
@@ -89,6 +110,18 @@ impl Format {
     #[must_use]
     pub const fn wants_flows(self) -> bool {
         matches!(self, Self::Flows)
+    }
+
+    /// It adds to a file, which may be moved away and opened anew.
+    #[must_use]
+    pub const fn is_log(self) -> bool {
+        matches!(self, Self::Ndjson | Self::Csv | Self::Flows)
+    }
+
+    /// It draws distributions; a run without such an output need not report their shapes.
+    #[must_use]
+    pub const fn wants_shapes(self) -> bool {
+        matches!(self, Self::Tui)
     }
 }
 
@@ -151,6 +184,7 @@ impl FromStr for Spec {
             .ok_or_else(|| SpecError::UnknownFormat { given: name.to_owned() })?;
         let destination = match path {
             None | Some("-" | "/dev/stdout") => Destination::Stdout,
+            Some(_) if format == Format::Tui => return Err(SpecError::PathOfScreen),
             Some("") => return Err(SpecError::NoPath { format }),
             Some(path) => Destination::Path(PathBuf::from(path)),
         };
@@ -173,6 +207,9 @@ pub enum SpecError {
         /// The format that was given.
         format: Format,
     },
+    /// `tui` with a path.
+    #[error("'tui' is a screen on the terminal and takes no path; 'table=FILE' has what it leaves behind")]
+    PathOfScreen,
 }
 
 /// What can go wrong with opening an output.
@@ -186,20 +223,32 @@ pub enum OutputError {
         /// What the system said.
         source: io::Error,
     },
+    /// What was still to be written cannot be.
+    #[error(transparent)]
+    Finish(io::Error),
     /// A CSV file is there, and its first line is not the header that this version writes.
     #[error("{}: has other columns than this version writes; move it away to start a new file", printable_path(.path))]
     OtherColumns {
         /// The file.
         path: PathBuf,
     },
+    /// Standard output is no terminal, or one that cannot place text.
+    #[error("tui: standard output is no terminal that a screen can be drawn on; take 'table' or 'ndjson'")]
+    NoTerminal,
+    /// Signals, keys or the terminal cannot be listened to.
+    #[error("tui: cannot use the terminal: {0}")]
+    Terminal(io::Error),
 }
 
+/// How an output ends the run, when its user asks for that.
+pub type OnQuit = Arc<dyn Fn() + Send + Sync>;
+
 /// Opens an output. `table` and `json` replace what is in a file, the others add to it; the table is coloured and
-/// fitted to a width only on standard output.
+/// fitted to a width only on standard output. `on_quit` is for outputs that take keys.
 ///
 /// # Errors
-/// [`OutputError`]: the destination cannot be opened, or it is a CSV file of another version.
-pub fn open(spec: &Spec, options: &Options) -> Result<Box<dyn Output + Send>, OutputError> {
+/// [`OutputError`]: the destination cannot be opened, it is a CSV file of another version, or no terminal for `tui`.
+pub fn open(spec: &Spec, options: &Options, on_quit: &OnQuit) -> Result<Box<dyn Output + Send>, OutputError> {
     let destination = &spec.destination;
     Ok(match spec.format {
         Format::Table => {
@@ -211,7 +260,49 @@ pub fn open(spec: &Spec, options: &Options) -> Result<Box<dyn Output + Send>, Ou
         Format::Ndjson => Box::new(json::Ndjson::new(Sink::append(destination)?)),
         Format::Csv => csv::open(destination)?,
         Format::Flows => Box::new(flows::Flows::new(Sink::append(destination)?)),
+        Format::Tui => Box::new(tui::open(options, Arc::clone(on_quit))?),
     })
+}
+
+/// An open output, and how it was opened.
+pub struct Channel {
+    spec: Spec,
+    options: Options,
+    on_quit: OnQuit,
+    output: Box<dyn Output + Send>,
+}
+
+impl Channel {
+    /// See [`open`].
+    ///
+    /// # Errors
+    /// Those of [`open`].
+    pub fn open(spec: &Spec, options: &Options, on_quit: &OnQuit) -> Result<Self, OutputError> {
+        let output = open(spec, options, on_quit)?;
+        Ok(Self { spec: spec.clone(), options: *options, on_quit: Arc::clone(on_quit), output })
+    }
+
+    /// What is written to.
+    pub fn output(&mut self) -> &mut (dyn Output + Send) {
+        self.output.as_mut()
+    }
+
+    /// It is a log in a file, which may have been moved away.
+    #[must_use]
+    pub fn is_log_file(&self) -> bool {
+        self.spec.format.is_log() && self.spec.destination != Destination::Stdout
+    }
+
+    /// Goes on in the file that has the name now, creating it where it was moved away. Where that is not possible, it goes on
+    /// in the one that was open.
+    ///
+    /// # Errors
+    /// Those of [`open`].
+    pub fn reopen(&mut self) -> Result<(), OutputError> {
+        let anew = open(&self.spec, &self.options, &self.on_quit)?;
+        let mut before = std::mem::replace(&mut self.output, anew);
+        before.finish().map_err(OutputError::Finish)
+    }
 }
 
 /// What is wrong when two outputs have the same destination, where one would write into the other.
@@ -248,6 +339,18 @@ pub fn is_one_of(path: &Path, files: &[PathBuf]) -> bool {
     identity(path).is_some_and(|this| files.iter().any(|file| identity(file) == Some(this)))
 }
 
+/// Tells users something, on standard error. A closed standard error is no reason to stop. Names of files may hold
+/// what a terminal would obey: it is shown instead.
+pub fn say(message: &dyn fmt::Display) {
+    let message = printable(&message.to_string());
+    drop(writeln!(io::stderr(), "portlabel: {message}"));
+}
+
+/// Prints a line on standard error as it is.
+pub fn print_line(line: &str) {
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
 /// Names as a sentence lists them.
 fn list<const N: usize>(names: [&str; N]) -> String {
     names.join(", ")
@@ -262,6 +365,13 @@ fn printable_path(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    /// Those that go to files.
+    const FILE_FORMATS: [Format; 5] = [Format::Table, Format::Json, Format::Ndjson, Format::Csv, Format::Flows];
+
+    fn open(spec: &Spec) -> Result<Box<dyn Output + Send>, OutputError> {
+        super::open(spec, &Options::default(), &(Arc::new(|| ()) as OnQuit))
+    }
+
     #[test]
     fn specs_are_a_format_and_a_path() {
         let path = |path: &str| Destination::Path(PathBuf::from(path));
@@ -271,9 +381,15 @@ mod tests {
             ("csv=/dev/stdout", Ok((Format::Csv, Destination::Stdout))),
             ("ndjson=a=b.json", Ok((Format::Ndjson, path("a=b.json")))),
             ("flows=/tmp/f", Ok((Format::Flows, path("/tmp/f")))),
+            ("tui", Ok((Format::Tui, Destination::Stdout))),
+            ("tui=-", Ok((Format::Tui, Destination::Stdout))),
             ("json=", Err("'json=' lacks the path; 'json=-' or 'json' alone is standard output")),
-            ("xml=x", Err("'xml' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, flows")),
-            ("", Err("'' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, flows")),
+            (
+                "tui=x",
+                Err("'tui' is a screen on the terminal and takes no path; 'table=FILE' has what it leaves behind"),
+            ),
+            ("xml=x", Err("'xml' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, flows, tui")),
+            ("", Err("'' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, flows, tui")),
         ];
         for (text, want) in cases {
             let want = want.map(|(format, destination)| Spec { format, destination }).map_err(str::to_owned);
@@ -316,9 +432,9 @@ mod tests {
 
     #[test]
     fn a_bad_path_is_told_at_once() {
-        for format in Format::ALL {
+        for format in FILE_FORMATS {
             let spec = Spec { format, destination: Destination::Path("/nowhere/x".into()) };
-            let message = open(&spec, &Options::default()).err().map(|error| error.to_string());
+            let message = open(&spec).err().map(|error| error.to_string());
             let want = "/nowhere/x: cannot open for writing: No such file or directory (os error 2)";
             assert_eq!(message.as_deref(), Some(want), "{format}");
         }
@@ -326,12 +442,12 @@ mod tests {
 
     #[test]
     fn errors_of_writing_keep_their_kind_and_say_where() {
-        for format in Format::ALL {
+        for format in FILE_FORMATS {
             let spec = Spec { format, destination: Destination::Path("/dev/full".into()) };
-            let mut output = open(&spec, &Options::default()).expect("opens");
+            let mut output = open(&spec).expect("opens");
             let written = output
                 .flow(&sample::flows()[0])
-                .and_then(|()| output.snapshot(&sample::snapshot()))
+                .and_then(|()| output.snapshot(&Arc::new(sample::snapshot())))
                 .and_then(|()| output.finish());
             let error = written.expect_err("is full");
             assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{format}");
@@ -342,13 +458,13 @@ mod tests {
     #[test]
     fn logs_grow_and_reports_are_replaced() {
         let dir = tempfile::tempdir().expect("a directory");
-        let sample = sample::snapshot();
+        let sample = Arc::new(sample::snapshot());
         let cases = [(Format::Table, 1), (Format::Json, 1), (Format::Ndjson, 2), (Format::Csv, 2), (Format::Flows, 2)];
         for (format, times) in cases {
             let path = dir.path().join(format.name());
             let run = || {
                 let spec = Spec { format, destination: Destination::Path(path.clone()) };
-                let mut output = open(&spec, &Options::default()).expect("opens");
+                let mut output = open(&spec).expect("opens");
                 output.flow(&sample::flows()[0]).expect("takes a flow");
                 output.snapshot(&sample).expect("takes a snapshot");
                 output.finish().expect("finishes");
@@ -361,12 +477,44 @@ mod tests {
     }
 
     #[test]
+    fn logs_that_were_moved_away_are_begun_anew() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let sample = Arc::new(sample::snapshot());
+        for (format, lines) in [(Format::Ndjson, 1), (Format::Csv, 1 + sample.services.len()), (Format::Flows, 1)] {
+            let (path, moved) = (dir.path().join(format.name()), dir.path().join(format!("{format}.1")));
+            let spec = Spec { format, destination: Destination::Path(path.clone()) };
+            let nothing: OnQuit = Arc::new(|| ());
+            let mut channel = Channel::open(&spec, &Options::default(), &nothing).expect("opens");
+            assert!(channel.is_log_file());
+            let write = |channel: &mut Channel| {
+                channel.output().flow(&sample::flows()[0]).expect("takes a flow");
+                channel.output().snapshot(&sample).expect("takes a snapshot");
+            };
+            write(&mut channel);
+            fs::rename(&path, &moved).expect("can be moved");
+            channel.reopen().expect("can be created");
+            write(&mut channel);
+            // it is still there: the log goes on
+            channel.reopen().expect("can be opened");
+            write(&mut channel);
+            fs::rename(dir.path(), dir.path().with_extension("gone")).expect("can be moved");
+            assert!(matches!(channel.reopen(), Err(OutputError::Open { .. })), "there is no such folder");
+            fs::rename(dir.path().with_extension("gone"), dir.path()).expect("can be moved");
+            write(&mut channel);
+            channel.output().finish().expect("finishes");
+            let count = |path: &Path| fs::read_to_string(path).expect("was written").lines().count();
+            let header = usize::from(format == Format::Csv);
+            assert_eq!((count(&moved), count(&path)), (lines, 3 * (lines - header) + header), "{format}");
+        }
+    }
+
+    #[test]
     fn csv_of_other_columns_is_left_alone() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("old.csv");
         fs::write(&path, "ts,service\n").expect("a file");
         let spec = Spec { format: Format::Csv, destination: Destination::Path(path.clone()) };
-        assert!(matches!(open(&spec, &Options::default()), Err(OutputError::OtherColumns { .. })));
+        assert!(matches!(open(&spec), Err(OutputError::OtherColumns { .. })));
         assert_eq!(fs::read_to_string(&path).expect("is there"), "ts,service\n");
     }
 }

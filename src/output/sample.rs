@@ -36,6 +36,7 @@ pub(super) fn snapshot() -> Snapshot {
         p90: Some(3_400),
         p99: Some(20_100),
         max: 20_100,
+        shape: None,
     };
     let mut https = row(
         "https",
@@ -58,6 +59,7 @@ pub(super) fn snapshot() -> Snapshot {
         p90: Some(1_514),
         p99: Some(1_514),
         max: 1_514,
+        shape: None,
     });
     https.flow_duration_us = Some(Summary {
         count: 100,
@@ -68,6 +70,7 @@ pub(super) fn snapshot() -> Snapshot {
         p90: Some(4_000_000),
         p99: Some(4_900_000),
         max: 4_999_999,
+        shape: None,
     });
     https.handshake_rtt_us = Some(rtt.clone());
     https.interval = Some(RowInterval {
@@ -83,6 +86,7 @@ pub(super) fn snapshot() -> Snapshot {
             p90: Some(1_514),
             p99: Some(1_514),
             max: 1_514,
+            shape: None,
         }),
         gap_us: None,
         flow_duration_us: None,
@@ -95,6 +99,7 @@ pub(super) fn snapshot() -> Snapshot {
             p90: Some(180),
             p99: Some(180),
             max: 180,
+            shape: None,
         }),
     });
 
@@ -121,6 +126,7 @@ pub(super) fn snapshot() -> Snapshot {
         p90: Some(40_000),
         p99: Some(90_000),
         max: 95_000,
+        shape: None,
     });
 
     let mut unlabelled = row("", Transport::Udp, (20, 4_000), (20, 4_000), &[(50_123, 12, 3_000), (60_001, 8, 1_000)]);

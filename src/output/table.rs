@@ -7,6 +7,7 @@ use std::cmp::{Ordering, Reverse};
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
@@ -135,7 +136,7 @@ impl<W: Write> Table<W> {
 }
 
 impl<W: Write> Output for Table<W> {
-    fn snapshot(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+    fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
         if snapshot.is_final {
             self.out.write_all(render(snapshot, &self.options).as_bytes())?;
         }
@@ -195,7 +196,7 @@ const VIEWS: [View; 14] = [
 ];
 
 /// What stands where there is no value.
-const NOTHING: &str = "–";
+pub(super) const NOTHING: &str = "–";
 
 impl View {
     fn cell(&self, row: &ServiceRow, whole: Traffic, options: &Options) -> String {
@@ -230,7 +231,7 @@ impl View {
 }
 
 /// The name with the port that has most of its bytes, and how many ports there are beside it: `http-alt :8080 +2`.
-fn service(row: &ServiceRow, numeric: bool) -> String {
+pub(super) fn service(row: &ServiceRow, numeric: bool) -> String {
     let others = row.ports.len().saturating_sub(1) as u64 + row.other_ports.ports;
     let others = if others > 0 { format!(" +{}", human::count(others)) } else { String::new() };
     match (row.ports.first(), numeric) {
@@ -241,13 +242,13 @@ fn service(row: &ServiceRow, numeric: bool) -> String {
     }
 }
 
-fn name(row: &ServiceRow) -> String {
+pub(super) fn name(row: &ServiceRow) -> String {
     row.service.as_deref().map_or_else(|| "unlabelled".to_owned(), human::printable)
 }
 
 /// The rule that named most of the row's bytes. A question mark is a guess, see [`guesses`]; where not all bytes were
 /// guessed, or not all were told, the share of those that are as that rule has it: `handshake`, `learned 98%`, `strong? 60%`.
-fn evidence(row: &ServiceRow) -> String {
+pub(super) fn evidence(row: &ServiceRow) -> String {
     // `rev`, because the last of equal ones is the maximum, and the first rule should be
     let Some((main, _)) = row.evidence.iter().rev().max_by_key(|(_, counts)| counts.wire_bytes) else {
         return NOTHING.to_owned();
@@ -265,7 +266,7 @@ fn evidence(row: &ServiceRow) -> String {
 }
 
 /// The rule knows no more of a flow than its port numbers.
-fn guesses(rule: &str) -> bool {
+pub(super) fn guesses(rule: &str) -> bool {
     matches!(rule, "same_port" | "pair" | "strong" | "system" | "registered" | "ephemeral")
 }
 
@@ -399,7 +400,7 @@ fn header(page: &mut Page, snapshot: &Snapshot) {
 }
 
 /// The first inputs by name, and how many there are beside them.
-fn inputs(names: &[String]) -> String {
+pub(super) fn inputs(names: &[String]) -> String {
     const SHOWN: usize = 3;
     let shown = names.iter().take(SHOWN).map(|name| match name.as_str() {
         "-" => "standard input".to_owned(),
@@ -584,8 +585,6 @@ fn notes(snapshot: &Snapshot) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::{SNAPSHOT_JSON_SCHEMA, sample};
     use super::*;
     use crate::snapshot::{Drops, EvidenceCounts, SourceInfo};

@@ -57,6 +57,12 @@ impl Frames {
         Some(Frame { ts, wire_len, link, interface, data: &self.bytes[start..end] })
     }
 
+    /// Bytes of the frames.
+    #[inline]
+    pub(super) fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// There are none.
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty()

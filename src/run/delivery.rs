@@ -9,20 +9,23 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Notice, Outcome};
 use crate::engine::Event;
-use crate::output::Output;
+use crate::output::{Channel, Output, print_line};
+use crate::snapshot::Snapshot;
 use crate::source::Severity;
+use crate::units::Timestamp;
 
 /// A run that takes less time than this shows no progress bar.
 const PROGRESS_AFTER: Duration = Duration::from_millis(100);
 
 /// Everything that a run writes to.
 pub struct Delivery {
-    outputs: Vec<Box<dyn Output + Send>>,
+    outputs: Vec<Channel>,
     had_outputs: bool,
     /// The packets read are saved too.
     saving: bool,
     progress: Option<Progress>,
     outcome: Outcome,
+    dropped: Dropped,
     /// Remarks that change nothing about the result are left out.
     quiet: bool,
 }
@@ -69,16 +72,51 @@ impl Progress {
     }
 }
 
+/// Users hear of packets that were dropped at once, and then no more often than this.
+const DROPS_EVERY: Duration = Duration::from_secs(10);
+
+/// Packets that were dropped since users heard of it.
+#[derive(Debug, Default)]
+struct Dropped {
+    since: Option<Timestamp>,
+    kernel: u64,
+    interface: u64,
+    told: Option<Instant>,
+}
+
+impl Dropped {
+    /// Adds those of the interval that ends with a snapshot. What there is to tell, if it is time for that.
+    fn add(&mut self, snapshot: &Snapshot) -> Option<String> {
+        let interval = snapshot.interval.as_ref()?;
+        if interval.drops.known().unwrap_or(0) > 0 {
+            self.since.get_or_insert(interval.start);
+            self.kernel += interval.drops.kernel.unwrap_or(0);
+            self.interface += interval.drops.interface.unwrap_or(0);
+        }
+        let since = self.since?;
+        if !snapshot.is_final && self.told.is_some_and(|told| told.elapsed() < DROPS_EVERY) {
+            return None;
+        }
+        let text = format!(
+            "packets were dropped from {since} to {}: {} by the kernel, {} by the interface",
+            interval.end, self.kernel, self.interface
+        );
+        *self = Self { told: Some(Instant::now()), ..Self::default() };
+        Some(text)
+    }
+}
+
 impl Delivery {
     /// Writes to `outputs`, which are open.
     #[must_use]
-    pub fn new(outputs: Vec<Box<dyn Output + Send>>, progress: Option<Progress>, quiet: bool) -> Self {
+    pub fn new(outputs: Vec<Channel>, progress: Option<Progress>, quiet: bool) -> Self {
         Self {
             had_outputs: !outputs.is_empty(),
             saving: false,
             outputs,
             progress,
             outcome: Outcome { nothing_readable: true, ..Outcome::default() },
+            dropped: Dropped::default(),
             quiet,
         }
     }
@@ -88,7 +126,22 @@ impl Delivery {
         self.saving = saving;
     }
 
-    /// Tells users something, on standard error.
+    /// Starts the outputs.
+    pub(super) fn start(&mut self) {
+        self.each_output(|output| output.start());
+    }
+
+    /// Opens anew the files that are added to: they may have been moved away.
+    pub(super) fn reopen(&mut self) {
+        let reopened = self.outputs.iter_mut().filter(|channel| channel.is_log_file()).map(Channel::reopen);
+        let failures: Vec<_> = reopened.filter_map(Result::err).collect();
+        for failure in failures {
+            // nothing is lost by that
+            self.message(&format!("{failure}; going on in the file that was open"));
+        }
+    }
+
+    /// Tells users something that came up while reading.
     pub fn notice(&mut self, notice: &Notice) {
         if let Notice::Save(error) = notice {
             self.saving = false;
@@ -104,7 +157,18 @@ impl Delivery {
         }
     }
 
-    fn message(&self, text: &str) {
+    /// Prints a line as it is, on standard error or by an output that has the terminal.
+    pub(super) fn line(&mut self, text: &str) {
+        if !self.outputs.iter_mut().any(|channel| channel.output().message(text)) {
+            print_line(text);
+        }
+    }
+
+    /// Tells users something: by an output that has the terminal, else on standard error.
+    fn message(&mut self, text: &str) {
+        if self.outputs.iter_mut().any(|channel| channel.output().message(text)) {
+            return;
+        }
         let print = || super::say(&text);
         match self.progress.as_ref().and_then(|progress| progress.bar.as_ref()) {
             Some(bar) => bar.suspend(print),
@@ -115,6 +179,11 @@ impl Delivery {
     /// Passes events to the outputs.
     pub(super) fn events(&mut self, events: impl IntoIterator<Item = Event>) {
         for event in events {
+            if let Event::Snapshot(snapshot) = &event
+                && let Some(text) = self.dropped.add(snapshot)
+            {
+                self.message(&text);
+            }
             if let Event::Snapshot(snapshot) = &event
                 && snapshot.is_final
             {
@@ -158,7 +227,7 @@ impl Delivery {
     /// away is no failure.
     fn each_output(&mut self, mut act: impl FnMut(&mut dyn Output) -> io::Result<()>) {
         let mut failures = Vec::new();
-        self.outputs.retain_mut(|output| match act(output.as_mut()) {
+        self.outputs.retain_mut(|channel| match act(channel.output()) {
             Ok(()) => true,
             Err(error) => {
                 if error.kind() != io::ErrorKind::BrokenPipe {

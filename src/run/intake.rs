@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::batch::Batch;
-use super::{BATCH_PACKETS, Notice};
+use super::{BATCH_BYTES, BATCH_PACKETS, Notice};
 use crate::decode::{Decoder, Portless};
 use crate::engine::RunEnd;
 use crate::flow::Keyer;
@@ -139,11 +139,8 @@ where
                 *taken += 1;
                 stopped = bounds.packets == Some(*taken);
                 batch.packets.push(keyer.packet(&observed));
-                if stopped || batch.packets.len() == BATCH_PACKETS {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
+                let is_full = batch.packets.len() >= BATCH_PACKETS || batch.frames.len_bytes() >= BATCH_BYTES;
+                if stopped || is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             return match pause {
                 Err(error) => {

@@ -10,22 +10,28 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, TrySendError, channel, sync_channel,
+};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::merge::Merge;
 use super::{
-    BATCH_PACKETS, Bounds, Delivery, Intake, Notice, Outcome, PROGRESS_TICK, QUEUE, Report, Saving, print_line, spawn,
+    BATCH_PACKETS, Bounds, Delivery, Intake, Notice, Outcome, PROGRESS_TICK, QUEUE, Saving, spawn,
     stop_when_nobody_reads,
 };
 use crate::decode::Decoder;
 use crate::engine::{Engine, Event, RunEnd};
 use crate::flow::Packet;
+use crate::output::print_line;
 use crate::source::live::{Device, Losses, Together, now};
-use crate::source::{Frame, Interface, Save, SaveError};
+use crate::source::{Frame, Interface, LISTENERS_INTERVAL, ListenerSet, Listeners, ListenersError, Save, SaveError};
 use crate::units::Timestamp;
+
+/// Reports on their way: enough for readers that pause for a moment, as a disk does.
+const REPORTS: usize = 64;
 
 /// One capturing thread's device, and which of the source's names it has.
 pub struct Lane {
@@ -47,6 +53,8 @@ pub struct LiveRun {
     pub save: Option<LiveSave>,
     /// When it ends by itself.
     pub bounds: Bounds,
+    /// What tells which sockets of this host listen.
+    pub listeners: Option<Listeners>,
 }
 
 /// What comes from outside while it runs.
@@ -56,6 +64,8 @@ pub struct Controls {
     pub together: Arc<Together>,
     /// Somebody wants the counters on standard error; reset when they are printed.
     pub print_counters: Arc<AtomicBool>,
+    /// Output files were moved away and are to be opened anew; reset when that is done.
+    pub reopen: Arc<AtomicBool>,
 }
 
 /// Saves the frames of several interfaces to one file.
@@ -66,12 +76,12 @@ pub struct LiveSave {
 }
 
 impl LiveSave {
-    /// Creates the file.
+    /// Creates the file, or a row of them that are no longer than `limit_bytes`; see [`Save::create`].
     ///
     /// # Errors
     /// It cannot be created.
-    pub fn create(path: &Path) -> Result<Self, SaveError> {
-        Save::create(path).map(|file| Self { file, interfaces: Vec::new() })
+    pub fn create(path: &Path, limit_bytes: Option<u64>) -> Result<Self, SaveError> {
+        Save::create(path, limit_bytes).map(|file| Self { file, interfaces: Vec::new() })
     }
 
     fn write(&mut self, frame: &Frame<'_>, interface: &Interface) -> Result<(), SaveError> {
@@ -89,20 +99,25 @@ impl LiveSave {
     }
 }
 
-/// From a capturing thread to the counting one.
-struct Parcel {
-    lane: usize,
-    losses: Losses,
-    content: Content,
-}
-
-enum Content {
-    Packets {
+/// To the counting thread.
+enum Parcel {
+    /// What a device has captured.
+    Captured {
+        lane: usize,
+        /// What was lost before the packets.
+        losses: Losses,
         batch: Batch,
         /// Nothing from before this is still to come.
         through: Option<Timestamp>,
     },
-    End,
+    /// A device has ended.
+    End {
+        lane: usize,
+        /// What was lost since its last packets.
+        losses: Losses,
+    },
+    /// The sockets that listen now.
+    Listeners(ListenerSet),
 }
 
 /// What tcpdump prints at the end.
@@ -117,31 +132,44 @@ struct Counters {
 impl Counters {
     /// In tcpdump's words.
     fn lines(&self) -> Vec<String> {
-        let counts = [
-            (&self.captured, "captured"),
-            (&self.received, "received by filter"),
-            (&self.kernel, "dropped by kernel"),
-            (&self.interface, "dropped by interface"),
-        ];
-        let mut lines = counts.map(|(counter, what)| match counter.load(Ordering::Relaxed) {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (captured, kernel, interface) = (get(&self.captured), get(&self.kernel), get(&self.interface));
+        // the kernel was asked a while ago, and has received at least what was captured since
+        let received = get(&self.received).max(captured + kernel);
+        let mut counts = vec![(captured, "captured"), (received, "received by filter"), (kernel, "dropped by kernel")];
+        if interface > 0 {
+            counts.push((interface, "dropped by interface"));
+        }
+        let line = |(packets, what): (u64, &str)| match packets {
             1 => format!("1 packet {what}"),
-            packets => format!("{packets} packets {what}"),
-        });
-        // the last one is for those whom it concerns
-        let shown = if self.interface.load(Ordering::Relaxed) == 0 { 3 } else { 4 };
-        lines[..shown].iter_mut().map(std::mem::take).collect()
+            _ => format!("{packets} packets {what}"),
+        };
+        counts.into_iter().map(line).collect()
     }
 }
 
 /// Captures until it is told to stop, the bounds are reached, or no interface is left, and delivers what there is to say.
 pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> Outcome {
-    let LiveRun { lanes, outer, mut engine, save, bounds } = run;
+    let LiveRun { lanes, outer, mut engine, save, bounds, listeners } = run;
     let stop = &*controls.together.stop;
     let counters = Counters::default();
     delivery.expect_saving(save.is_some());
+    delivery.start();
     let deadline = bounds.duration.and_then(|duration| Instant::now().checked_add(duration));
+    // what listens is known before the first packet
+    let mut listening = listeners.map(|listeners| Listening { listeners, due: Instant::now() + LISTENERS_INTERVAL });
+    match listening.as_mut().map(|listening| listening.listeners.read()) {
+        None => {}
+        Some(Ok(listeners)) => engine.set_listeners(listeners),
+        Some(Err(error)) => {
+            delivery.notice(&error.into());
+            listening = None;
+        }
+    }
     let (parcels, to_count) = sync_channel(QUEUE * lanes.len());
-    let (reports, to_write) = sync_channel(QUEUE);
+    let (reports, to_write) = sync_channel(REPORTS);
+    // there are few, and none may be lost, or hold up whoever has it
+    let (notices, news) = channel();
     let interfaces = lanes.iter().map(|lane| lane.interface).collect();
     thread::scope(|scope| {
         let mut recycle = Vec::new();
@@ -150,10 +178,9 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             recycle.push(empty);
             let saving = if save.is_some() { Saving::Along } else { Saving::Not };
             let intake = Intake::new(lane.device, Decoder::new(outer), engine.keyer(), None, saving, Bounds::default());
-            let (parcels, notices) = (parcels.clone(), reports.clone());
+            let (parcels, notices) = (parcels.clone(), notices.clone());
             spawn(scope, "capture", move || capture(number, intake, &parcels, &to_fill, &notices));
         }
-        drop(parcels);
         let counting = Counting {
             merge: Merge::new(recycle.len()),
             lanes: interfaces,
@@ -164,6 +191,7 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             counters: &counters,
             stop,
             reports,
+            notices,
             left_out: LeftOut::default(),
         };
         spawn(scope, "count", move || counting.run(&mut engine, &to_count));
@@ -171,24 +199,55 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             match to_write.recv_timeout(left.unwrap_or(PROGRESS_TICK).min(PROGRESS_TICK).max(Duration::from_millis(1)))
             {
-                Ok(Report::Events(events)) => delivery.events(events),
-                Ok(Report::Notice(notice)) => delivery.notice(&notice),
+                Ok(events) => delivery.events(events),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
+            }
+            for notice in news.try_iter() {
+                delivery.notice(&notice);
             }
             if left.is_some_and(|left| left.is_zero()) {
                 stop.store(true, Ordering::Relaxed);
             }
+            if controls.reopen.swap(false, Ordering::Relaxed) {
+                delivery.reopen();
+            }
             if controls.print_counters.swap(false, Ordering::Relaxed) {
-                counters.lines().iter().for_each(|line| print_line(line));
+                counters.lines().iter().for_each(|line| delivery.line(line));
+            }
+            if let Some(Err(error)) = listening.as_mut().map(|listening| listening.refresh(&parcels)) {
+                delivery.notice(&error.into());
+                listening = None;
             }
             delivery.tick();
             stop_when_nobody_reads(delivery, stop);
+        }
+        for notice in news.try_iter() {
+            delivery.notice(&notice);
         }
     });
     let outcome = delivery.finish();
     counters.lines().iter().for_each(|line| print_line(line));
     Outcome { none_left: controls.together.none_left(), ..outcome }
+}
+
+/// Reads again and again which sockets listen.
+struct Listening {
+    listeners: Listeners,
+    due: Instant,
+}
+
+impl Listening {
+    /// Passes on which sockets listen, when that is due.
+    fn refresh(&mut self, parcels: &SyncSender<Parcel>) -> Result<(), ListenersError> {
+        let now = Instant::now();
+        if now >= self.due {
+            self.due = now + LISTENERS_INTERVAL;
+            // a counting thread that is too busy for it goes by what it knows until the next time
+            drop(parcels.try_send(Parcel::Listeners(self.listeners.read()?)));
+        }
+        Ok(())
+    }
 }
 
 /// Captures from one device until it ends.
@@ -197,7 +256,7 @@ fn capture(
     mut intake: Intake<Device>,
     parcels: &SyncSender<Parcel>,
     to_fill: &Receiver<Batch>,
-    notices: &SyncSender<Report>,
+    notices: &Sender<Notice>,
 ) {
     // the device itself knows when to stop: it has something to hand over then
     let never = AtomicBool::new(false);
@@ -206,21 +265,18 @@ fn capture(
         // losses go first: they belong to the interval that the packets may end
         let losses = intake.source_mut().losses();
         let mut batch = to_fill.try_recv().unwrap_or_default();
-        let end = intake.fill(&mut batch, &never, &mut |notice| {
-            // news are not worth a lost packet; there are few
-            let _ = notices.try_send(Report::Notice(notice));
-        });
+        let end = intake.fill(&mut batch, &never, &mut |notice| drop(notices.send(notice)));
         let device = intake.source_mut();
         if !batch.frames.is_empty() {
             batch.interface = device.interface().cloned();
         }
-        let content = Content::Packets { batch, through: device.through() };
-        if parcels.send(Parcel { lane, losses, content }).is_err() {
+        let through = device.through();
+        if parcels.send(Parcel::Captured { lane, losses, batch, through }).is_err() {
             return;
         }
         if end.is_some() {
             let losses = intake.source_mut().losses();
-            let _ = parcels.send(Parcel { lane, losses, content: Content::End });
+            drop(parcels.send(Parcel::End { lane, losses }));
             return;
         }
     }
@@ -245,7 +301,8 @@ struct Counting<'r> {
     due: Vec<Packet>,
     counters: &'r Counters,
     stop: &'r AtomicBool,
-    reports: SyncSender<Report>,
+    reports: SyncSender<Vec<Event>>,
+    notices: Sender<Notice>,
     left_out: LeftOut,
 }
 
@@ -272,21 +329,20 @@ impl Counting<'_> {
             self.notice(Notice::LeftOut { snapshots, flows });
         }
         // the last words wait for whoever reads them
-        drop(self.reports.send(Report::Events(engine.drain_events().collect())));
+        drop(self.reports.send(engine.drain_events().collect()));
     }
 
-    fn take(&mut self, engine: &mut Engine, Parcel { lane, losses, content }: Parcel) {
-        engine.count_losses(self.lanes[lane], &losses);
-        for (counter, count) in [
-            (&self.counters.received, losses.received),
-            (&self.counters.kernel, losses.kernel),
-            (&self.counters.interface, losses.interface.unwrap_or(0)),
-        ] {
-            counter.fetch_add(count, Ordering::Relaxed);
-        }
-        match content {
-            Content::Packets { batch, through } => self.merge.push(lane, batch, through),
-            Content::End => self.merge.end(lane),
+    fn take(&mut self, engine: &mut Engine, parcel: Parcel) {
+        match parcel {
+            Parcel::Captured { lane, losses, batch, through } => {
+                self.count_losses(engine, lane, &losses);
+                self.merge.push(lane, batch, through);
+            }
+            Parcel::End { lane, losses } => {
+                self.count_losses(engine, lane, &losses);
+                self.merge.end(lane);
+            }
+            Parcel::Listeners(listeners) => engine.set_listeners(listeners),
         }
         self.count_due(engine);
         if let Some(now) = self.merge.through() {
@@ -294,9 +350,20 @@ impl Counting<'_> {
         }
     }
 
+    fn count_losses(&self, engine: &mut Engine, lane: usize, losses: &Losses) {
+        engine.count_losses(self.lanes[lane], losses);
+        for (counter, count) in [
+            (&self.counters.received, losses.received),
+            (&self.counters.kernel, losses.kernel),
+            (&self.counters.interface, losses.interface.unwrap_or(0)),
+        ] {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
     /// Counts and saves the packets that are due.
     fn count_due(&mut self, engine: &mut Engine) {
-        let Self { merge, save, packets_left, recycle, due, counters, reports, .. } = self;
+        let Self { merge, save, packets_left, recycle, due, counters, notices, .. } = self;
         let mut count = |due: &mut Vec<Packet>| {
             counters.captured.fetch_add(due.len() as u64, Ordering::Relaxed);
             engine.ingest(due);
@@ -313,7 +380,7 @@ impl Counting<'_> {
                     && let Err(error) = file.write(&frame, interface)
                 {
                     // saving ends, labelling goes on
-                    drop(reports.send(Report::Notice(Notice::Save(error))));
+                    drop(notices.send(Notice::Save(error)));
                     *save = None;
                 }
                 if due.len() == BATCH_PACKETS {
@@ -337,7 +404,7 @@ impl Counting<'_> {
         if events.is_empty() {
             return;
         }
-        if let Err(TrySendError::Full(Report::Events(events))) = self.reports.try_send(Report::Events(events)) {
+        if let Err(TrySendError::Full(events)) = self.reports.try_send(events) {
             let mut skipped = 0;
             for event in events {
                 match event {
@@ -363,6 +430,6 @@ impl Counting<'_> {
     }
 
     fn notice(&self, notice: Notice) {
-        drop(self.reports.send(Report::Notice(notice)));
+        drop(self.notices.send(notice));
     }
 }

@@ -30,12 +30,14 @@ struct Flow<'f> {
     names: [Option<ServiceId>; 2],
     /// What earlier packets told about source and destination.
     pasts: [Past; 2],
+    /// A socket of this host listens at source and destination; never when files are read.
+    listens: [bool; 2],
 }
 
 impl<'f> Flow<'f> {
-    fn new(registry: &'f Registry, segment: &'f Segment, pasts: [Past; 2]) -> Self {
+    fn new(registry: &'f Registry, segment: &'f Segment, pasts: [Past; 2], listens: [bool; 2]) -> Self {
         let names = [segment.src_port, segment.dst_port].map(|port| registry.service(segment.transport, port));
-        Self { registry, segment, names, pasts }
+        Self { registry, segment, names, pasts, listens }
     }
 
     fn label(&self, Verdict { server, evidence, .. }: Verdict) -> Label {
@@ -121,9 +123,10 @@ impl End {
 type Rule = fn(&Flow<'_>) -> Result<Verdict, &'static str>;
 
 /// The rules in the order in which they are tried; without one that decides, the flow has no name.
-const LADDER: [(Evidence, Rule); 10] = [
+const LADDER: [(Evidence, Rule); 11] = [
     (Evidence::Override, user_name),
     (Evidence::Handshake, handshake),
+    (Evidence::Listener, listener),
     (Evidence::Multicast, multicast),
     (Evidence::Learned, learned),
     (Evidence::SamePort, same_port),
@@ -135,9 +138,9 @@ const LADDER: [(Evidence, Rule); 10] = [
 ];
 
 /// The label of the flow that starts with `segment`; `pasts` is what earlier packets told about its source and
-/// destination.
-pub(super) fn label(registry: &Registry, segment: &Segment, pasts: [Past; 2]) -> Label {
-    let flow = Flow::new(registry, segment, pasts);
+/// destination, and `listens` whether a socket of this host listens there.
+pub(super) fn label(registry: &Registry, segment: &Segment, pasts: [Past; 2], listens: [bool; 2]) -> Label {
+    let flow = Flow::new(registry, segment, pasts, listens);
     let verdict = LADDER.iter().find_map(|(_, rule)| rule(&flow).ok());
     flow.label(verdict.unwrap_or_else(|| nobody(&flow)))
 }
@@ -164,9 +167,9 @@ pub struct Step {
     pub why: &'static str,
 }
 
-/// What each rule says of the flow that starts with `segment` when nothing was seen before.
+/// What each rule says of the flow that starts with `segment` when nothing was seen before and nobody listens.
 pub(super) fn explain(registry: &Registry, segment: &Segment) -> Explanation {
-    let flow = Flow::new(registry, segment, Default::default());
+    let flow = Flow::new(registry, segment, Default::default(), Default::default());
     let mut first = None;
     let mut steps = Vec::with_capacity(LADDER.len() + 1);
     for (evidence, rule) in LADDER {
@@ -210,6 +213,30 @@ fn handshake(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
         return Err("a port of the strong set opens the connection to one without a name, as in active FTP");
     }
     Ok(server.because_of(Evidence::Handshake, "the connection is opened to it"))
+}
+
+/// The kernel of this host says who serves. Equal ports tell nothing: who answers at a port may ask from it too, as in NTP,
+/// ISAKMP and `BACnet`. A client waits for its server where the protocol gives it a port of its own, and one of active FTP
+/// listens for its data, as with [`handshake`]. A socket of UDP takes packets from anybody without being a server's, so the
+/// names of the ports have to agree.
+fn listener(flow: &Flow<'_>) -> Result<Verdict, &'static str> {
+    let Segment { transport, src_port, dst_port, .. } = *flow.segment;
+    let server = only(|end| flow.listens[end as usize]);
+    let server = server.ok_or("live only: no socket of this host listens at either end, or at both")?;
+    if src_port == dst_port {
+        return Err("this host listens at a port from which the other end sends too");
+    }
+    if reviewed(transport).is_pair(flow.port(server.other()), flow.port(server)) {
+        return Err("this host listens at a port where clients wait for their server");
+    }
+    if flow.name(server).is_none() && flow.is_strong(server.other()) {
+        return Err("this host listens at a port without a name for one of the strong set, as in active FTP");
+    }
+    let is_weaker = flow.is_strong(server.other()) && !flow.is_strong(server);
+    if !transport.has_handshake() && (flow.name(server).is_none() || is_weaker) {
+        return Err("this host takes packets at that port, as a client might: nobody vouches for its name");
+    }
+    Ok(server.because_of(Evidence::Listener, "a socket of this host listens there"))
 }
 
 /// A group is spoken to by its well-known port. Nobody sends from a group's address (RFC 1122, section 3.2.1.3), but
@@ -455,8 +482,8 @@ mod tests {
             ("both are used for everything", (28_681, 1194), (many, many), Some("openvpn"), 1194, "registered"),
         ];
         for (name, (src, dst), (src_past, dst_past), service, port, evidence) in cases {
-            let there = label(&registry, &segment(Transport::Udp, src, dst), [src_past, dst_past]);
-            let back = label(&registry, &segment(Transport::Udp, dst, src), [dst_past, src_past]);
+            let there = label(&registry, &segment(Transport::Udp, src, dst), [src_past, dst_past], [false; 2]);
+            let back = label(&registry, &segment(Transport::Udp, dst, src), [dst_past, src_past], [false; 2]);
             assert_eq!((there.service, there.evidence), (back.service, back.evidence), "{name}");
             let server_port = if there.server == End::Src { src } else { dst };
             let got = (there.service.map(|id| registry.name(id)), server_port, there.evidence.name());
@@ -465,9 +492,43 @@ mod tests {
     }
 
     #[test]
+    fn who_listens_on_this_host_serves() {
+        use Handshake::{None as Nothing, Open};
+        use Transport::{Tcp, Udp};
+        let registry = with(&["app 40001/tcp"], false);
+        #[rustfmt::skip]
+        let cases = [
+            // name, transport, handshake, to a group, ports, who listens, service, server's port, evidence
+            ("a named port", Tcp, Nothing, false, (5601, 443), (true, false), Some("kibana"), 5601, "listener"),
+            ("that of the other end", Tcp, Nothing, false, (443, 5601), (false, true), Some("kibana"), 5601, "listener"),
+            ("both: the rules below", Tcp, Nothing, false, (5601, 79), (true, true), Some("kibana"), 5601, "strong"),
+            ("no name: the client's says nothing", Tcp, Nothing, false, (50_001, 8080), (true, false), None, 50_001, "listener"),
+            ("unless it is active FTP", Tcp, Nothing, false, (50_001, 20), (true, false), Some("ftp-data"), 20, "strong"),
+            ("after a user's names", Tcp, Nothing, false, (5601, 40_001), (true, false), Some("app"), 40_001, "override"),
+            ("after a handshake", Tcp, Open, false, (5601, 22), (true, false), Some("ssh"), 22, "handshake"),
+            ("before a group", Udp, Nothing, true, (67, 68), (true, false), Some("bootps"), 67, "listener"),
+            ("UDP", Udp, Nothing, false, (5060, 79), (true, false), Some("sip"), 5060, "listener"),
+            ("UDP against a strong port", Udp, Nothing, false, (873, 111), (true, false), Some("rpcbind"), 111, "strong"),
+            ("UDP without a name may be a client", Udp, Nothing, false, (2, 79), (true, false), Some("finger"), 79, "system"),
+            ("a client's port of a pair", Udp, Nothing, false, (68, 67), (true, false), Some("bootps"), 67, "pair"),
+            ("of a pair, though strong", Udp, Nothing, false, (161, 162), (true, false), Some("snmptrap"), 162, "pair"),
+            ("the server's", Udp, Nothing, false, (67, 68), (true, false), Some("bootps"), 67, "listener"),
+            ("equal ports", Udp, Nothing, false, (123, 123), (true, false), Some("ntp"), 123, "same_port"),
+        ];
+        for (name, transport, handshake, to_group, (src, dst), (src_listens, dst_listens), service, port, evidence) in
+            cases
+        {
+            let segment = Segment { handshake, to_group, ..segment(transport, src, dst) };
+            let label = label(&registry, &segment, Default::default(), [src_listens, dst_listens]);
+            let server_port = if label.server == End::Src { src } else { dst };
+            let got = (label.service.map(|id| registry.name(id)), server_port, label.evidence.name());
+            assert_eq!(got, (service, port, evidence), "{name}");
+        }
+    }
+
+    #[test]
     fn an_explanation_names_every_rule_and_the_one_that_decides() {
         let registry = Registry::builtin();
-        let rules: Vec<_> = Evidence::ALL.into_iter().filter(|evidence| *evidence != Evidence::Listener).collect();
         let cases = [
             (Handshake::None, (51_000, 443), Evidence::Strong),
             (Handshake::Open, (51_000, 443), Evidence::Handshake),
@@ -476,7 +537,11 @@ mod tests {
         ];
         for (handshake, (src, dst), decides) in cases {
             let explained = registry.explain(&Segment { handshake, ..segment(Transport::Tcp, src, dst) });
-            assert_eq!(explained.steps.iter().map(|step| step.rule).collect::<Vec<_>>(), rules, "{src} to {dst}");
+            assert_eq!(
+                explained.steps.iter().map(|step| step.rule).collect::<Vec<_>>(),
+                Evidence::ALL,
+                "{src} to {dst}"
+            );
             let deciding: Vec<_> = explained.steps.iter().filter(|step| step.decides).collect();
             let [step] = deciding[..] else { panic!("{src} to {dst}: one rule decides") };
             let label = explained.label;
@@ -504,10 +569,11 @@ mod tests {
         #[test]
         fn exchanging_the_ends_changes_nothing(
             transport in any_transport(), a in any_port(), b in any_port(), a_past in any_past(), b_past in any_past(),
+            a_listens: bool, b_listens: bool,
         ) {
             for registry in [&Registry::builtin(), &with(&["a 1000-2000/tcp\nb 50000-60000/udp"], false)] {
-                let there = label(registry, &segment(transport, a, b), [a_past, b_past]);
-                let back = label(registry, &segment(transport, b, a), [b_past, a_past]);
+                let there = label(registry, &segment(transport, a, b), [a_past, b_past], [a_listens, b_listens]);
+                let back = label(registry, &segment(transport, b, a), [b_past, a_past], [b_listens, a_listens]);
                 prop_assert_eq!((there.service, there.evidence), (back.service, back.evidence));
                 // Equal ports do not tell the ends apart: the first sender is the client both ways.
                 if a != b {
@@ -555,9 +621,10 @@ mod tests {
         #[test]
         fn a_name_is_that_of_the_servers_port(
             transport in any_transport(), a in any_port(), b in any_port(), a_past in any_past(), b_past in any_past(),
+            listens: [bool; 2],
         ) {
             let registry = Registry::builtin();
-            let label = label(&registry, &segment(transport, a, b), [a_past, b_past]);
+            let label = label(&registry, &segment(transport, a, b), [a_past, b_past], listens);
             let port = if label.server == End::Src { a } else { b };
             if label.evidence == Evidence::None {
                 prop_assert_eq!(label.service, None);

@@ -20,6 +20,7 @@ use learned::Learned;
 use tables::{PortTable, Reviewed};
 
 use crate::decode::{Handshake, Segment, tcp_flag};
+use crate::source::ListenerSet;
 use crate::units::{ServiceId, Transport};
 
 /// Which end of a segment.
@@ -201,19 +202,25 @@ fn reviewed(transport: Transport) -> &'static Reviewed {
 pub struct Labeller {
     registry: Registry,
     learned: Learned,
+    listeners: ListenerSet,
 }
 
 impl Labeller {
     /// A labeller that has seen nothing yet.
     #[must_use]
     pub fn new(registry: Registry) -> Self {
-        Self { registry, learned: Learned::default() }
+        Self { registry, learned: Learned::default(), listeners: ListenerSet::default() }
     }
 
     /// The names.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Takes note of the sockets that listen on this host, in place of those that were known before. None do until then.
+    pub fn set_listeners(&mut self, listeners: ListenerSet) {
+        self.listeners = listeners;
     }
 
     /// Asks for the memory that [`Labeller::label`] or [`Labeller::accepted`] will need, ahead of it.
@@ -230,21 +237,35 @@ impl Labeller {
     pub fn label(&mut self, segment: &Segment) -> Label {
         if segment.handshake != Handshake::None || segment.to_group {
             // they tell who serves by themselves, and teach nothing: nobody may be there
-            return decide::label(&self.registry, segment, Default::default());
+            return decide::label(&self.registry, segment, Default::default(), self.listens(segment));
         }
         let ends = self.learned.ends(segment);
-        let label = decide::label(&self.registry, segment, ends.map(|end| self.learned.recall(end)));
+        let pasts = ends.map(|end| self.learned.recall(end));
+        let label = decide::label(&self.registry, segment, pasts, self.listens(segment));
         if segment.tcp_flags & tcp_flag::RST != 0 {
             return label; // nobody serves there: it may be the answer to an opening that was not captured
         }
         self.learned.met(ends[label.server as usize]);
-        // the client of a port that people vouch for is nobody's server; else either end may turn out to be one
-        let is_sure =
-            matches!(label.evidence, Evidence::Learned | Evidence::Pair | Evidence::Strong | Evidence::System);
+        // the client of a port that people or the kernel vouch for is nobody's server; else either end may turn out to be one
+        let is_sure = matches!(
+            label.evidence,
+            Evidence::Listener | Evidence::Learned | Evidence::Pair | Evidence::Strong | Evidence::System
+        );
         if !is_sure {
             self.learned.met(ends[label.server.other() as usize]);
         }
         label
+    }
+
+    /// A socket of this host listens at source and destination. The opening of a connection is not looked up: what its rule
+    /// leaves to the others, that of listeners does too.
+    fn listens(&self, segment: &Segment) -> [bool; 2] {
+        if self.listeners.is_empty() || segment.handshake != Handshake::None {
+            return [false; 2];
+        }
+        let &Segment { transport, ip_version, .. } = segment;
+        [(segment.src_addr, segment.src_port), (segment.dst_addr, segment.dst_port)]
+            .map(|(addr, port)| self.listeners.listens(transport, ip_version, addr, port))
     }
 
     /// Takes note that the sender of `segment` accepts the connection that the other end has opened.
@@ -272,7 +293,7 @@ mod tests {
 
     /// The label of a flow of which nothing was known before.
     pub(super) fn first_label(registry: &Registry, segment: &Segment) -> Label {
-        decide::label(registry, segment, [Past::default(); 2])
+        decide::label(registry, segment, [Past::default(); 2], [false; 2])
     }
 
     /// A packet between two ports, without any hint about who serves.
@@ -448,6 +469,25 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn listeners_are_those_of_the_last_reading() {
+        let middle = segment(Transport::Tcp, 50_001, 8080);
+        let listens_at = |port| ListenerSet::of([(Transport::Tcp, middle.ip_version, middle.src_addr, port)]);
+        let mut labeller = Labeller::new(Registry::builtin());
+        let mut label = |listeners, segment: &Segment| {
+            labeller.set_listeners(listeners);
+            let Label { server, evidence, .. } = labeller.label(segment);
+            (server, evidence)
+        };
+        let elsewhere = Segment { src_addr: AddressWords::v4([10, 0, 0, 6]), ..middle };
+        let open = Segment { handshake: Handshake::Open, ..middle };
+        assert_eq!(label(ListenerSet::default(), &elsewhere), (End::Dst, Evidence::Registered));
+        assert_eq!(label(listens_at(50_001), &middle), (End::Src, Evidence::Listener));
+        assert_eq!(label(listens_at(50_001), &elsewhere), (End::Dst, Evidence::Registered));
+        assert_eq!(label(listens_at(50_001), &open), (End::Dst, Evidence::Handshake));
+        assert_eq!(label(listens_at(50_002), &middle), (End::Dst, Evidence::Registered));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod error;
 mod filter;
 mod foreign;
 mod input;
+mod listeners;
 pub mod live;
 mod lz4;
 mod order;
@@ -28,6 +29,7 @@ mod testing;
 pub use error::{Codec, Damage, Fault, Position, Severity, SourceError};
 pub use filter::{Filter, FilterError};
 pub use foreign::Foreign;
+pub use listeners::{LISTENERS_INTERVAL, ListenerSet, Listeners, ListenersError};
 pub use order::Files;
 pub use save::{Save, SaveError};
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Frame, Interface};
 use crate::units::Timestamp;
@@ -37,15 +37,44 @@ impl SaveError {
     }
 }
 
-/// A pcapng file that grows.
+/// A pcapng file that grows, or a row of them.
 pub struct Save {
     output: String,
     writer: BufWriter<Box<dyn Write + Send>>,
+    /// When the next file begins; `None`: never.
+    rotation: Option<Rotation>,
     /// What was written of each interface of the source.
     written: Vec<Written>,
     /// Interface blocks so far.
     blocks: u32,
     written_bytes: u64,
+}
+
+/// When one file ends and the next one begins.
+#[derive(Clone, Debug)]
+struct Rotation {
+    /// The first file.
+    path: PathBuf,
+    /// No file is longer than this, in bytes, unless a single packet takes it.
+    limit_bytes: u64,
+    /// Files before this one.
+    number: u64,
+    /// Bytes of this file before its first packet.
+    first_packet_at: u64,
+}
+
+impl Rotation {
+    /// The name of the next file: the number stands before the extension, so that the files of a row sort and open alike.
+    fn next_path(&self) -> PathBuf {
+        let number = self.number + 1;
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        name.push(format!(".{number}"));
+        if let Some(extension) = self.path.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        self.path.with_file_name(name)
+    }
 }
 
 /// The interface blocks that stand for one interface of the source, by their number.
@@ -66,6 +95,8 @@ const NANOS_PER_SECOND: i128 = 1_000_000_000;
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
 const ENHANCED_PACKET: u32 = 6;
+/// Bytes of a packet's block beside its data.
+const PACKET_OVERHEAD: u64 = 32;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 
 const USER_APPLICATION: u16 = 4;
@@ -76,9 +107,23 @@ const IF_TSOFFSET: u16 = 14;
 impl Save {
     /// Creates the file, or takes standard output when `path` is `-`.
     ///
+    /// With `limit_bytes`, files that would grow longer are followed by another: `day.pcapng`, `day.1.pcapng`,
+    /// `day.2.pcapng`, and so on, each complete in itself.
+    ///
     /// # Errors
     /// [`SaveError::Create`], or [`SaveError::Write`] when not even the header can be written.
-    pub fn create(path: &Path) -> Result<Self, SaveError> {
+    pub fn create(path: &Path, limit_bytes: Option<u64>) -> Result<Self, SaveError> {
+        let mut this = Self::open(path)?;
+        this.rotation = limit_bytes.map(|limit_bytes| Rotation {
+            path: path.to_owned(),
+            limit_bytes,
+            number: 0,
+            first_packet_at: u64::MAX,
+        });
+        Ok(this)
+    }
+
+    fn open(path: &Path) -> Result<Self, SaveError> {
         let (output, file) = if path.as_os_str() == "-" {
             ("standard output".to_owned(), io::stdout().as_fd().try_clone_to_owned().map(File::from))
         } else {
@@ -92,7 +137,7 @@ impl Save {
 
     fn new(output: String, writer: Box<dyn Write + Send>) -> Result<Self, SaveError> {
         let writer = BufWriter::with_capacity(BLOCK_LEN, writer);
-        let mut this = Self { output, writer, written: Vec::new(), blocks: 0, written_bytes: 0 };
+        let mut this = Self { output, writer, rotation: None, written: Vec::new(), blocks: 0, written_bytes: 0 };
         let mut body = Vec::new();
         body.extend(BYTE_ORDER_MAGIC.to_le_bytes());
         body.extend([1, 0, 0, 0]); // version 1.0
@@ -108,6 +153,13 @@ impl Save {
     /// # Errors
     /// [`SaveError::Write`]. As the file is written in large pieces, the error may be about frames before this one.
     pub fn write(&mut self, frame: &Frame<'_>, interface: &Interface) -> Result<(), SaveError> {
+        if let Some(rotation) = &self.rotation
+            && rotation.first_packet_at < self.written_bytes
+            && self.written_bytes + (frame.data.len() as u64).next_multiple_of(4) + PACKET_OVERHEAD
+                > rotation.limit_bytes
+        {
+            self.rotate()?;
+        }
         let before_epoch = frame.ts < Timestamp::default();
         let id = self.interface_block(frame.interface, interface, before_epoch)?;
         let offset_nanos = if before_epoch { i128::from(BEFORE_EPOCH_SECONDS) * NANOS_PER_SECOND } else { 0 };
@@ -120,10 +172,22 @@ impl Save {
         for (field, number) in head.chunks_exact_mut(4).zip(numbers) {
             field.copy_from_slice(&number.to_le_bytes());
         }
+        if let Some(rotation) = &mut self.rotation {
+            rotation.first_packet_at = rotation.first_packet_at.min(self.written_bytes);
+        }
         self.put(ENHANCED_PACKET, &[&head, frame.data])
     }
 
-    /// Bytes of the file so far.
+    /// Ends this file and begins the next.
+    fn rotate(&mut self) -> Result<(), SaveError> {
+        self.flush()?;
+        let Some(before) = self.rotation.take() else { return Ok(()) };
+        *self = Self::open(&before.next_path())?;
+        self.rotation = Some(Rotation { number: before.number + 1, first_packet_at: u64::MAX, ..before });
+        Ok(())
+    }
+
+    /// Bytes of the present file so far.
     #[must_use]
     pub const fn written_bytes(&self) -> u64 {
         self.written_bytes
@@ -290,13 +354,45 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_files_holds_what_one_would() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("day.pcapng");
+        let limit_bytes = 2_000;
+        let mut save = Save::create(&path, Some(limit_bytes)).expect("room");
+        let frames: Vec<Owned> = (0..50)
+            .map(|at: u8| (i64::from(at), 4_000, 1, 0, vec![at; if at == 9 { 3_000 } else { usize::from(at) * 7 }]))
+            .collect();
+        for (nanos, wire_len, link, interface, data) in &frames {
+            let ts = Timestamp::from_nanos(*nanos);
+            let frame = Frame { ts, wire_len: *wire_len, link: LinkType(*link), interface: *interface, data };
+            save.write(&frame, &interfaces()[0]).expect("room");
+        }
+        save.finish().expect("room");
+        let mut found = Vec::new();
+        let mut files = 0;
+        for number in 0.. {
+            let name = if number == 0 { "day.pcapng".to_owned() } else { format!("day.{number}.pcapng") };
+            let Ok(bytes) = std::fs::read(folder.path().join(&name)) else { break };
+            let outcome = read(&bytes);
+            assert_eq!(outcome.fault, None, "{name} is complete in itself");
+            let alone = outcome.frames.len() == 1 && bytes.len() > 3_000;
+            assert!(bytes.len() as u64 <= limit_bytes || alone, "{name}: {} bytes", bytes.len());
+            found.extend(outcome.frames.into_iter().map(|frame| frame.4));
+            files += 1;
+        }
+        assert!(files > 5);
+        assert_eq!(found, frames.into_iter().map(|frame| frame.4).collect::<Vec<_>>());
+        assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), files);
+    }
+
+    #[test]
     fn a_full_disk_is_told() {
         let frames: Vec<Owned> = vec![(5, 60, 101, 1, vec![7; 60]); 10_000];
         for capacity in [0, 100, 300_000] {
             let error = save(&frames, capacity).expect_err("no room").to_string();
             assert!(error.starts_with("out.pcapng: cannot write: "), "{error}");
         }
-        let missing = Save::create(Path::new("/nowhere/out.pcapng")).map(|_| ()).expect_err("no such folder");
+        let missing = Save::create(Path::new("/nowhere/out.pcapng"), None).map(|_| ()).expect_err("no such folder");
         assert!(missing.to_string().starts_with("/nowhere/out.pcapng: cannot create: "), "{missing}");
     }
 }

@@ -80,6 +80,13 @@ impl Buckets {
         histogram
     }
 
+    /// Each value that was counted, as exactly as buckets are, and how often; a value may come twice.
+    pub fn values(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let settled = self.settled.iter().flat_map(|settled| settled.iter_recorded());
+        let settled = settled.map(|bucket| (bucket.value_iterated_to(), bucket.count_since_last_iteration()));
+        settled.chain(self.counted().map(|(value, count)| (value, count.into())))
+    }
+
     /// Each bucket that is not empty, by its smallest value.
     fn counted(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
         let buckets = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);

@@ -1,7 +1,7 @@
 //! The distribution of a quantity: exact where that is cheap, a histogram where it is not.
 
 use super::buckets::Buckets;
-use crate::snapshot::Summary;
+use crate::snapshot::{Shape, Summary};
 
 /// How many values are kept as they are before a histogram takes over.
 const FEW: usize = 32;
@@ -47,12 +47,12 @@ pub struct Distribution {
     sum: u64,
     min: u64,
     max: u64,
-    shape: Shape,
+    held: Held,
 }
 
 /// What quantiles are read from.
 #[derive(Debug)]
-enum Shape {
+enum Held {
     /// The values themselves.
     Few(Vec<u64>),
     /// Too many for that.
@@ -63,7 +63,7 @@ enum Shape {
 
 impl Default for Distribution {
     fn default() -> Self {
-        Self { count: 0, sum: 0, min: u64::MAX, max: 0, shape: Shape::Few(Vec::new()) }
+        Self { count: 0, sum: 0, min: u64::MAX, max: 0, held: Held::Few(Vec::new()) }
     }
 }
 
@@ -75,16 +75,16 @@ impl Distribution {
         self.sum = self.sum.saturating_add(value);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
-        match &mut self.shape {
-            Shape::Many(buckets) => buckets.add(value),
-            Shape::Few(values) if values.len() < FEW => values.push(value),
-            Shape::Few(_) => {
+        match &mut self.held {
+            Held::Many(buckets) => buckets.add(value),
+            Held::Few(values) if values.len() < FEW => values.push(value),
+            Held::Few(_) => {
                 self.promote(budget);
-                if let Shape::Many(buckets) = &mut self.shape {
+                if let Held::Many(buckets) = &mut self.held {
                     buckets.add(value);
                 }
             }
-            Shape::Refused => {}
+            Held::Refused => {}
         }
     }
 
@@ -94,39 +94,39 @@ impl Distribution {
         self.sum = self.sum.saturating_add(other.sum);
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
-        match &other.shape {
-            Shape::Few(values) => {
-                if matches!(&self.shape, Shape::Few(own) if own.len() + values.len() > FEW) {
+        match &other.held {
+            Held::Few(values) => {
+                if matches!(&self.held, Held::Few(own) if own.len() + values.len() > FEW) {
                     self.promote(budget);
                 }
-                match &mut self.shape {
-                    Shape::Few(own) => own.extend(values),
-                    Shape::Many(buckets) => {
+                match &mut self.held {
+                    Held::Few(own) => own.extend(values),
+                    Held::Many(buckets) => {
                         for value in values {
                             buckets.add(*value);
                         }
                     }
-                    Shape::Refused => {}
+                    Held::Refused => {}
                 }
             }
-            Shape::Many(other) => {
-                if matches!(self.shape, Shape::Few(_)) {
+            Held::Many(other) => {
+                if matches!(self.held, Held::Few(_)) {
                     self.promote(budget);
                 }
-                if let Shape::Many(buckets) = &mut self.shape {
+                if let Held::Many(buckets) = &mut self.held {
                     buckets.merge(other);
                 }
             }
-            Shape::Refused => self.give_back(budget, Shape::Refused),
+            Held::Refused => self.give_back(budget, Held::Refused),
         }
     }
 
     /// Forgets the values. A histogram that was in use is kept for the next ones, one that was not is given back.
     pub fn clear(&mut self, budget: &mut HistogramBudget) {
-        match &mut self.shape {
-            Shape::Few(values) => values.clear(),
-            Shape::Many(buckets) if self.count > 0 => buckets.clear(),
-            Shape::Many(_) | Shape::Refused => self.give_back(budget, Shape::Few(Vec::new())),
+        match &mut self.held {
+            Held::Few(values) => values.clear(),
+            Held::Many(buckets) if self.count > 0 => buckets.clear(),
+            Held::Many(_) | Held::Refused => self.give_back(budget, Held::Few(Vec::new())),
         }
         (self.count, self.sum, self.min, self.max) = (0, 0, u64::MAX, 0);
     }
@@ -134,23 +134,23 @@ impl Distribution {
     /// From plain values to a histogram of them.
     #[cold]
     fn promote(&mut self, budget: &mut HistogramBudget) {
-        self.shape = match std::mem::replace(&mut self.shape, Shape::Refused) {
-            Shape::Few(values) if budget.take() => {
+        self.held = match std::mem::replace(&mut self.held, Held::Refused) {
+            Held::Few(values) if budget.take() => {
                 let mut buckets = Buckets::default();
                 for value in values {
                     buckets.add(value);
                 }
-                Shape::Many(buckets)
+                Held::Many(buckets)
             }
-            _ => Shape::Refused,
+            _ => Held::Refused,
         };
     }
 
-    fn give_back(&mut self, budget: &mut HistogramBudget, shape: Shape) {
-        if matches!(self.shape, Shape::Many(_)) {
+    fn give_back(&mut self, budget: &mut HistogramBudget, held: Held) {
+        if matches!(self.held, Held::Many(_)) {
             budget.left += 1;
         }
-        self.shape = shape;
+        self.held = held;
     }
 
     /// The summary; `None` without values.
@@ -162,12 +162,33 @@ impl Distribution {
         let [p50, p90, p99] = self.percentiles([50, 90, 99]);
         #[expect(clippy::cast_precision_loss, reason = "a mean is a real number")]
         let mean = self.sum as f64 / self.count as f64;
-        Some(Summary { count: self.count, sum: self.sum, min: self.min, mean, p50, p90, p99, max: self.max })
+        Some(Summary {
+            count: self.count,
+            sum: self.sum,
+            min: self.min,
+            mean,
+            p50,
+            p90,
+            p99,
+            max: self.max,
+            shape: None,
+        })
+    }
+
+    /// The summary with its [`Summary::shape`].
+    #[must_use]
+    pub fn summary_with_shape(&self) -> Option<Summary> {
+        let shape = match &self.held {
+            Held::Few(values) => Shape::of(values.iter().map(|value| (*value, 1))),
+            Held::Many(buckets) => Shape::of(buckets.values()),
+            Held::Refused => None,
+        };
+        self.summary().map(|summary| Summary { shape, ..summary })
     }
 
     fn percentiles<const N: usize>(&self, percents: [u8; N]) -> [Option<u64>; N] {
-        match &self.shape {
-            Shape::Few(values) => {
+        match &self.held {
+            Held::Few(values) => {
                 let mut sorted = values.clone();
                 sorted.sort_unstable();
                 // the nearest rank: the smallest value that so many percent of all do not exceed
@@ -176,12 +197,12 @@ impl Distribution {
                     sorted.get(rank.saturating_sub(1)).copied()
                 })
             }
-            Shape::Many(buckets) => {
+            Held::Many(buckets) => {
                 let histogram = buckets.histogram();
                 let value = |percent| histogram.value_at_quantile(f64::from(percent) / 100.0).clamp(self.min, self.max);
                 percents.map(|percent| Some(value(percent)))
             }
-            Shape::Refused => [None; N],
+            Held::Refused => [None; N],
         }
     }
 }

@@ -52,7 +52,7 @@ fn packets(fixture: &str, engine: &Engine) -> Vec<Packet> {
 
 fn engine() -> Engine {
     let source = SourceInfo { kind: SourceKind::File, names: Vec::new(), host: None, filter: None };
-    let config = EngineConfig { limits: Limits::default(), interval: None, flow_records: false };
+    let config = EngineConfig { limits: Limits::default(), interval: None, flow_records: false, shapes: false };
     Engine::new(config, source.into(), Registry::builtin())
 }
 

@@ -102,7 +102,7 @@ fn filters_are_the_kernels() {
     assert!(ran.stderr.contains(says), "{ran:?}");
     let ran = refused(&wire.client, &["-i", "eth0", "-f", "udp prt 9"]);
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.starts_with("portlabel: filter expression \"udp prt 9\": "), "{ran:?}");
+    assert!(ran.stderr.starts_with("portlabel: eth0: filter expression \"udp prt 9\": "), "{ran:?}");
 
     let program = watch(&wire.client, &["-i", "eth0", "-o", "json", "-f", "tcp port 80 or len > 500"]);
     converse(&wire, v4(0, &wire.server), 80, 2, 100);

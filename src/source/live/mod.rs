@@ -33,8 +33,8 @@ const SETTLED: Duration = Duration::from_millis(150);
 const WAIT: Duration = Duration::from_millis(50);
 /// How often an interface is looked at: whether it is up, or gone, or there again.
 const LOOK: Duration = Duration::from_millis(250);
-/// Packets that are handed over at once.
-const READ_PACKETS: usize = 1024;
+/// Packets that libpcap is asked for at once: so many may come after whoever takes them has enough.
+const AT_ONCE: usize = 32;
 
 /// The pseudo-device for all interfaces.
 pub const ANY: &str = "any";
@@ -218,12 +218,21 @@ impl Sharing {
 enum State {
     /// Packets.
     Open(Capture<Active>),
-    /// What the ring holds: the run ends.
-    Ending { capture: Capture<Active>, until: Instant },
+    /// What the ring still holds: the run ends, or the interface is gone.
+    Draining { capture: Capture<Active>, until: Instant, then: Then },
     /// Nothing, for now.
     Gone,
     /// Nothing any more.
     Ended,
+}
+
+/// What comes after the last packet of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// The end.
+    End,
+    /// An interface of the same name, perhaps.
+    Return,
 }
 
 impl Device {
@@ -387,7 +396,8 @@ impl Device {
     }
 
     /// Looks at the interface when that is due: it may be down, up again, gone or there again.
-    fn look(&mut self, now: Instant) {
+    fn look(&mut self) {
+        let now = Instant::now();
         if now < self.look_at {
             return;
         }
@@ -418,29 +428,66 @@ impl Device {
         }
     }
 
-    /// The interface is gone, with what was not read yet.
+    /// The interface is gone: what its ring holds is still read.
     fn lose(&mut self) {
-        if let State::Open(mut capture) = std::mem::replace(&mut self.state, State::Gone) {
-            self.losses.read(&mut capture);
-            self.troubles.push(LiveTrouble::Gone { name: Arc::clone(&self.name) });
-            if self.together.present.fetch_sub(1, Ordering::Relaxed) == 1 {
-                self.together.stop.store(true, Ordering::Relaxed);
-            }
+        let state = std::mem::replace(&mut self.state, State::Gone);
+        let State::Open(capture) = state else {
+            self.state = state;
+            return;
+        };
+        self.state = State::Draining { capture, until: Instant::now() + SETTLED, then: Then::Return };
+        self.troubles.push(LiveTrouble::Gone { name: Arc::clone(&self.name) });
+        if self.together.present.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.together.stop.store(true, Ordering::Relaxed);
         }
     }
 
     /// The run ends: from now on the ring gets nothing more, and what it has is read.
-    fn begin_to_end(&mut self, now: Instant) {
+    fn begin_to_end(&mut self) {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Open(capture) => {
                 // where the kernel refuses that, what comes until then is read too
                 let _ = socket::refuse_packets(&capture);
-                self.state = State::Ending { capture, until: now + SETTLED };
+                self.state = State::Draining { capture, until: Instant::now() + SETTLED, then: Then::End };
             }
-            State::Gone => {}
-            state @ (State::Ending { .. } | State::Ended) => self.state = state,
+            State::Draining { capture, until, .. } => {
+                self.state = State::Draining { capture, until, then: Then::End };
+            }
+            State::Gone | State::Ended => {}
         }
     }
+
+    /// The ring is empty.
+    fn close(&mut self) {
+        if let State::Draining { mut capture, then, .. } = std::mem::replace(&mut self.state, State::Ended) {
+            self.losses.read(&mut capture);
+            if then == Then::Return {
+                self.state = State::Gone;
+            }
+        }
+    }
+}
+
+/// What one reading has brought.
+#[derive(Default)]
+struct Seen {
+    /// Packets from before this are another device's.
+    since: Timestamp,
+    /// So many were.
+    not_ours: u64,
+    /// When the last packet was captured.
+    last_ts: Option<Timestamp>,
+    /// A packet was longer than the interface could send.
+    is_oversize: bool,
+    /// Whoever takes the packets has enough.
+    enough: bool,
+}
+
+/// Waits a moment for a silent interface.
+fn wait_for_packets(capture: &Capture<Active>) {
+    let wait = Timespec { tv_sec: 0, tv_nsec: WAIT.subsec_nanos().into() };
+    // an error of the descriptor is told by the next reading
+    let _ = poll(&mut [PollFd::new(capture, PollFlags::IN)], Some(&wait));
 }
 
 /// An Ethernet header and two VLAN tags, in bytes (IEEE 802.1Q).
@@ -454,11 +501,10 @@ impl Source for Device {
         &mut self,
         take: &mut impl FnMut(&Frame<'_>, &[Interface]) -> ControlFlow<()>,
     ) -> Result<Pause, LiveTrouble> {
-        let instant = Instant::now();
         if self.together.stop.load(Ordering::Relaxed) {
-            self.begin_to_end(instant);
+            self.begin_to_end();
         } else {
-            self.look(instant);
+            self.look();
         }
         while !self.troubles.is_empty() {
             let trouble = self.troubles.remove(0);
@@ -468,7 +514,7 @@ impl Source for Device {
         }
         let (capture, until) = match &mut self.state {
             State::Open(capture) => (capture, None),
-            State::Ending { capture, until } => (capture, Some(*until)),
+            State::Draining { capture, until, .. } => (capture, Some(*until)),
             State::Gone => {
                 std::thread::park_timeout(WAIT);
                 self.through = Some(settled());
@@ -479,69 +525,56 @@ impl Source for Device {
         let (interfaces, longest) = (&self.interfaces[..], self.longest);
         let interface = u32::try_from(interfaces.len()).unwrap_or(u32::MAX).saturating_sub(1);
         let link = interfaces.last().map_or(LinkType::ETHERNET, |interface| interface.link);
-        let (mut last_ts, mut too_long, mut not_ours) = (None, false, 0);
-        let mut since = self.joined.map_or(Timestamp::MIN, |(joined, _)| joined);
-        let mut enough = false;
-        let mut handle = |packet: Packet<'_>| {
-            // more than was asked for comes only when whoever takes them has ended the run
-            if enough {
-                return;
-            }
+        let mut seen = Seen { since: self.joined.map_or(Timestamp::MIN, |(joined, _)| joined), ..Seen::default() };
+        let mut handle = |seen: &mut Seen, packet: &Packet<'_>| {
             let header = packet.header;
             // for this precision, libpcap's microseconds are nanoseconds
             let nanos = header.ts.tv_sec.saturating_mul(1_000_000_000).saturating_add(header.ts.tv_usec);
             let ts = Timestamp::from_nanos(nanos);
-            last_ts = Some(ts);
-            if ts < since {
-                not_ours += 1;
+            seen.last_ts = Some(ts);
+            if ts < seen.since {
+                seen.not_ours += 1;
                 return;
             }
-            since = Timestamp::MIN; // from here on the clock may be set back
-            too_long |= header.len > longest;
+            seen.since = Timestamp::MIN; // from here on the clock may be set back
             let frame = Frame { ts, wire_len: header.len, link, interface, data: packet.data };
-            enough = take(&frame, interfaces).is_break();
+            seen.is_oversize |= header.len > longest;
+            seen.enough |= take(&frame, interfaces).is_break();
         };
-        // what is not there at this instant was captured later than it, or is settled by then
-        let mut idle_through = settled();
-        let mut taken = capture.dispatch(Some(READ_PACKETS), &mut handle);
-        if let Ok(0) = taken {
-            let wait = Timespec { tv_sec: 0, tv_nsec: WAIT.subsec_nanos().into() };
-            // an error of the descriptor is told by the next reading
-            let _ = poll(&mut [PollFd::new(&*capture, PollFlags::IN)], Some(&wait));
-            idle_through = settled();
-            taken = capture.dispatch(Some(READ_PACKETS), &mut handle);
-        }
-        self.losses.leave_out(not_ours);
-        if since == Timestamp::MIN {
-            self.joined = None;
-        }
-        if too_long {
+        let mut idle_through = None;
+        let failed = loop {
+            // what is not there now was captured later
+            let settled = settled();
+            match capture.dispatch(Some(AT_ONCE), |packet| handle(&mut seen, &packet)) {
+                Ok(0) if seen.last_ts.is_none() && idle_through.is_none() => wait_for_packets(capture),
+                Ok(1..) if !seen.enough => {}
+                taken => {
+                    idle_through = Some(settled);
+                    break taken.is_err();
+                }
+            }
+            idle_through = Some(settled);
+        };
+        self.through = seen.last_ts.or(idle_through);
+        self.losses.leave_out(seen.not_ours);
+        self.joined = self.joined.filter(|(_, joined)| match seen.last_ts {
+            Some(_) => seen.since > Timestamp::MIN,
+            None => joined.elapsed() < SETTLED,
+        });
+        if seen.is_oversize {
             self.longest = u32::MAX;
             let mtu = self.link.map_or(0, |link| link.mtu);
             self.troubles.push(LiveTrouble::Oversize { name: Arc::clone(&self.name), mtu });
         }
-        match taken {
-            Ok(0) => {
-                self.through = Some(idle_through);
-                self.joined = self.joined.filter(|(_, joined)| joined.elapsed() < SETTLED);
-                if until.is_some_and(|until| instant >= until)
-                    && let State::Ending { mut capture, .. } = std::mem::replace(&mut self.state, State::Ended)
-                {
-                    self.losses.read(&mut capture);
-                    return Ok(Pause::End);
-                }
-                Ok(Pause::Idle)
-            }
-            Ok(_) => {
-                self.through = last_ts;
-                Ok(Pause::Enough)
-            }
-            Err(_) => {
-                // the interface is gone, or it is of no use any more
-                self.lose();
-                Ok(Pause::Idle)
-            }
+        match until {
+            // the interface is gone, or of no use any more
+            None if failed => self.lose(),
+            Some(until) if seen.last_ts.is_none() && Instant::now() >= until => self.close(),
+            // what is wrong is known, and the last block may not have been handed over yet
+            Some(_) if failed => std::thread::park_timeout(WAIT),
+            _ => {}
         }
+        Ok(if seen.last_ts.is_some() { Pause::Enough } else { Pause::Idle })
     }
 
     fn is_readable(&self) -> bool {

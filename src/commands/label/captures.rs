@@ -1,0 +1,68 @@
+//! `portlabel FILE…`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::StartError;
+use crate::cli::Config;
+use crate::decode::Decoder;
+use crate::engine::Engine;
+use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Saving, Threads};
+use crate::services::Registry;
+use crate::snapshot::{SourceInfo, SourceKind};
+use crate::source::{Files, Filter, Save};
+
+/// Where the system looks for names of ports, protocols, networks and hosts when a filter has some.
+const NAMES_IN_FILTERS: [&str; 5] =
+    ["/etc/services", "/etc/protocols", "/etc/networks", "/etc/hosts", "/etc/nsswitch.conf"];
+
+/// Labels captures.
+pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> Result<Outcome, StartError> {
+    let filter = config.filter.as_deref().map(Filter::new).transpose()?;
+    let stop = super::stop_flag(config)?;
+    raise_open_files();
+    let plan = super::plan(config)?;
+    // folders are looked through before anything is created in them: a report among the captures is none of them
+    let files = Files::open(inputs, Arc::clone(&stop));
+    let names: Vec<_> = files.names().into_iter().map(str::to_owned).collect();
+    let captures: Vec<_> = files.paths().map(PathBuf::from).collect();
+    super::keep_inputs(config, captures.iter().cloned())?;
+    // and outputs are opened before packets are read: a path that cannot be written is told at once. Not when there is
+    // nothing to write: what was there before stays.
+    let (specs, save) = if names.is_empty() { (&[][..], None) } else { (&config.outputs[..], config.save.as_deref()) };
+    let outputs = super::open_outputs(specs, config, &stop)?;
+    let saving = match save.map(|path| Save::create(path, config.rotate_bytes)).transpose()? {
+        Some(save) => Saving::To(Box::new(save)),
+        None => Saving::Not,
+    };
+    let source = SourceInfo { kind: SourceKind::File, names, host: None, filter: config.filter.clone() };
+    let total_bytes = files.total_bytes();
+    let progress = (config.progress && total_bytes > 0).then(|| Progress::new(files.progress(), total_bytes));
+    let mut delivery = Delivery::new(outputs, progress, config.quiet);
+    let engine = Engine::new(config.engine.clone(), source.into(), registry);
+    let bounds = Bounds { packets: config.count, duration: config.duration };
+    let intake = Intake::new(files, Decoder::new(config.outer), engine.keyer(), filter, saving, bounds);
+    let threads = match thread::available_parallelism() {
+        Ok(cores) if cores.get() > 1 => Threads::Three,
+        _ => Threads::One,
+    };
+    if let Some(mut plan) = plan {
+        // captures are opened one after the other, and a filter is compiled for each link type that comes along
+        plan.keep_reading(captures.iter().map(PathBuf::as_path));
+        if config.filter.is_some() {
+            plan.keep_reading(NAMES_IN_FILTERS.map(Path::new));
+        }
+        super::tell(&plan.apply()?, config);
+    }
+    Ok(run::run(intake, engine, &mut delivery, &stop, threads))
+}
+
+/// As many open files as the system allows: captures that overlap in time are open together. Where it does not help, the
+/// inputs that cannot be opened are named.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}

@@ -1,0 +1,147 @@
+//! `portlabel FILE…` and `portlabel -i NAME`: the services of captures, and of what passes interfaces.
+
+mod captures;
+mod live;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use super::names;
+use crate::cli::{Config, Input};
+use crate::output::{self, Channel, Destination, Format, OnQuit, OutputError, Spec};
+use crate::privileges::{Applied, Plan, PrivilegeError};
+use crate::run::{self, Outcome};
+use crate::source::live::OpenError;
+use crate::source::{FilterError, SaveError};
+
+/// Labels what the command line names, and says how that went.
+#[must_use]
+pub fn label(config: &Config) -> ExitCode {
+    let registry = match names::registry(&config.naming) {
+        Ok(registry) => registry,
+        Err(wrong) => {
+            wrong.say();
+            return ExitCode::from(2);
+        }
+    };
+    let labelled = match &config.input {
+        Input::Captures(inputs) => captures::label(config, inputs, registry),
+        Input::Live(input) => live::label(config, input, registry),
+    };
+    match labelled {
+        Ok(outcome) => {
+            if outcome.interrupted {
+                let packets = outcome.packets;
+                run::say(&format_args!("interrupted: the report covers the {packets} packets read until then"));
+            }
+            exit_code(outcome)
+        }
+        Err(error) => {
+            run::say(&error);
+            if let StartError::Interface(error) = &error {
+                live::advise(error);
+            }
+            ExitCode::from(if error.is_wrong_usage() { 2 } else { 1 })
+        }
+    }
+}
+
+/// What keeps a run from starting.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
+    #[error("{0}")]
+    OverwritesInput(String),
+    #[error(transparent)]
+    Interface(#[from] OpenError),
+}
+
+impl StartError {
+    /// What was typed makes no sense, as with a wrong flag.
+    const fn is_wrong_usage(&self) -> bool {
+        matches!(self, Self::Filter(_) | Self::OverwritesInput(_) | Self::Interface(OpenError::Filter { .. }))
+    }
+}
+
+/// The files that a run writes.
+fn written(config: &Config) -> impl Iterator<Item = &Path> {
+    let outputs = config.outputs.iter().filter_map(|spec| match &spec.destination {
+        Destination::Path(path) => Some(path.as_path()),
+        Destination::Stdout => None,
+    });
+    outputs.chain(config.save.as_deref())
+}
+
+/// Opens outputs, which may set `stop`.
+fn open_outputs(specs: &[Spec], config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Channel>, OutputError> {
+    let stop = Arc::clone(stop);
+    let on_quit: OnQuit = Arc::new(move || stop.store(true, Ordering::Relaxed));
+    specs.iter().map(|spec| Channel::open(spec, &config.table, &on_quit)).collect()
+}
+
+/// What is to be given up once everything is open, where the user asks for it.
+fn plan(config: &Config) -> Result<Option<Plan>, PrivilegeError> {
+    config.user.as_deref().map(|user| Plan::new(user, written(config))).transpose()
+}
+
+/// Tells which rights were given up.
+fn tell(applied: &Applied, config: &Config) {
+    if config.verbose {
+        run::say(applied);
+        for folder in applied.unwritable() {
+            let folder = folder.display();
+            run::say(&format_args!("{folder}: this user can create no files there, so no output can be opened anew"));
+        }
+    }
+}
+
+/// Nothing that is read is written to.
+fn keep_inputs(config: &Config, captures: impl Iterator<Item = PathBuf>) -> Result<(), StartError> {
+    let inputs: Vec<_> = captures.chain(config.naming.services.iter().cloned()).collect();
+    let overwrites = output::overwrites_input(&config.outputs, &inputs).or_else(|| {
+        let save = config.save.as_deref().filter(|save| output::is_one_of(save, &inputs))?;
+        Some(format!("{} is an input; saving would overwrite it", save.display()))
+    });
+    overwrites.map_or(Ok(()), |conflict| Err(StartError::OverwritesInput(conflict)))
+}
+
+/// A flag that the first SIGINT or SIGTERM sets; the second one ends the program at once, as it would without us. A
+/// screen ends it itself, because it has to give the terminal back before.
+fn stop_flag(config: &Config) -> Result<Arc<AtomicBool>, StartError> {
+    let has_screen = config.outputs.iter().any(|spec| spec.format == Format::Tui);
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // in this order: the first one finds the flag unset, and sets it
+        if !has_screen {
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
+                .map_err(StartError::Signals)?;
+        }
+        flag::register(signal, Arc::clone(&stop)).map_err(StartError::Signals)?;
+    }
+    Ok(stop)
+}
+
+/// The exit codes of the README.
+fn exit_code(outcome: Outcome) -> ExitCode {
+    if outcome.output_failed || outcome.nothing_readable || outcome.none_left {
+        return ExitCode::from(1);
+    }
+    if outcome.input_trouble || outcome.interrupted || outcome.only_unknown_links {
+        return ExitCode::from(3);
+    }
+    ExitCode::SUCCESS
+}
