@@ -44,7 +44,7 @@ fn real_traffic_is_what_the_clients_did_and_what_tcpdump_saw() {
     let folder = Folder::new();
     let _servers = servers(&wire.server, &folder);
 
-    let live = watch(&wire.client, &["-i", "eth0", "-o", "json"]);
+    let live = watch(&wire.client, &["-i", "eth0", "-o", "json", "--no-listeners"]);
     let recording = folder.path("tcpdump.pcap");
     let tcpdump = record(&wire.client, &recording);
     let ways: [fn(&Host) -> IpAddr; 4] =
