@@ -5,6 +5,7 @@
 # make install    builds, and puts program, man pages, completions and systemd's unit below DESTDIR and PREFIX=/usr/local
 # make uninstall  removes them
 # make bench      benchmarks
+# make bench-live live capture under load, beside tcpdump; as root, with PORTLABEL_BENCH
 # make fuzz       fuzzes the decoder and the readers, each for FUZZ_SECONDS=60; takes a nightly compiler and cargo-fuzz
 # make fixtures   installs servers and clients (Debian), then records fixtures/ anew; CASES="dns ssh" records only these; as root
 # make names      rebuilds data/services.tsv from the packages that carry IANA's port registry, which it fetches
@@ -61,6 +62,10 @@ build: headers
 bench: headers
 	cargo bench --locked
 
+bench-live: headers
+	cargo build --release --locked
+	tests/bench/live.sh
+
 fuzz: headers
 	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
@@ -80,4 +85,4 @@ help:
 headers:
 	@tests/setup/libpcap-headers.sh
 
-.PHONY: run test install uninstall build bench fuzz fixtures names clean help headers
+.PHONY: run test install uninstall build bench bench-live fuzz fixtures names clean help headers

@@ -1,6 +1,7 @@
 //! Live capture, on wires that the tests make themselves.
 //!
-//! portlabel watches the client's end: nothing listens there, so labels are those that a file of the same packets gets.
+//! portlabel watches the client's end, where nothing listens. Where a live run is held against a file of its packets, it
+//! does not look for listening sockets either: a client's has a moment before it is connected.
 
 // Clocks and signals: intervals on a silent wire, and every way to end a run.
 mod end;

@@ -27,7 +27,7 @@ fn the_saved_file_gives_the_report_of_the_live_run() {
     ];
     for (case, interfaces, links) in cases {
         let file = folder.path(case);
-        let to_file = ["-o", "json", "-w", file.to_str().expect("a path in ASCII")];
+        let to_file = ["-o", "json", "--no-listeners", "-w", file.to_str().expect("a path in ASCII")];
         let program = watch(&wire.client, &[interfaces, &to_file].concat());
         for link in 0..2 {
             converse(&wire, v4(link, &wire.server), 80, 5, 3_000);

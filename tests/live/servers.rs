@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{Datagrams, Folder, count, report, report_of_file, service, services, watch};
+use super::{Datagrams, Folder, count, counters, report, report_of_file, service, services, watch};
 use crate::netns::{Host, Wire, v4, v6};
 use crate::program::{PATIENCE, has, ran};
 use crate::running::{Running, until};
@@ -44,7 +44,7 @@ fn real_traffic_is_what_the_clients_did_and_what_tcpdump_saw() {
     let folder = Folder::new();
     let _servers = servers(&wire.server, &folder);
 
-    let live = watch(&wire.client, &["-i", "eth0", "-o", "json"]);
+    let live = watch(&wire.client, &["-i", "eth0", "-o", "json", "--no-listeners"]);
     let recording = folder.path("tcpdump.pcap");
     let tcpdump = record(&wire.client, &recording);
     let ways: [fn(&Host) -> IpAddr; 4] =
@@ -61,7 +61,8 @@ fn real_traffic_is_what_the_clients_did_and_what_tcpdump_saw() {
     await_end_mark(&recording);
 
     let live = live.interrupt();
-    assert_eq!(tcpdump.interrupt().code, Some(0));
+    let tcpdump = tcpdump.interrupt();
+    assert_eq!((tcpdump.code, counters(&tcpdump.stderr)[2]), (Some(0), 0), "it missed nothing: {tcpdump:?}");
     let (live, recorded) = (report(&live), report_of_file(&recording));
     let mut want_flows = 1; // the mark
     for Visit { service: name, transport, times, .. } in &VISITS {
@@ -175,10 +176,13 @@ fn chronyd(host: &Host, folder: &Folder) -> Running {
     Running::start(host.command("chronyd").args(["-x", "-d", "-u", "root", "-f", &folder.text("chrony.conf")]))
 }
 
-/// Starts tcpdump, which takes the packets of `eth0` one by one and keeps none to itself.
+/// Starts tcpdump, which takes the packets of `eth0` one by one and keeps none to itself. One by one, each needs as much of
+/// the buffer as the snap length.
 fn record(host: &Host, to: &Path) -> Running {
     let mut command = host.command("tcpdump");
-    command.args(["-i", "eth0", "-Z", "root", "--immediate-mode", "-U", "--nano", "-w"]).arg(to);
+    command
+        .args(["-i", "eth0", "-Z", "root", "--immediate-mode", "-s", "512", "-B", "16384", "-U", "--nano", "-w"])
+        .arg(to);
     let mut tcpdump = Running::start(&mut command);
     tcpdump.await_saying("listening on");
     tcpdump
