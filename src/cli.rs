@@ -201,8 +201,8 @@ struct Args {
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
 
-    /// Begin another file when the saved one would be longer than SIZE, such as 100M: FILE, then FILE with 1, 2, … before
-    /// its extension
+    /// Begin another file when the saved one would be longer than SIZE, such as 100M: FILE, then FILE with 1, 2 and so
+    /// on before its extension
     #[arg(long, value_name = "SIZE", requires = "write", value_parser = file_size)]
     rotate: Option<u64>,
 

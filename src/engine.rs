@@ -208,7 +208,12 @@ impl Engine {
         }
         self.flows.clear();
         if end != RunEnd::NothingReadable {
-            self.snapshot(self.last_ts, Some(end));
+            // live, time goes on without packets, and no snapshot is from before another
+            let ts = match self.source.kind {
+                SourceKind::File => self.last_ts,
+                SourceKind::Live => self.clock.now().max(self.last_ts),
+            };
+            self.snapshot(ts, Some(end));
         }
     }
 
@@ -764,8 +769,11 @@ mod tests {
         let packet = engine.keyer().packet(&tcp(10 * SECOND, 1, true, ACK));
         engine.ingest(&[packet]);
         assert_eq!(bounds(&snapshots(&mut engine)), [(8, 9, true, 0), (9, 10, true, 0)]);
+        engine.tick(Timestamp::from_nanos(11 * SECOND + 5));
         engine.finish(RunEnd::Stopped);
-        assert_eq!(bounds(&snapshots(&mut engine)), [(10, 11, false, 1)]);
+        let last = snapshots(&mut engine);
+        assert_eq!(bounds(&last), [(10, 11, true, 1), (11, 12, false, 1)]);
+        assert_eq!(last[1].ts, Some(Timestamp::from_nanos(11 * SECOND + 5)), "though the last packet was before it");
     }
 
     #[test]

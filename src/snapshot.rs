@@ -29,7 +29,8 @@ pub struct Snapshot {
     pub is_final: bool,
     /// What was read.
     pub source: Arc<SourceInfo>,
-    /// The instant: the end of the interval, or the time of the last packet in a final snapshot; `None` without packets.
+    /// The instant: the end of the interval; in a final snapshot the time of the last packet, or live that of the end. `None`
+    /// without packets.
     pub ts: Option<Timestamp>,
     /// The smallest packet time.
     pub first_ts: Option<Timestamp>,

@@ -94,7 +94,7 @@ fn shells(share: &Path) {
             _portlabel portlabel --no- portlabel
             printf '%s\n' "${COMPREPLY[@]}"; complete -p portlabel"#;
         let ran = completions("bash", script, &share.join("bash-completion/completions/portlabel"));
-        assert!(ran.stdout.starts_with("--no-listeners\n--no-progress\n"), "{ran:?}");
+        assert!(ran.stdout.starts_with("--no-promiscuous\n--no-listeners\n--no-progress\n"), "{ran:?}");
         assert!(ran.stdout.ends_with("-F _portlabel portlabel\n"), "{ran:?}");
     }
     if has("fish", "its completions are not tried") {

@@ -186,8 +186,10 @@ pub struct Device {
     /// The socket that keeps asking for the interface, whether there is one or not.
     asking: OwnedFd,
     link: Option<Link>,
-    /// Packets longer than this, in bytes, are more than the interface could send; `u32::MAX` when that was said.
+    /// Packets longer than this, in bytes, are more than the interface could send; `u32::MAX` when that was said, or cannot
+    /// be told.
     longest: u32,
+    told_oversize: bool,
     look_at: Instant,
     /// Nothing before this is still to come.
     through: Option<Timestamp>,
@@ -287,6 +289,7 @@ impl Device {
             asking,
             link: None,
             longest: u32::MAX,
+            told_oversize: false,
             look_at: Instant::now(),
             through: None,
             troubles: Vec::new(),
@@ -336,6 +339,7 @@ impl Device {
         }
         if let Some(link) = link
             && link_type == LinkType::ETHERNET
+            && !self.told_oversize
         {
             self.longest = link.mtu.saturating_add(ETHERNET_AND_TAGS);
         }
@@ -563,7 +567,7 @@ impl Source for Device {
             None => joined.elapsed() < SETTLED,
         });
         if seen.is_oversize {
-            self.longest = u32::MAX;
+            (self.longest, self.told_oversize) = (u32::MAX, true);
             let mtu = self.link.map_or(0, |link| link.mtu);
             self.troubles.push(LiveTrouble::Oversize { name: Arc::clone(&self.name), mtu });
         }
