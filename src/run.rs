@@ -60,6 +60,9 @@ pub enum Notice {
     /// It cannot be told any more which sockets listen.
     #[error("{0}; flows are named by the other rules from here on")]
     Listeners(#[from] ListenersError),
+    /// There are more sockets than are read.
+    #[error("this host has so many sockets or routes that some of those that listen are not known")]
+    ListenersCut,
     /// A reader was too slow for a live capture.
     #[error("left out because their readers were too slow: {snapshots} snapshots, {flows} flow records")]
     LeftOut {
@@ -252,9 +255,12 @@ impl Notice {
         match self {
             Self::Input(error) => Some(error.severity()),
             Self::Filter(_) => Some(Severity::Damaged),
-            Self::Save(_) | Self::UnknownLink(_) | Self::Interface(_) | Self::Listeners(_) | Self::LeftOut { .. } => {
-                None
-            }
+            Self::Save(_)
+            | Self::UnknownLink(_)
+            | Self::Interface(_)
+            | Self::Listeners(_)
+            | Self::ListenersCut
+            | Self::LeftOut { .. } => None,
         }
     }
 }

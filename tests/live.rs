@@ -7,6 +7,8 @@
 mod end;
 // What the kernel could not hand over.
 mod losses;
+// `-Z`: a run that has given up its rights.
+mod rights;
 // `-w`: what is read back is what was counted.
 mod saving;
 // Programs that people run, and tcpdump on the same wire.

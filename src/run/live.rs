@@ -27,7 +27,7 @@ use crate::engine::{Engine, Event, RunEnd};
 use crate::flow::Packet;
 use crate::output::print_line;
 use crate::source::live::{Device, Losses, Together, now};
-use crate::source::{Frame, Interface, LISTENERS_INTERVAL, ListenerSet, Listeners, ListenersError, Save, SaveError};
+use crate::source::{Frame, Interface, LISTENERS_INTERVAL, ListenerSet, Listeners, Save, SaveError};
 use crate::units::Timestamp;
 
 /// Reports on their way: enough for readers that pause for a moment, as a disk does.
@@ -157,14 +157,9 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
     delivery.start();
     let deadline = bounds.duration.and_then(|duration| Instant::now().checked_add(duration));
     // what listens is known before the first packet
-    let mut listening = listeners.map(|listeners| Listening { listeners, due: Instant::now() + LISTENERS_INTERVAL });
-    match listening.as_mut().map(|listening| listening.listeners.read()) {
-        None => {}
-        Some(Ok(listeners)) => engine.set_listeners(listeners),
-        Some(Err(error)) => {
-            delivery.notice(&error.into());
-            listening = None;
-        }
+    let mut listening = listeners.map(Listening::new);
+    if let Some(listeners) = Listening::read_when_due(&mut listening, delivery) {
+        engine.set_listeners(listeners);
     }
     let (parcels, to_count) = sync_channel(QUEUE * lanes.len());
     let (reports, to_write) = sync_channel(REPORTS);
@@ -215,9 +210,9 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             if controls.print_counters.swap(false, Ordering::Relaxed) {
                 counters.lines().iter().for_each(|line| delivery.line(line));
             }
-            if let Some(Err(error)) = listening.as_mut().map(|listening| listening.refresh(&parcels)) {
-                delivery.notice(&error.into());
-                listening = None;
+            if let Some(listeners) = Listening::read_when_due(&mut listening, delivery) {
+                // a counting thread that is too busy for it goes by what it knows until the next time
+                drop(parcels.try_send(Parcel::Listeners(listeners)));
             }
             delivery.tick();
             stop_when_nobody_reads(delivery, stop);
@@ -235,18 +230,36 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
 struct Listening {
     listeners: Listeners,
     due: Instant,
+    /// It was said that some sockets are not known.
+    told_cut: bool,
 }
 
 impl Listening {
-    /// Passes on which sockets listen, when that is due.
-    fn refresh(&mut self, parcels: &SyncSender<Parcel>) -> Result<(), ListenersError> {
+    fn new(listeners: Listeners) -> Self {
+        Self { listeners, due: Instant::now(), told_cut: false }
+    }
+
+    /// Which sockets listen, when it is time to look. Where that fails, it is told, and not tried again.
+    fn read_when_due(this: &mut Option<Self>, delivery: &mut Delivery) -> Option<ListenerSet> {
+        let listening = this.as_mut()?;
         let now = Instant::now();
-        if now >= self.due {
-            self.due = now + LISTENERS_INTERVAL;
-            // a counting thread that is too busy for it goes by what it knows until the next time
-            drop(parcels.try_send(Parcel::Listeners(self.listeners.read()?)));
+        if now < listening.due {
+            return None;
         }
-        Ok(())
+        listening.due = now + LISTENERS_INTERVAL;
+        match listening.listeners.read() {
+            Ok(listeners) => {
+                if listeners.cut_files() > 0 && !std::mem::replace(&mut listening.told_cut, true) {
+                    delivery.notice(&Notice::ListenersCut);
+                }
+                Some(listeners)
+            }
+            Err(error) => {
+                delivery.notice(&error.into());
+                *this = None;
+                None
+            }
+        }
     }
 }
 

@@ -13,12 +13,14 @@ pub use losses::Losses;
 
 use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pcap::{Active, Capture, Linktype, Packet, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::{Frame, Interface, Pause, Source};
 use crate::units::{LinkType, Timestamp};
@@ -182,7 +184,7 @@ pub struct Device {
     interfaces: Vec<Interface>,
     state: State,
     /// The socket that keeps asking for the interface, whether there is one or not.
-    asking: std::net::UdpSocket,
+    asking: OwnedFd,
     link: Option<Link>,
     /// Packets longer than this, in bytes, are more than the interface could send; `u32::MAX` when that was said.
     longest: u32,
@@ -271,9 +273,8 @@ impl Device {
         sharing: Option<Sharing>,
     ) -> Result<Self, OpenError> {
         let other = |error: io::Error| OpenError::Other { name: name.to_owned(), message: error.to_string() };
-        let asking = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))
-            .or_else(|_| std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)))
-            .map_err(other)?;
+        let asking = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+            .map_err(|error| other(error.into()))?;
         let mut this = Self {
             name: name.into(),
             losses: LossCounters::new(options.loss_period),
