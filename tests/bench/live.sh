@@ -67,11 +67,12 @@ measure() {
     ip netns exec $sender tcpreplay --quiet --topspeed --preload-pcap --loop "$loops" -i eth0 "$made/live.pcap" >"$work/sent" 2>&1
     sent=$(awk '/^Rated:/ { print $(NF - 1) }' "$work/sent")
     for name; do
-        # tcpdump leaves what its ring holds when it is interrupted, so it gets the time to read it
+        # tcpdump leaves what its ring holds when it is interrupted, so it gets the time to read it: the kernel hands over a
+        # block that is not full after a second
         before=
         while now=$(ticks "${process[$name]}") && [[ $now != "$before" ]]; do
             before=$now
-            sleep 0.5
+            sleep 1.5
         done
         kill -INT "${process[$name]}"
         wait "${process[$name]}"
