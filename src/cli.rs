@@ -512,13 +512,14 @@ impl Args {
             let advice = format!("'{name}' stands before its options, as in: portlabel {name} 443 --services FILE");
             return Err(usage(ErrorKind::ArgumentConflict, advice));
         }
+        let reads = !self.read.is_empty();
         let inputs = [self.files, self.read].concat();
         let is_live = !self.interface.is_empty();
         if inputs.is_empty() && !is_live {
             return Err(usage(ErrorKind::MissingRequiredArgument, NO_INPUT.to_owned()));
         }
         if is_live && !inputs.is_empty() {
-            return Err(usage(ErrorKind::ArgumentConflict, live_and_captures(&self.interface, &inputs)));
+            return Err(usage(ErrorKind::ArgumentConflict, live_and_captures(&self.interface, &inputs, reads)));
         }
         if inputs.iter().filter(|input| input.as_os_str() == "-").count() > 1 {
             return Err(usage(
@@ -529,7 +530,8 @@ impl Args {
         let filter = match self.filter_file {
             Some(path) => Some(filter_from(&path).map_err(|error| usage(ErrorKind::Io, error))?),
             None => self.filter,
-        };
+        }
+        .filter(|expression| !expression.trim().is_empty());
         let write = self.write.map(|path| if path == Path::new("/dev/stdout") { "-".into() } else { path });
         let mut outputs = self.output;
         if outputs.is_empty() {
@@ -600,9 +602,9 @@ impl Args {
 }
 
 /// What is wrong with interfaces and captures together. Most often it is a filter, which tcpdump takes without an option.
-fn live_and_captures(interfaces: &[String], inputs: &[PathBuf]) -> String {
+fn live_and_captures(interfaces: &[String], inputs: &[PathBuf], reads: bool) -> String {
     let words: Vec<_> = inputs.iter().map(|input| input.to_string_lossy()).collect();
-    if inputs.iter().any(|input| input.as_os_str() == "-" || input.exists()) {
+    if reads || inputs.iter().any(|input| input.as_os_str() == "-" || input.exists()) {
         return format!("either interfaces are watched or captures are read: leave out -i {}", interfaces.join(" -i "));
     }
     let words = words.join(" ");

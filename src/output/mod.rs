@@ -10,6 +10,7 @@ mod human;
 mod json;
 #[cfg(test)]
 mod sample;
+mod signals;
 mod sink;
 mod table;
 mod tui;
@@ -28,6 +29,7 @@ use sink::Sink;
 pub use flows::FLOW_JSON_SCHEMA;
 pub use human::printable;
 pub use json::SNAPSHOT_JSON_SCHEMA;
+pub use signals::Echoes;
 pub use table::{Options, SortKey, UnknownSortKey};
 pub use tui::is_possible as screen_is_possible;
 

@@ -79,6 +79,7 @@ const DROPS_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 struct Dropped {
     since: Option<Timestamp>,
+    until: Option<Timestamp>,
     kernel: u64,
     interface: u64,
     told: Option<Instant>,
@@ -90,16 +91,17 @@ impl Dropped {
         let interval = snapshot.interval.as_ref()?;
         if interval.drops.known().unwrap_or(0) > 0 {
             self.since.get_or_insert(interval.start);
+            self.until = Some(interval.end);
             self.kernel += interval.drops.kernel.unwrap_or(0);
             self.interface += interval.drops.interface.unwrap_or(0);
         }
-        let since = self.since?;
+        let (since, until) = (self.since?, self.until?);
         if !snapshot.is_final && self.told.is_some_and(|told| told.elapsed() < DROPS_EVERY) {
             return None;
         }
         let text = format!(
-            "packets were dropped from {since} to {}: {} by the kernel, {} by the interface",
-            interval.end, self.kernel, self.interface
+            "packets were dropped from {since} to {until}: {} by the kernel, {} by the interface",
+            self.kernel, self.interface
         );
         *self = Self { told: Some(Instant::now()), ..Self::default() };
         Some(text)

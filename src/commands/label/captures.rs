@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -22,7 +23,7 @@ const NAMES_IN_FILTERS: [&str; 5] =
 /// Labels captures.
 pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> Result<Outcome, StartError> {
     let filter = config.filter.as_deref().map(Filter::new).transpose()?;
-    let stop = super::stop_flag(config)?;
+    let stop = Arc::new(AtomicBool::new(false));
     raise_open_files();
     let plan = super::plan(config)?;
     // folders are looked through before anything is created in them: a report among the captures is none of them
@@ -57,6 +58,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
         }
         super::tell(&plan.apply()?, config);
     }
+    super::end_on_signals(config, &stop)?;
     Ok(run::run(intake, engine, &mut delivery, &stop, threads))
 }
 

@@ -12,7 +12,6 @@ use signal_hook::flag;
 use super::StartError;
 use crate::cli::{Config, LiveInput};
 use crate::engine::Engine;
-use crate::output::Destination;
 use crate::run::{self, Bounds, Controls, Delivery, Lane, LiveRun, LiveSave, Outcome};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
@@ -21,15 +20,8 @@ use crate::source::live::{ANY, Device, HostInterface, LiveOptions, OpenError, To
 
 /// Labels what passes interfaces.
 pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> Result<Outcome, StartError> {
-    let stop = super::stop_flag(config)?;
-    let print_counters = Arc::new(AtomicBool::new(false));
-    flag::register(SIGUSR1, Arc::clone(&print_counters)).map_err(StartError::Signals)?;
-    let reopen = Arc::new(AtomicBool::new(false));
-    if config.outputs.iter().any(|spec| spec.format.is_log() && spec.destination != Destination::Stdout) {
-        flag::register(SIGHUP, Arc::clone(&reopen)).map_err(StartError::Signals)?;
-    }
     let plan = super::plan(config)?;
-    let together = Arc::new(Together::new(stop));
+    let together = Arc::new(Together::default());
     // interfaces first: without them there is nothing to write, and what was there before stays
     let lanes = open_lanes(config, input, &together)?;
     super::keep_inputs(config, std::iter::empty())?;
@@ -48,6 +40,13 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
     if let Some(plan) = plan {
         super::tell(&plan.apply()?, config);
     }
+    let print_counters = Arc::new(AtomicBool::new(false));
+    flag::register(SIGUSR1, Arc::clone(&print_counters)).map_err(StartError::Signals)?;
+    let reopen = Arc::new(AtomicBool::new(false));
+    if super::has_log_files(config) {
+        flag::register(SIGHUP, Arc::clone(&reopen)).map_err(StartError::Signals)?;
+    }
+    super::end_on_signals(config, &together.stop)?;
     let run = LiveRun { lanes, outer: config.outer, engine, save, bounds, listeners };
     Ok(run::run_live(run, &mut delivery, &Controls { together, print_counters, reopen }))
 }

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
 
 use super::names;
 use crate::cli::{Config, Input};
-use crate::output::{self, Channel, Destination, Format, OnQuit, OutputError, Spec};
+use crate::output::{self, Channel, Destination, Echoes, Format, OnQuit, OutputError, Spec};
 use crate::privileges::{Applied, Plan, PrivilegeError};
 use crate::run::{self, Outcome};
 use crate::source::live::OpenError;
@@ -119,20 +121,44 @@ fn keep_inputs(config: &Config, captures: impl Iterator<Item = PathBuf>) -> Resu
     overwrites.map_or(Ok(()), |conflict| Err(StartError::OverwritesInput(conflict)))
 }
 
-/// A flag that the first SIGINT or SIGTERM sets; the second one ends the program at once, as it would without us. A
-/// screen ends it itself, because it has to give the terminal back before.
-fn stop_flag(config: &Config) -> Result<Arc<AtomicBool>, StartError> {
-    let has_screen = config.outputs.iter().any(|spec| spec.format == Format::Tui);
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // in this order: the first one finds the flag unset, and sets it
-        if !has_screen {
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
-                .map_err(StartError::Signals)?;
-        }
-        flag::register(signal, Arc::clone(&stop)).map_err(StartError::Signals)?;
+/// From here on, the first SIGINT, SIGTERM or SIGHUP sets `stop`, and the second one ends the program at once, as it would
+/// without us. SIGHUP does so where it does not mean that logs were moved away, and was not ignored from the start
+/// (nohup(1)). A screen sees to that itself, because it has to give the terminal back before.
+///
+/// To be called when everything is open and the rights are given up: until then there is nothing to report, and signals
+/// have their default effect. This starts a thread.
+fn end_on_signals(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), StartError> {
+    if config.outputs.iter().any(|spec| spec.format == Format::Tui) {
+        return Ok(());
     }
-    Ok(stop)
+    let mut handled = vec![SIGINT, SIGTERM];
+    if !has_log_files(config) && !is_ignored(SIGHUP) {
+        handled.push(SIGHUP);
+    }
+    let mut signals = Signals::new(handled).map_err(StartError::Signals)?;
+    let stop = Arc::clone(stop);
+    let hear = move || {
+        let mut echoes = Echoes::default();
+        for signal in signals.forever() {
+            if !echoes.is_echo(signal) && stop.swap(true, Ordering::Relaxed) {
+                low_level::exit(128 + signal);
+            }
+        }
+    };
+    // for as long as the program runs: the second signal may come when everything else hangs
+    thread::Builder::new().name("signals".to_owned()).spawn(hear).map(drop).map_err(StartError::Signals)
+}
+
+/// Files are added to, which may be moved away and opened anew.
+fn has_log_files(config: &Config) -> bool {
+    config.outputs.iter().any(|spec| spec.format.is_log() && spec.destination != Destination::Stdout)
+}
+
+/// The program was started with a signal ignored (`SigIgn` of proc(5)).
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.is_some_and(|ignored| ignored >> (signal - 1) & 1 == 1)
 }
 
 /// The exit codes of the README.

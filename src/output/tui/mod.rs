@@ -21,6 +21,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter};
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -36,10 +37,14 @@ use ratatui::crossterm::style::force_color_output;
 use ratatui::crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate, size};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::process::{Signal, getppid, getsid, kill_current_process_group};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
+use signal_hook::consts::{
+    SIGABRT, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGTRAP, SIGTSTP, SIGUSR2, SIGVTALRM,
+    SIGWINCH, SIGXCPU, SIGXFSZ,
+};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
+use super::signals::Echoes;
 use super::sink::Sink;
 use super::table::{Options, Table};
 use super::{Destination, OnQuit, Output, OutputError, say};
@@ -132,7 +137,7 @@ impl Output for Tui {
         if self.options.color {
             force_color_output(true); // whether colours are wanted is decided
         }
-        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH])?;
+        let signals = Signals::new([&ANSWERED[..], &FATAL[..]].concat())?;
         self.screen.close_on_panic();
         self.screen.enter()?;
         let terminal = Terminal::new(CrosstermBackend::new(BufWriter::new(terminal::picture()?)))?;
@@ -140,7 +145,7 @@ impl Output for Tui {
         let no_more_keys = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let draws = {
             let drawer = Drawer {
-                terminal,
+                terminal: ManuallyDrop::new(terminal),
                 app: App::new(&self.options),
                 screen: Arc::clone(&self.screen),
                 mailbox: Arc::clone(&self.mailbox),
@@ -300,7 +305,9 @@ fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'stati
 
 /// The thread that draws.
 struct Drawer {
-    terminal: Terminal<CrosstermBackend<BufWriter<File>>>,
+    /// Never dropped: it would see to the cursor, which is the [`Screen`]'s to do, and panic where neither the terminal nor
+    /// standard error can be written to any more.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<File>>>>,
     app: App,
     screen: Arc<Screen>,
     mailbox: Arc<Mutex<Mailbox>>,
@@ -414,6 +421,11 @@ fn end_at_once(screen: &Screen, signal: i32) -> ! {
     low_level::exit(128 + signal)
 }
 
+/// Signals that the screen, or the run, has an answer to.
+const ANSWERED: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH];
+/// Signals that end the program, once the terminal is given back.
+const FATAL: [i32; 9] = [SIGQUIT, SIGABRT, SIGALRM, SIGVTALRM, SIGPROF, SIGUSR2, SIGXCPU, SIGXFSZ, SIGTRAP];
+
 /// The thread that hears signals.
 struct Hearing {
     screen: Arc<Screen>,
@@ -424,21 +436,20 @@ struct Hearing {
 
 impl Hearing {
     fn run(&self, mut signals: Signals) {
+        let mut echoes = Echoes::default();
         for signal in signals.forever() {
             let event = match signal {
-                SIGINT | SIGTERM => {
-                    self.end(signal);
-                    Event::Ending
-                }
+                SIGINT | SIGTERM if echoes.is_echo(signal) => continue,
                 // the window was closed; otherwise the signal means something else, which is not for the screen
-                SIGHUP if !terminal::is_there() => {
+                SIGHUP if terminal::is_there() => continue,
+                SIGINT | SIGTERM | SIGHUP => {
                     self.end(signal);
                     Event::Ending
                 }
-                SIGQUIT => {
+                _ if FATAL.contains(&signal) => {
                     self.screen.close();
                     // it does not come back
-                    drop(low_level::emulate_default_handler(SIGQUIT));
+                    drop(low_level::emulate_default_handler(signal));
                     return;
                 }
                 SIGTSTP => Event::Suspended,

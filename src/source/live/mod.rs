@@ -158,12 +158,6 @@ pub struct Together {
 }
 
 impl Together {
-    /// Devices end when `stop` is set.
-    #[must_use]
-    pub fn new(stop: Arc<AtomicBool>) -> Self {
-        Self { stop, present: AtomicUsize::new(0) }
-    }
-
     /// Every interface is gone.
     #[must_use]
     pub fn none_left(&self) -> bool {
@@ -275,7 +269,7 @@ impl Device {
         sharing: Option<Sharing>,
     ) -> Result<Self, OpenError> {
         let other = |error: io::Error| OpenError::Other { name: name.to_owned(), message: error.to_string() };
-        let asking = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        let asking = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)
             .map_err(|error| other(error.into()))?;
         let mut this = Self {
             name: name.into(),
