@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
 
-use pcap::Capture;
+use pcap::{BpfInstruction, BpfProgram, Capture};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::Frame;
@@ -112,15 +112,17 @@ impl Filter {
                 pcap::Error::PcapError(message) => message,
                 other => other.to_string(),
             })?;
-        let instructions = program.get_instructions().iter();
-        instructions
-            .map(|instruction| {
-                let text = instruction.to_string();
-                Instruction::from_text(&text).ok_or_else(|| format!("no BPF instruction: {text}"))
-            })
-            .collect::<Result<_, _>>()
-            .map(Program::new)
+        instructions(&program).map(Program::new)
     }
+}
+
+/// The instructions of a program of libpcap's, or one that is none.
+pub(super) fn instructions(program: &BpfProgram) -> Result<Vec<Instruction>, String> {
+    let read = |instruction: &BpfInstruction| {
+        let text = instruction.to_string();
+        Instruction::from_text(&text).ok_or_else(|| format!("no BPF instruction: {text}"))
+    };
+    program.get_instructions().iter().map(read).collect()
 }
 
 /// What a program depends on.

@@ -173,3 +173,33 @@ fn what_the_kernel_holds_at_the_end_is_counted() {
     assert_conserved(&report);
     assert_eq!((count(&report, "/packets"), counters(&ended.stderr)), (5000, [5000, 5000, 0]));
 }
+
+#[test]
+fn two_signals_at_once_are_one_request() {
+    let Some(wire) = Wire::new() else { return };
+    for signal in [Signal::INT, Signal::TERM] {
+        let program = watch(&wire.client, &args(&["-o", "json"]));
+        Datagrams::new(&wire, 0).send(3, b"three");
+        // as timeout(1) does: to the program, and to its group
+        program.signal(signal);
+        program.signal(signal);
+        assert_eq!(count(&report(&program.end()), "/packets"), 3, "{signal:?}");
+    }
+}
+
+#[test]
+fn a_terminal_that_goes_ends_a_run_in_order() {
+    let Some(wire) = Wire::new() else { return };
+    let program = watch(&wire.client, &args(&["-o", "json"]));
+    Datagrams::new(&wire, 0).send(3, b"three");
+    program.signal(Signal::HUP);
+    assert_eq!(count(&report(&program.end()), "/packets"), 3);
+    // unless somebody wants it to go on
+    let mut command = wire.client.command("nohup");
+    let mut program = super::watching(command.arg(PROGRAM).args(args(&["-o", "json"])));
+    program.signal(Signal::HUP);
+    Datagrams::new(&wire, 0).send(3, b"three");
+    program.signal(Signal::USR1);
+    program.await_saying("captured\n");
+    assert_eq!(count(&report(&program.interrupt()), "/packets"), 3);
+}

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{DISCARD, Datagrams, Folder, ONLY_DATAGRAMS, assert_conserved, count, report_of_file, text, watch};
+use super::{
+    DISCARD, Datagrams, Folder, ONLY_DATAGRAMS, PROGRAM, assert_conserved, count, report_of_file, text, watch, watching,
+};
 use crate::netns::{Wire, v4};
 use crate::program::document;
-use crate::running::until;
+use crate::running::{Running, until};
 
 /// The user and group ids of Debian's `nobody`.
 const NOBODY: u32 = 65_534;
@@ -103,4 +105,28 @@ fn an_interface_that_is_created_anew_is_lost_without_rights() {
     program.await_saying("portlabel: eth0: no permission to capture; it was created anew, and is lost for this run\n");
     let ended = program.interrupt();
     assert_eq!((ended.code, count(&ended.json(), "/packets")), (Some(0), 3), "{ended:?}");
+}
+
+/// systemd does not run where the tests do: a filter of socket(2) stands in for the line of the unit.
+#[test]
+fn the_address_families_of_the_unit_are_enough() {
+    let Some(wire) = Wire::new() else { return };
+    let unit = include_str!("../../data/systemd/portlabel@.service");
+    let line = unit.lines().find_map(|line| line.strip_prefix("RestrictAddressFamilies="));
+    let families = line.expect("the unit restricts them");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/families.py");
+    let restricted = |families: &str, args: &[&str]| {
+        let mut command = wire.client.command("python3");
+        command.args([script, families, "--", PROGRAM]).args(args);
+        command
+    };
+    for interface in ["eth0", "any"] {
+        let args = [&["-i", interface, "-o", "json"], &ONLY_DATAGRAMS[..]].concat();
+        let program = watching(&mut restricted(families, &args));
+        Datagrams::new(&wire, 0).send(3, b"three");
+        assert_eq!(count(&super::report(&program.interrupt()), "/packets"), 3, "{interface}");
+    }
+    // the filter does what it says
+    let refused = Running::start(&mut restricted("AF_NETLINK", &["-i", "eth0"])).end();
+    assert_eq!(refused.code, Some(1), "{refused:?}");
 }

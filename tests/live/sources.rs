@@ -260,3 +260,33 @@ fn losses_of_another_namespaces_interface_are_not_taken_for_ours() {
         "{is_shown}"
     );
 }
+
+#[test]
+fn filters_of_direction_lose_nothing() {
+    let Some(wire) = Wire::new() else { return };
+    for (host, direction) in [(&wire.server, "inbound"), (&wire.client, "outbound")] {
+        let program = watch(host, &["-i", "eth0", "-o", "json", "-f", &format!("{direction} and udp dst port 9")]);
+        Datagrams::new(&wire, 0).send(2_000, &[7; 400]);
+        let ended = program.interrupt();
+        assert_eq!(count(&report(&ended), "/packets"), 2_000, "{direction}");
+        assert_eq!(super::counters(&ended.stderr), [2_000, 2_000, 0], "{direction}");
+    }
+    let program = watch(&wire.server, &["-i", "eth0", "-o", "json", "-f", "outbound and udp dst port 9"]);
+    Datagrams::new(&wire, 0).send(10, b"the other way");
+    assert_eq!(count(&report(&program.interrupt()), "/packets"), 0);
+}
+
+#[test]
+fn an_interface_that_is_renamed_is_captured_from() {
+    let Some(wire) = Wire::new() else { return };
+    let mut program = watch(&wire.client, &[&["-i", "eth0", "-o", "json"], &ONLY_DATAGRAMS[..]].concat());
+    Datagrams::new(&wire, 0).send(3, b"before");
+    wire.client.ip(&["link", "set", "eth0", "name", "wan0"]);
+    program.await_saying("portlabel: eth0: the interface is called wan0 now; capturing goes on\n");
+    Datagrams::new(&wire, 0).send(4, b"after");
+    wire.client.ip(&["link", "set", "wan0", "down"]);
+    program.await_saying("portlabel: eth0: the interface is down; waiting for it to come up again\n");
+    wire.client.ip(&["link", "set", "wan0", "up"]);
+    program.await_saying("portlabel: eth0: the interface is up again\n");
+    assert_eq!(count(&report(&program.interrupt()), "/packets"), 7);
+}

@@ -34,8 +34,6 @@ pub(super) struct LossCounters {
     statistics: Option<Statistics>,
     last_interface: u64,
     pending: Losses,
-    /// Packets that were received and are not to be counted.
-    left_out: u64,
 }
 
 impl LossCounters {
@@ -50,13 +48,12 @@ impl LossCounters {
             statistics: None,
             last_interface: 0,
             pending: Losses::NONE,
-            left_out: 0,
         }
     }
 
-    /// A capture of `name` begins, whose counters are zero; those of the interface count since it was created.
-    pub(super) fn begin(&mut self, name: &str, index: Option<i32>) {
-        (self.last_received, self.last_dropped) = (0, 0);
+    /// A capture of `name` begins: what its counters and those of the interface have until now is not of it.
+    pub(super) fn begin(&mut self, capture: &mut Capture<Active>, name: &str, index: Option<i32>) {
+        (self.last_received, self.last_dropped) = capture.stats().map_or((0, 0), |stat| (stat.received, stat.dropped));
         self.statistics = index.and_then(|index| Statistics::open(name, index).ok());
         match self.statistics.as_ref().and_then(Statistics::dropped) {
             Some(dropped) => self.last_interface = dropped,
@@ -90,17 +87,8 @@ impl LossCounters {
         }
     }
 
-    /// So many packets that were received are another's to count.
-    pub(super) fn leave_out(&mut self, packets: u64) {
-        self.left_out += packets;
-    }
-
     /// What was counted since the last call.
     pub(super) fn take(&mut self) -> Losses {
-        // the kernel may not have been asked yet about those that are left out
-        let left_out = self.left_out.min(self.pending.received);
-        self.pending.received -= left_out;
-        self.left_out -= left_out;
         let none = Losses { interface: self.pending.interface.map(|_| 0), ..Losses::NONE };
         std::mem::replace(&mut self.pending, none)
     }

@@ -22,7 +22,7 @@ use pcap::{Active, Capture, Linktype, Packet, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-use super::{Frame, Interface, Pause, Source};
+use super::{Frame, Interface, Pause, Source, filter};
 use crate::units::{LinkType, Timestamp};
 use losses::LossCounters;
 use socket::Link;
@@ -33,6 +33,8 @@ const RETIRE: Duration = Duration::from_millis(100);
 const SETTLED: Duration = Duration::from_millis(150);
 /// How long a silent interface is waited for before whoever reads hears that it is silent.
 const WAIT: Duration = Duration::from_millis(50);
+/// An interface that is there and cannot be read so often in a row, is of no use any more.
+const MOST_FAILURES: u32 = 20;
 /// How often an interface is looked at: whether it is up, or gone, or there again.
 const LOOK: Duration = Duration::from_millis(250);
 /// Packets that libpcap is asked for at once: so many may come after whoever takes them has enough.
@@ -118,6 +120,14 @@ pub enum LiveTrouble {
         /// The interface.
         name: Arc<str>,
     },
+    /// Somebody gave it another name.
+    #[error("{name}: the interface is called {now} now; capturing goes on")]
+    Renamed {
+        /// The interface, as it was called.
+        name: Arc<str>,
+        /// What it is called.
+        now: String,
+    },
     /// One of its name was created after it was removed.
     #[error("{name}: the interface is there again; capturing goes on")]
     Back {
@@ -168,12 +178,13 @@ impl Together {
 /// An interface that packets are captured from.
 pub struct Device {
     name: Arc<str>,
+    /// What its interface is called now, where somebody has given it another name.
+    renamed: Option<String>,
     options: LiveOptions,
     together: Arc<Together>,
     sharing: Option<Sharing>,
-    /// When it joined those that share its interface, by both clocks: what it got before went to another of them, too.
-    /// `None` when nothing of that is left in the ring.
-    joined: Option<(Timestamp, Instant)>,
+    /// When the capture began, by both clocks: what the ring has from before is not of it. `None` when nothing of that is left.
+    begun: Option<(Timestamp, Instant)>,
     /// Every interface of the name so far: one that is created anew may have another link type.
     interfaces: Vec<Interface>,
     state: State,
@@ -188,6 +199,8 @@ pub struct Device {
     /// Nothing before this is still to come.
     through: Option<Timestamp>,
     losses: LossCounters,
+    /// How often in a row it could not be read.
+    failures: u32,
     /// What there is to tell, oldest first.
     troubles: Vec<LiveTrouble>,
 }
@@ -273,11 +286,12 @@ impl Device {
             .map_err(|error| other(error.into()))?;
         let mut this = Self {
             name: name.into(),
+            renamed: None,
             losses: LossCounters::new(options.loss_period),
             options,
             together,
             sharing,
-            joined: None,
+            begun: None,
             interfaces: Vec::new(),
             state: State::Gone,
             asking,
@@ -286,6 +300,7 @@ impl Device {
             told_oversize: false,
             look_at: Instant::now(),
             through: None,
+            failures: 0,
             troubles: Vec::new(),
         };
         this.begin()?;
@@ -318,14 +333,16 @@ impl Device {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None, // `any`, or another device of libpcap
             Err(error) => return Err(OpenError::Other { name: self.name.to_string(), message: error.to_string() }),
         };
-        let capture = self.activate(link)?;
+        let mut capture = self.activate(link)?;
+        // what came until here was not filtered, and went to each that shares the interface: it is not of the capture
+        socket::refuse_packets(&capture).map_err(|error| self.unusable(&error.to_string()))?;
         if let Some(sharing) = &self.sharing {
-            socket::join_fanout(&capture, sharing.group).map_err(|error| OpenError::Other {
-                name: self.name.to_string(),
-                message: format!("the interface cannot be shared between threads: {error}"),
-            })?;
-            self.joined = Some((now(), Instant::now()));
+            let joined = socket::join_fanout(&capture, sharing.group);
+            joined.map_err(|error| self.unusable(&format!("it cannot be shared between threads: {error}")))?;
         }
+        self.losses.begin(&mut capture, &self.name, link.map(|link| link.index));
+        self.begun = Some((now(), Instant::now()));
+        self.accept_packets(&mut capture)?;
         let link_type = of_dlt(capture.get_datalink());
         let interface = Interface { name: self.name.to_string(), link: link_type, snap_len: self.options.snap_len };
         if self.interfaces.last() != Some(&interface) {
@@ -338,7 +355,6 @@ impl Device {
             self.longest = link.mtu.saturating_add(ETHERNET_AND_TAGS);
         }
         self.link = link;
-        self.losses.begin(&self.name, link.map(|link| link.index));
         self.state = State::Open(capture);
         self.together.present.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -384,14 +400,32 @@ impl Device {
             // which interface a packet passed is in the newer header alone; older systems have the older one
             let _ = capture.set_datalink(Linktype(LinkType::LINUX_SLL2.0.into()));
         }
-        if let Some(expression) = &self.options.filter {
-            capture.filter(expression, true).map_err(|error| OpenError::Filter {
-                name,
-                expression: expression.clone(),
-                message: message(error),
-            })?;
-        }
         Ok(capture)
+    }
+
+    /// Has the kernel hand over the packets that match the filter. libpcap would run it once more over the first blocks of its
+    /// ring, which it cannot do for `inbound` and `outbound`: it would lose what is in them.
+    fn accept_packets(&self, capture: &mut Capture<Active>) -> Result<(), OpenError> {
+        let Some(expression) = &self.options.filter else {
+            return socket::accept_packets(&*capture, &[]).map_err(|error| self.unusable(&error.to_string()));
+        };
+        let wrong = |error| OpenError::Filter {
+            name: self.name.to_string(),
+            expression: expression.clone(),
+            message: message(error),
+        };
+        let program = capture.compile(expression, true).map_err(wrong)?;
+        // the header of a cooked capture is made by libpcap, which moves the program's offsets for the kernel
+        let is_cooked = matches!(of_dlt(capture.get_datalink()), LinkType::LINUX_SLL | LinkType::LINUX_SLL2);
+        let is_taken = !is_cooked
+            && filter::instructions(&program).is_ok_and(|program| socket::accept_packets(&*capture, &program).is_ok());
+        // where the kernel does not take the program, libpcap runs it
+        if is_taken { Ok(()) } else { capture.filter(expression, true).map_err(wrong) }
+    }
+
+    /// The interface cannot be captured from.
+    fn unusable(&self, message: &str) -> OpenError {
+        OpenError::Other { name: self.name.to_string(), message: message.to_owned() }
     }
 
     /// Looks at the interface when that is due: it may be down, up again, gone or there again.
@@ -402,8 +436,16 @@ impl Device {
         }
         self.look_at = now + LOOK;
         let Some(before) = self.link else { return };
-        let found = Link::of(&self.asking, &self.name).ok();
+        let mut found = Link::of(&self.asking, self.renamed.as_deref().unwrap_or(&self.name)).ok();
         let name = Arc::clone(&self.name);
+        if let State::Open(_) = self.state
+            && found.is_none_or(|link| link.index != before.index)
+            && let Ok(now) = socket::name_of(&self.asking, before.index)
+        {
+            found = Link::of(&self.asking, &now).ok();
+            self.troubles.push(LiveTrouble::Renamed { name: Arc::clone(&name), now: now.clone() });
+            self.renamed = Some(now);
+        }
         match (&self.state, found) {
             (State::Open(_), Some(link)) if link.index == before.index => {
                 match (before.is_up, link.is_up) {
@@ -427,6 +469,18 @@ impl Device {
         }
     }
 
+    /// The interface cannot be read: it is gone, unless it is there. libpcap looks for it by its name when it goes down, and
+    /// fails once if that has changed.
+    fn fail(&mut self) {
+        self.failures += 1;
+        let is_there = self.link.is_some_and(|link| socket::name_of(&self.asking, link.index).is_ok());
+        if is_there && self.failures < MOST_FAILURES {
+            std::thread::park_timeout(WAIT);
+        } else {
+            self.lose();
+        }
+    }
+
     /// The interface is gone: what its ring holds is still read.
     fn lose(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Gone);
@@ -434,6 +488,7 @@ impl Device {
             self.state = state;
             return;
         };
+        self.renamed = None;
         self.state = State::Draining { capture, until: Instant::now() + SETTLED, then: Then::Return };
         self.troubles.push(LiveTrouble::Gone { name: Arc::clone(&self.name) });
         if self.together.present.fetch_sub(1, Ordering::Relaxed) == 1 {
@@ -470,10 +525,8 @@ impl Device {
 /// What one reading has brought.
 #[derive(Default)]
 struct Seen {
-    /// Packets from before this are another device's.
+    /// Packets from before this are not of the capture.
     since: Timestamp,
-    /// So many were.
-    not_ours: u64,
     /// When the last packet was captured.
     last_ts: Option<Timestamp>,
     /// A packet was longer than the interface could send.
@@ -524,7 +577,7 @@ impl Source for Device {
         let (interfaces, longest) = (&self.interfaces[..], self.longest);
         let interface = u32::try_from(interfaces.len()).unwrap_or(u32::MAX).saturating_sub(1);
         let link = interfaces.last().map_or(LinkType::ETHERNET, |interface| interface.link);
-        let mut seen = Seen { since: self.joined.map_or(Timestamp::MIN, |(joined, _)| joined), ..Seen::default() };
+        let mut seen = Seen { since: self.begun.map_or(Timestamp::MIN, |(begun, _)| begun), ..Seen::default() };
         let mut handle = |seen: &mut Seen, packet: &Packet<'_>| {
             let header = packet.header;
             // for this precision, libpcap's microseconds are nanoseconds
@@ -532,7 +585,6 @@ impl Source for Device {
             let ts = Timestamp::from_nanos(nanos);
             seen.last_ts = Some(ts);
             if ts < seen.since {
-                seen.not_ours += 1;
                 return;
             }
             seen.since = Timestamp::MIN; // from here on the clock may be set back
@@ -555,19 +607,20 @@ impl Source for Device {
             idle_through = Some(settled);
         };
         self.through = seen.last_ts.or(idle_through);
-        self.losses.leave_out(seen.not_ours);
-        self.joined = self.joined.filter(|(_, joined)| match seen.last_ts {
+        self.begun = self.begun.filter(|(_, begun)| match seen.last_ts {
             Some(_) => seen.since > Timestamp::MIN,
-            None => joined.elapsed() < SETTLED,
+            None => begun.elapsed() < SETTLED,
         });
         if seen.is_oversize {
             (self.longest, self.told_oversize) = (u32::MAX, true);
             let mtu = self.link.map_or(0, |link| link.mtu);
             self.troubles.push(LiveTrouble::Oversize { name: Arc::clone(&self.name), mtu });
         }
+        if !failed {
+            self.failures = 0;
+        }
         match until {
-            // the interface is gone, or of no use any more
-            None if failed => self.lose(),
+            None if failed => self.fail(),
             Some(until) if seen.last_ts.is_none() && Instant::now() >= until => self.close(),
             // what is wrong is known, and the last block may not have been handed over yet
             Some(_) if failed => std::thread::park_timeout(WAIT),

@@ -1,9 +1,11 @@
-//! What libpcap and safe crates do not offer of a packet socket: three requests to the kernel, fenced in here.
+//! What libpcap and safe crates do not offer of a packet socket: a few requests to the kernel, fenced in here.
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+
+use super::super::bpf::Instruction;
 
 /// What the kernel says of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,20 @@ impl Link {
     }
 }
 
-/// One request about an interface (netdevice(7)).
+/// What the interface with this number is called now.
+///
+/// # Errors
+/// There is none ([`io::ErrorKind::NotFound`]), or the kernel refuses.
+pub(super) fn name_of(socket: impl AsFd, index: i32) -> io::Result<String> {
+    // SAFETY: `ifreq` is made of numbers and bytes, for which all zeros are valid
+    let mut about: libc::ifreq = unsafe { std::mem::zeroed() };
+    about.ifr_ifru.ifru_ifindex = index;
+    ask(socket.as_fd(), &mut about, libc::SIOCGIFNAME)?;
+    let name: Vec<u8> = about.ifr_name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
+    Ok(String::from_utf8_lossy(&name).into_owned())
+}
+
+/// One request about an interface by its name (netdevice(7)).
 fn request(socket: BorrowedFd<'_>, name: &str, request: libc::Ioctl) -> io::Result<libc::ifreq> {
     // SAFETY: `ifreq` is made of numbers and bytes, for which all zeros are valid
     let mut about: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -43,10 +58,15 @@ fn request(socket: BorrowedFd<'_>, name: &str, request: libc::Ioctl) -> io::Resu
     for (to, from) in about.ifr_name.iter_mut().zip(name) {
         *to = from.cast_signed();
     }
+    ask(socket, &mut about, request)?;
+    Ok(about)
+}
+
+fn ask(socket: BorrowedFd<'_>, about: &mut libc::ifreq, request: libc::Ioctl) -> io::Result<()> {
     // SAFETY: the descriptor is open, and `about` is what these requests read and write
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw mut about) };
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), request, std::ptr::from_mut(about)) };
     match (result, io::Error::last_os_error()) {
-        (0, _) => Ok(about),
+        (0, _) => Ok(()),
         (_, error) if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO)) => {
             Err(io::ErrorKind::NotFound.into())
         }
@@ -60,8 +80,31 @@ fn request(socket: BorrowedFd<'_>, name: &str, request: libc::Ioctl) -> io::Resu
 /// # Errors
 /// The kernel refuses.
 pub(super) fn refuse_packets(socket: impl AsFd) -> io::Result<()> {
-    let mut refuse_all = [libc::sock_filter { code: RETURN_CONSTANT, jt: 0, jf: 0, k: 0 }];
-    let program = libc::sock_fprog { len: 1, filter: refuse_all.as_mut_ptr() };
+    accept_packets(socket, &[Instruction { code: RETURN_CONSTANT, jump_true: 0, jump_false: 0, k: 0 }])
+}
+
+/// From here on, the socket takes the packets that a program accepts; without a program, all.
+///
+/// # Errors
+/// The kernel refuses the program: it is too long, most likely.
+pub(super) fn accept_packets(socket: impl AsFd, program: &[Instruction]) -> io::Result<()> {
+    let mut instructions: Vec<_> = program
+        .iter()
+        .map(|&Instruction { code, jump_true, jump_false, k }| libc::sock_filter {
+            code,
+            jt: jump_true,
+            jf: jump_false,
+            k,
+        })
+        .collect();
+    if instructions.is_empty() {
+        return match set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &0) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()), // there was none
+            detached => detached,
+        };
+    }
+    let len = u16::try_from(instructions.len()).map_err(|_| io::Error::from(io::ErrorKind::ArgumentListTooLong))?;
+    let program = libc::sock_fprog { len, filter: instructions.as_mut_ptr() };
     set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
@@ -99,6 +142,8 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let link = Link::of(&socket, "lo").expect("every system has one");
         assert!(link.index > 0 && link.mtu >= 1280, "{link:?}");
+        assert_eq!(name_of(&socket, link.index).expect("it has a name"), "lo");
+        assert_eq!(name_of(&socket, i32::MAX).expect_err("nobody").kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -121,5 +166,10 @@ mod tests {
         let mut buffer = [0; 16];
         assert_eq!(to.recv(&mut buffer).ok(), Some(6), "what came before stays");
         assert_eq!(to.recv(&mut buffer).expect_err("nothing").kind(), io::ErrorKind::WouldBlock);
+        for _ in 0..2 {
+            accept_packets(&to, &[]).expect("there may be none");
+        }
+        send(b"again");
+        assert_eq!(to.recv(&mut buffer).ok(), Some(5));
     }
 }
