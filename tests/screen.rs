@@ -276,6 +276,18 @@ fn the_second_request_ends_the_program_at_once() {
 }
 
 #[test]
+fn signals_that_end_the_program_give_the_terminal_back() {
+    for (signal, code) in [("-QUIT", 131), ("-USR2", 140), ("-ALRM", 142), ("-ABRT", 134)] {
+        let Some(terminal) = Terminal::open() else { return };
+        terminal.run(&format!("sh -c \"ulimit -c 0; exec {}\"", portlabel(&format!("-o tui {}", office().display()))));
+        terminal.until_text("https :443");
+        assert!(terminal.is_taken());
+        terminal.signal(signal);
+        assert_eq!(terminal.after().0, code, "{signal}");
+    }
+}
+
+#[test]
 fn a_panic_is_printed_on_the_terminal_as_it_was() {
     let Some(terminal) = Terminal::open() else { return };
     terminal.run(&this_program("panics"));
