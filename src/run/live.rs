@@ -184,7 +184,8 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             recycle,
             due: Vec::with_capacity(BATCH_PACKETS),
             counters: &counters,
-            stop,
+            together: &controls.together,
+            after_end: 0,
             reports,
             notices,
             left_out: LeftOut::default(),
@@ -313,7 +314,9 @@ struct Counting<'r> {
     /// Packets that are about to be counted.
     due: Vec<Packet>,
     counters: &'r Counters,
-    stop: &'r AtomicBool,
+    together: &'r Together,
+    /// Packets that came when the run had ended for another device.
+    after_end: u64,
     reports: SyncSender<Vec<Event>>,
     notices: Sender<Notice>,
     left_out: LeftOut,
@@ -336,6 +339,8 @@ impl Counting<'_> {
             self.report(engine);
         }
         self.saved(LiveSave::flush);
+        let received = &self.counters.received;
+        received.store(received.load(Ordering::Relaxed).saturating_sub(self.after_end), Ordering::Relaxed);
         engine.finish(RunEnd::Stopped);
         let LeftOut { snapshots, flows } = self.left_out;
         if snapshots + flows > 0 {
@@ -376,7 +381,9 @@ impl Counting<'_> {
 
     /// Counts and saves the packets that are due.
     fn count_due(&mut self, engine: &mut Engine) {
-        let Self { merge, save, packets_left, recycle, due, counters, notices, .. } = self;
+        let Self { merge, lanes, save, packets_left, recycle, due, counters, notices, after_end, .. } = self;
+        // of several devices, each stops for itself: the run ends for all of them when it ends for the first
+        let end = self.together.stopped().filter(|_| lanes.len() > 1).unwrap_or(Timestamp::MAX);
         let mut count = |due: &mut Vec<Packet>| {
             counters.captured.fetch_add(due.len() as u64, Ordering::Relaxed);
             engine.ingest(due);
@@ -384,6 +391,10 @@ impl Counting<'_> {
         };
         merge.drain(
             |batch, at| {
+                if batch.packets[at].ts > end {
+                    *after_end += 1;
+                    return;
+                }
                 if *packets_left == 0 {
                     return; // the run ends with the last one that is wanted
                 }
@@ -407,7 +418,7 @@ impl Counting<'_> {
         );
         count(due);
         if self.packets_left == 0 {
-            self.stop.store(true, Ordering::Relaxed);
+            self.together.stop.store(true, Ordering::Relaxed);
         }
     }
 

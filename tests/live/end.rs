@@ -194,6 +194,13 @@ fn a_terminal_that_goes_ends_a_run_in_order() {
     Datagrams::new(&wire, 0).send(3, b"three");
     program.signal(Signal::HUP);
     assert_eq!(count(&report(&program.end()), "/packets"), 3);
+    // with a request beside it, as systemd may send both
+    for (first, second) in [(Signal::TERM, Signal::HUP), (Signal::HUP, Signal::TERM)] {
+        let program = watch(&wire.client, &args(&["-o", "json"]));
+        program.signal(first);
+        program.signal(second);
+        report(&program.end());
+    }
     // unless somebody wants it to go on
     let mut command = wire.client.command("nohup");
     let mut program = super::watching(command.arg(PROGRAM).args(args(&["-o", "json"])));

@@ -58,7 +58,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
         }
         super::tell(&plan.apply()?, config);
     }
-    super::end_on_signals(config, &stop)?;
+    super::end_on_signals(config, &stop, false)?;
     Ok(run::run(intake, engine, &mut delivery, &stop, threads))
 }
 

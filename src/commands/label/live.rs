@@ -46,7 +46,7 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
     if super::has_log_files(config) {
         flag::register(SIGHUP, Arc::clone(&reopen)).map_err(StartError::Signals)?;
     }
-    super::end_on_signals(config, &together.stop)?;
+    super::end_on_signals(config, &together.stop, super::has_log_files(config))?;
     let run = LiveRun { lanes, outer: config.outer, engine, save, bounds, listeners };
     Ok(run::run_live(run, &mut delivery, &Controls { together, print_counters, reopen }))
 }

@@ -121,26 +121,29 @@ fn keep_inputs(config: &Config, captures: impl Iterator<Item = PathBuf>) -> Resu
     overwrites.map_or(Ok(()), |conflict| Err(StartError::OverwritesInput(conflict)))
 }
 
-/// From here on, the first SIGINT, SIGTERM or SIGHUP sets `stop`, and the second one ends the program at once, as it would
-/// without us. SIGHUP does so where it does not mean that logs were moved away, and was not ignored from the start
-/// (nohup(1)). A screen sees to that itself, because it has to give the terminal back before.
+/// From here on, SIGINT, SIGTERM and SIGHUP set `stop`, and a second SIGINT or SIGTERM ends the program at once, as it would
+/// without us. SIGHUP does so unless `reopens`, when it means that logs were moved away, and unless it was ignored from the
+/// start (nohup(1)). A screen sees to all that itself, because it has to give the terminal back before.
 ///
 /// To be called when everything is open and the rights are given up: until then there is nothing to report, and signals
 /// have their default effect. This starts a thread.
-fn end_on_signals(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), StartError> {
+fn end_on_signals(config: &Config, stop: &Arc<AtomicBool>, reopens: bool) -> Result<(), StartError> {
     if config.outputs.iter().any(|spec| spec.format == Format::Tui) {
         return Ok(());
     }
     let mut handled = vec![SIGINT, SIGTERM];
-    if !has_log_files(config) && !is_ignored(SIGHUP) {
+    if !reopens && !is_ignored(SIGHUP) {
         handled.push(SIGHUP);
     }
     let mut signals = Signals::new(handled).map_err(StartError::Signals)?;
     let stop = Arc::clone(stop);
     let hear = move || {
         let mut echoes = Echoes::default();
+        let mut is_asked = false;
         for signal in signals.forever() {
-            if !echoes.is_echo(signal) && stop.swap(true, Ordering::Relaxed) {
+            stop.store(true, Ordering::Relaxed);
+            // a terminal that goes may come with a request, and is none itself
+            if signal != SIGHUP && !echoes.is_echo(signal) && std::mem::replace(&mut is_asked, true) {
                 low_level::exit(128 + signal);
             }
         }

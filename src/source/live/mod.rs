@@ -14,14 +14,15 @@ pub use losses::Losses;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pcap::{Active, Capture, Linktype, Packet, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
+use super::bpf::Instruction;
 use super::{Frame, Interface, Pause, Source, filter};
 use crate::units::{LinkType, Timestamp};
 use losses::LossCounters;
@@ -165,9 +166,17 @@ pub struct Together {
     pub stop: Arc<AtomicBool>,
     /// Devices that are there, up or down. When the last one goes, the run ends.
     present: AtomicUsize,
+    /// When the first device was told to stop.
+    stopped: OnceLock<Timestamp>,
 }
 
 impl Together {
+    /// When the run ended, once that is so. What a device has captured since, others may not have.
+    #[must_use]
+    pub fn stopped(&self) -> Option<Timestamp> {
+        self.stopped.get().copied()
+    }
+
     /// Every interface is gone.
     #[must_use]
     pub fn none_left(&self) -> bool {
@@ -328,12 +337,14 @@ impl Device {
 
     /// Opens what has the name now, and takes it for the interface.
     fn begin(&mut self) -> Result<(), OpenError> {
-        let link = match Link::of(&self.asking, &self.name) {
+        let link = match Link::of(&self.asking, self.called()) {
             Ok(link) => Some(link),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None, // `any`, or another device of libpcap
             Err(error) => return Err(OpenError::Other { name: self.name.to_string(), message: error.to_string() }),
         };
         let mut capture = self.activate(link)?;
+        // that takes a while for a long expression; those that share the interface get its packets meanwhile
+        let program = self.compile(&capture)?;
         // what came until here was not filtered, and went to each that shares the interface: it is not of the capture
         socket::refuse_packets(&capture).map_err(|error| self.unusable(&error.to_string()))?;
         if let Some(sharing) = &self.sharing {
@@ -342,7 +353,7 @@ impl Device {
         }
         self.losses.begin(&mut capture, &self.name, link.map(|link| link.index));
         self.begun = Some((now(), Instant::now()));
-        self.accept_packets(&mut capture)?;
+        self.accept_packets(&mut capture, program.as_deref())?;
         let link_type = of_dlt(capture.get_datalink());
         let interface = Interface { name: self.name.to_string(), link: link_type, snap_len: self.options.snap_len };
         if self.interfaces.last() != Some(&interface) {
@@ -364,7 +375,7 @@ impl Device {
         let name = self.name.to_string();
         let options = &self.options;
         let open = |promiscuous| {
-            Capture::from_device(&*name)?
+            Capture::from_device(self.called())?
                 .promisc(promiscuous)
                 .snaplen(options.snap_len.cast_signed())
                 .buffer_size(options.buffer_bytes.cast_signed())
@@ -403,24 +414,35 @@ impl Device {
         Ok(capture)
     }
 
+    /// The filter's program for the kernel. `None` without a filter, and where libpcap has to see to it: the header of a
+    /// cooked capture is its own, and it moves the program's offsets for the kernel.
+    fn compile(&self, capture: &Capture<Active>) -> Result<Option<Vec<Instruction>>, OpenError> {
+        let Some(expression) = &self.options.filter else { return Ok(None) };
+        let program = capture.compile(expression, true).map_err(|error| self.wrong_filter(expression, error))?;
+        let is_cooked = matches!(of_dlt(capture.get_datalink()), LinkType::LINUX_SLL | LinkType::LINUX_SLL2);
+        Ok(if is_cooked { None } else { filter::instructions(&program).ok() })
+    }
+
     /// Has the kernel hand over the packets that match the filter. libpcap would run it once more over the first blocks of its
     /// ring, which it cannot do for `inbound` and `outbound`: it would lose what is in them.
-    fn accept_packets(&self, capture: &mut Capture<Active>) -> Result<(), OpenError> {
-        let Some(expression) = &self.options.filter else {
-            return socket::accept_packets(&*capture, &[]).map_err(|error| self.unusable(&error.to_string()));
-        };
-        let wrong = |error| OpenError::Filter {
-            name: self.name.to_string(),
-            expression: expression.clone(),
-            message: message(error),
-        };
-        let program = capture.compile(expression, true).map_err(wrong)?;
-        // the header of a cooked capture is made by libpcap, which moves the program's offsets for the kernel
-        let is_cooked = matches!(of_dlt(capture.get_datalink()), LinkType::LINUX_SLL | LinkType::LINUX_SLL2);
-        let is_taken = !is_cooked
-            && filter::instructions(&program).is_ok_and(|program| socket::accept_packets(&*capture, &program).is_ok());
-        // where the kernel does not take the program, libpcap runs it
-        if is_taken { Ok(()) } else { capture.filter(expression, true).map_err(wrong) }
+    fn accept_packets(&self, capture: &mut Capture<Active>, program: Option<&[Instruction]>) -> Result<(), OpenError> {
+        match (&self.options.filter, program) {
+            (None, _) => socket::accept_packets(&*capture, &[]).map_err(|error| self.unusable(&error.to_string())),
+            (Some(_), Some(program)) if socket::accept_packets(&*capture, program).is_ok() => Ok(()),
+            // where the kernel does not take the program, libpcap runs it
+            (Some(expression), _) => {
+                capture.filter(expression, true).map_err(|error| self.wrong_filter(expression, error))
+            }
+        }
+    }
+
+    fn wrong_filter(&self, expression: &str, error: pcap::Error) -> OpenError {
+        OpenError::Filter { name: self.name.to_string(), expression: expression.to_owned(), message: message(error) }
+    }
+
+    /// What the interface is called now.
+    fn called(&self) -> &str {
+        self.renamed.as_deref().unwrap_or(&self.name)
     }
 
     /// The interface cannot be captured from.
@@ -436,7 +458,7 @@ impl Device {
         }
         self.look_at = now + LOOK;
         let Some(before) = self.link else { return };
-        let mut found = Link::of(&self.asking, self.renamed.as_deref().unwrap_or(&self.name)).ok();
+        let mut found = Link::of(&self.asking, self.called()).ok();
         let name = Arc::clone(&self.name);
         if let State::Open(_) = self.state
             && found.is_none_or(|link| link.index != before.index)
@@ -456,28 +478,43 @@ impl Device {
                 self.link = Some(link);
             }
             (State::Open(_), _) => self.lose(),
-            (State::Gone, Some(link)) if link.is_up => match self.begin() {
-                Ok(()) => self.troubles.push(LiveTrouble::Back { name }),
-                // it may be gone again, or down again
-                Err(OpenError::Unknown { .. } | OpenError::Down { .. }) => {}
-                Err(error) => {
-                    self.troubles.push(LiveTrouble::Lost(error));
-                    self.state = State::Ended;
-                }
-            },
+            (State::Gone, Some(link)) if link.is_up => self.begin_again(Some(LiveTrouble::Back { name })),
             _ => {}
         }
     }
 
-    /// The interface cannot be read: it is gone, unless it is there. libpcap looks for it by its name when it goes down, and
-    /// fails once if that has changed.
+    /// The interface cannot be read: it is gone, unless it is there. libpcap looks for it by its name when it goes down; if
+    /// that has changed, it goes on to fail, and is opened anew when the interface is up.
     fn fail(&mut self) {
         self.failures += 1;
-        let is_there = self.link.is_some_and(|link| socket::name_of(&self.asking, link.index).is_ok());
-        if is_there && self.failures < MOST_FAILURES {
-            std::thread::park_timeout(WAIT);
-        } else {
-            self.lose();
+        let name = self.link.and_then(|link| socket::name_of(&self.asking, link.index).ok());
+        match name.and_then(|name| Link::of(&self.asking, &name).ok()) {
+            Some(link) if self.renamed.is_some() && link.is_up => self.open_anew(),
+            Some(link) if !link.is_up || self.failures < MOST_FAILURES => std::thread::park_timeout(WAIT),
+            _ => self.lose(),
+        }
+    }
+
+    /// Captures from the interface by the name that it has now.
+    fn open_anew(&mut self) {
+        if let State::Open(mut capture) = std::mem::replace(&mut self.state, State::Gone) {
+            self.losses.read(&mut capture);
+            self.together.present.fetch_sub(1, Ordering::Relaxed);
+        }
+        let was_down = self.link.is_some_and(|link| !link.is_up);
+        self.begin_again(was_down.then(|| LiveTrouble::Up { name: Arc::clone(&self.name) }));
+    }
+
+    /// Tries to capture from an interface that could not be, and tells `news` when that works. It may be gone again, or down
+    /// again: then that is for later.
+    fn begin_again(&mut self, news: Option<LiveTrouble>) {
+        match self.begin() {
+            Ok(()) => self.troubles.extend(news),
+            Err(OpenError::Unknown { .. } | OpenError::Down { .. }) => {}
+            Err(error) => {
+                self.troubles.push(LiveTrouble::Lost(error));
+                self.state = State::Ended;
+            }
         }
     }
 
@@ -498,6 +535,7 @@ impl Device {
 
     /// The run ends: from now on the ring gets nothing more, and what it has is read.
     fn begin_to_end(&mut self) {
+        self.together.stopped.get_or_init(now);
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Open(capture) => {
                 // where the kernel refuses that, what comes until then is read too
