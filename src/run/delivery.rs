@@ -161,14 +161,19 @@ impl Delivery {
 
     /// Prints a line as it is, on standard error or by an output that has the terminal.
     pub(super) fn line(&mut self, text: &str) {
-        if !self.outputs.iter_mut().any(|channel| channel.output().message(text)) {
+        if !self.shows(text) {
             print_line(text);
         }
     }
 
+    /// An output has the terminal, and shows the text.
+    fn shows(&mut self, text: &str) -> bool {
+        self.outputs.iter_mut().any(|channel| channel.output().message(text))
+    }
+
     /// Tells users something: by an output that has the terminal, else on standard error.
     fn message(&mut self, text: &str) {
-        if self.outputs.iter_mut().any(|channel| channel.output().message(text)) {
+        if self.shows(text) {
             return;
         }
         let print = || super::say(&text);

@@ -43,10 +43,11 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
     let print_counters = Arc::new(AtomicBool::new(false));
     flag::register(SIGUSR1, Arc::clone(&print_counters)).map_err(StartError::Signals)?;
     let reopen = Arc::new(AtomicBool::new(false));
-    if super::has_log_files(config) {
+    let reopens = super::has_log_files(config);
+    if reopens {
         flag::register(SIGHUP, Arc::clone(&reopen)).map_err(StartError::Signals)?;
     }
-    super::end_on_signals(config, &together.stop, super::has_log_files(config))?;
+    super::end_on_signals(config, &together.stop, reopens)?;
     let run = LiveRun { lanes, outer: config.outer, engine, save, bounds, listeners };
     Ok(run::run_live(run, &mut delivery, &Controls { together, print_counters, reopen }))
 }

@@ -203,7 +203,8 @@ pub struct Device {
     /// Packets longer than this, in bytes, are more than the interface could send; `u32::MAX` when that was said, or cannot
     /// be told.
     longest: u32,
-    told_oversize: bool,
+    /// It was said that packets are too long, by this device or one that shares the interface.
+    told_oversize: Arc<AtomicBool>,
     look_at: Instant,
     /// Nothing before this is still to come.
     through: Option<Timestamp>,
@@ -220,18 +221,6 @@ struct Sharing {
     group: u16,
     /// This is the one that tells what happens to the interface.
     tells: bool,
-    /// One of them has told that packets are too long: any of them may meet those.
-    told_oversize: Arc<AtomicBool>,
-}
-
-impl Sharing {
-    /// Whether it is for this device to tell.
-    fn tells(&self, trouble: &LiveTrouble) -> bool {
-        match trouble {
-            LiveTrouble::Oversize { .. } => !self.told_oversize.swap(true, Ordering::Relaxed),
-            _ => self.tells,
-        }
-    }
 }
 
 /// What can be read.
@@ -261,7 +250,7 @@ impl Device {
     /// # Errors
     /// [`OpenError`].
     pub fn open(name: &str, options: LiveOptions, together: Arc<Together>) -> Result<Self, OpenError> {
-        Self::open_as(name, options, together, None)
+        Self::open_as(name, options, together, None, Arc::default())
     }
 
     /// Opens `devices` that share the packets of the interface called `name`, both directions of a flow on the same one.
@@ -278,8 +267,8 @@ impl Device {
     ) -> Result<Vec<Self>, OpenError> {
         let told_oversize = Arc::default();
         let open = |at| {
-            let sharing = Sharing { group, tells: at == 0, told_oversize: Arc::clone(&told_oversize) };
-            Self::open_as(name, options.clone(), Arc::clone(together), Some(sharing))
+            let sharing = Sharing { group, tells: at == 0 };
+            Self::open_as(name, options.clone(), Arc::clone(together), Some(sharing), Arc::clone(&told_oversize))
         };
         (0..devices).map(open).collect()
     }
@@ -289,6 +278,7 @@ impl Device {
         options: LiveOptions,
         together: Arc<Together>,
         sharing: Option<Sharing>,
+        told_oversize: Arc<AtomicBool>,
     ) -> Result<Self, OpenError> {
         let other = |error: io::Error| OpenError::Other { name: name.to_owned(), message: error.to_string() };
         let asking = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)
@@ -306,7 +296,7 @@ impl Device {
             asking,
             link: None,
             longest: u32::MAX,
-            told_oversize: false,
+            told_oversize,
             look_at: Instant::now(),
             through: None,
             failures: 0,
@@ -361,7 +351,7 @@ impl Device {
         }
         if let Some(link) = link
             && link_type == LinkType::ETHERNET
-            && !self.told_oversize
+            && !self.told_oversize.load(Ordering::Relaxed)
         {
             self.longest = link.mtu.saturating_add(ETHERNET_AND_TAGS);
         }
@@ -598,7 +588,8 @@ impl Source for Device {
         }
         while !self.troubles.is_empty() {
             let trouble = self.troubles.remove(0);
-            if self.sharing.as_ref().is_none_or(|sharing| sharing.tells(&trouble)) {
+            let is_of_all = !matches!(trouble, LiveTrouble::Oversize { .. });
+            if !is_of_all || self.sharing.as_ref().is_none_or(|sharing| sharing.tells) {
                 return Err(trouble);
             }
         }
@@ -650,9 +641,11 @@ impl Source for Device {
             None => begun.elapsed() < SETTLED,
         });
         if seen.is_oversize {
-            (self.longest, self.told_oversize) = (u32::MAX, true);
-            let mtu = self.link.map_or(0, |link| link.mtu);
-            self.troubles.push(LiveTrouble::Oversize { name: Arc::clone(&self.name), mtu });
+            self.longest = u32::MAX;
+            if !self.told_oversize.swap(true, Ordering::Relaxed) {
+                let mtu = self.link.map_or(0, |link| link.mtu);
+                self.troubles.push(LiveTrouble::Oversize { name: Arc::clone(&self.name), mtu });
+            }
         }
         if !failed {
             self.failures = 0;
