@@ -643,10 +643,34 @@ mod tests {
         assert_eq!(last_ts, [6 * SECOND - 1, 8 * SECOND, 9 * SECOND], "of what was counted, not of what comes next");
         let whole = run(&mut engine(Limits::default(), None), &packets).1;
         let (mut with, without) = (snapshots[2].services.clone(), &whole[0].services);
-        for row in &mut with {
+        for row in with.iter_mut().map(Arc::make_mut) {
             row.interval = None;
         }
         assert_eq!(&with, without, "totals are the same with intervals and without");
+    }
+
+    #[test]
+    fn a_row_that_did_not_change_is_shared_and_has_a_silent_interval() {
+        let mut engine = engine(Limits::default(), Some(Duration::from_secs(1)));
+        let packets = [
+            packet(0, Transport::Udp, 1, true, 0),
+            tcp(1, 2, true, ACK),
+            tcp(SECOND, 2, false, ACK),
+            tcp(2 * SECOND, 2, true, ACK),
+            tcp(3 * SECOND, 2, true, ACK),
+            // the flow over UDP ends: its row changes though no packet of it came
+            tcp(200 * SECOND, 2, true, ACK),
+        ];
+        let (_, snapshots) = run(&mut engine, &packets);
+        let rows: Vec<_> = snapshots
+            .iter()
+            .map(|s| s.services.iter().find(|row| row.transport == Transport::Udp).expect("it was seen"))
+            .collect();
+        let came: Vec<_> = rows.iter().map(|row| row.interval.as_ref().map(|interval| interval.packets)).collect();
+        assert_eq!(came, [Some(1), Some(0), Some(0), Some(0), Some(0)]);
+        let shared: Vec<_> = rows.windows(2).map(|pair| Arc::ptr_eq(pair[0], pair[1])).collect();
+        assert_eq!(shared, [false, true, true, false]);
+        assert_eq!(rows.iter().map(|row| row.flows.ended).collect::<Vec<_>>(), [0, 0, 0, 0, 1]);
     }
 
     #[test]

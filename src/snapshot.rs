@@ -53,7 +53,9 @@ pub struct Snapshot {
     /// The interval that ends here; `None` without `--interval`.
     pub interval: Option<Interval>,
     /// One row a service and transport, ordered by wire bytes (largest first), then name (unlabelled last), then transport.
-    pub services: Vec<ServiceRow>,
+    ///
+    /// One that is as it was is shared with the snapshot before.
+    pub services: Vec<Arc<ServiceRow>>,
     /// Packets without ports by reason, ordered by wire bytes (largest first), then name. Only reasons that occurred.
     pub portless: Vec<PortlessRow>,
 }
@@ -226,6 +228,15 @@ pub struct RowInterval {
     pub handshake_rtt_us: Option<Summary>,
 }
 
+impl RowInterval {
+    /// Nothing came: no packet, and no flow ended.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        let ended = self.flow_duration_us.is_some();
+        self.packets == 0 && !ended
+    }
+}
+
 /// Traffic of one server port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PortTraffic {
@@ -296,17 +307,19 @@ pub struct Shape {
 impl Shape {
     /// Steps to each doubling.
     const PER_DOUBLING: u64 = 4;
+    /// As many as 64 bits have: each value below 8 has one, and each of the 61 doublings from there has four.
+    const STEPS: usize = 8 + 61 * 4;
 
     /// The shape of some values, each with its number; `None` without any.
     #[must_use]
     pub fn of(values: impl Iterator<Item = (u64, u64)>) -> Option<Self> {
-        let mut by_step: BTreeMap<usize, u64> = BTreeMap::new();
-        for (value, count) in values.filter(|(_, count)| *count > 0) {
-            *by_step.entry(Self::step(value)).or_default() += count;
+        let mut by_step = [0; Self::STEPS];
+        for (value, count) in values {
+            by_step[Self::step(value)] += count;
         }
-        let (first, last) = (*by_step.first_key_value()?.0, *by_step.last_key_value()?.0);
-        let counts = (first..=last).map(|step| by_step.get(&step).copied().unwrap_or_default()).collect();
-        Some(Self { first, counts })
+        let first = by_step.iter().position(|count| *count > 0)?;
+        let last = by_step.iter().rposition(|count| *count > 0)?;
+        Some(Self { first, counts: by_step[first..=last].to_vec() })
     }
 
     /// Each step from the first that has values to the last: its smallest value, and how many it has.

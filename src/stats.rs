@@ -6,7 +6,8 @@
 mod buckets;
 mod distribution;
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
@@ -67,8 +68,8 @@ struct Row {
     current: Measures,
     /// From the start of the run to the start of the interval.
     before: Measures,
-    traffic_before: Traffic,
-    flows_started_before: u64,
+    /// As it was in the last snapshot.
+    reported: Option<Arc<ServiceRow>>,
 }
 
 /// The quantities whose distribution is kept.
@@ -223,12 +224,12 @@ impl Stats {
     /// The rows of a snapshot, in their order. With `interval`, each has its part of the interval that was open, and a new
     /// one begins. With `shapes`, summaries of the run have theirs.
     #[must_use]
-    pub fn service_rows(&mut self, interval: bool, shapes: bool) -> Vec<ServiceRow> {
+    pub fn service_rows(&mut self, interval: bool, shapes: bool) -> Vec<Arc<ServiceRow>> {
         self.settle();
         let (cells, budget) = (&self.cells, &mut self.budget);
         let mut rows: Vec<_> = self.rows.iter_mut().map(|row| row.snapshot(cells, interval, shapes, budget)).collect();
         rows.sort_by(|a, b| {
-            let unlabelled_last = |row: &ServiceRow| row.service.is_none();
+            let unlabelled_last = |row: &Arc<ServiceRow>| row.service.is_none();
             (b.wire_bytes.cmp(&a.wire_bytes))
                 .then_with(|| unlabelled_last(a).cmp(&unlabelled_last(b)))
                 .then_with(|| a.service.cmp(&b.service))
@@ -247,7 +248,7 @@ impl Stats {
             wire_bytes,
         };
         let mut rows: Vec<_> = counted.map(row).collect();
-        rows.sort_by_key(|row| (std::cmp::Reverse(row.wire_bytes), row.reason));
+        rows.sort_by_key(|row| (Reverse(row.wire_bytes), row.reason));
         rows
     }
 }
@@ -269,33 +270,36 @@ impl Row {
             flows: FlowCounts::default(),
             current: Measures::default(),
             before: Measures::default(),
-            traffic_before: Traffic::default(),
-            flows_started_before: 0,
+            reported: None,
         }
     }
 
-    fn snapshot(&mut self, cells: &[Cell], interval: bool, shapes: bool, budget: &mut HistogramBudget) -> ServiceRow {
+    /// The row as it is now; the one before, if nothing has come since.
+    fn snapshot(
+        &mut self,
+        cells: &[Cell],
+        interval: bool,
+        shapes: bool,
+        budget: &mut HistogramBudget,
+    ) -> Arc<ServiceRow> {
+        let cells = || self.cells.iter().map(|cell| &cells[*cell as usize]);
         let [mut to_server, mut from_server, mut later_fragments] = [Traffic::default(); 3];
-        let mut by_port: BTreeMap<u16, Traffic> = BTreeMap::new();
-        let mut by_evidence: BTreeMap<Evidence, EvidenceCounts> = BTreeMap::new();
-        for cell in self.cells.iter().map(|cell| &cells[*cell as usize]) {
+        for cell in cells() {
             to_server += cell.to_server;
             from_server += cell.from_server;
             later_fragments += cell.later_fragments;
-            let traffic = cell.traffic();
-            *by_port.entry(cell.port).or_default() += traffic;
-            let evidence = by_evidence.entry(cell.evidence).or_default();
-            evidence.flows += cell.flows;
-            evidence.packets += traffic.packets;
-            evidence.wire_bytes += traffic.wire_bytes;
         }
         let mut total = to_server;
         total += from_server;
-        let (ports, other_ports) = largest_ports(by_port);
+        if let Some(reported) = self.reported.as_ref().filter(|reported| self.is_as_in(reported, total)) {
+            return Arc::clone(reported);
+        }
+        let (ports, other_ports) = ports(cells());
+        let evidence = evidence(cells());
         let interval = interval.then(|| self.close_interval(total, budget));
         let measures = if interval.is_some() { &self.before } else { &self.current };
         let summary = if shapes { Distribution::summary_with_shape } else { Distribution::summary };
-        ServiceRow {
+        let row = Arc::new(ServiceRow {
             service: self.name.clone(),
             transport: self.transport,
             packets: total.packets,
@@ -306,21 +310,32 @@ impl Row {
             ports,
             other_ports,
             flows: self.flows,
-            evidence: by_evidence.into_iter().map(|(evidence, counts)| (evidence.name(), counts)).collect(),
+            evidence,
             packet_size_bytes: summary(&measures.packet_size_bytes),
             gap_us: summary(&measures.gap_us),
             flow_duration_us: summary(&measures.flow_duration_us),
             handshake_rtt_us: summary(&measures.handshake_rtt_us),
             interval,
-        }
+        });
+        self.reported = Some(Arc::clone(&row));
+        row
+    }
+
+    /// Nothing has come since a snapshot, in whose own interval nothing had come either. Whatever is counted comes with a
+    /// packet, or with the end of a flow.
+    fn is_as_in(&self, reported: &ServiceRow, total: Traffic) -> bool {
+        (total.packets, self.flows) == (reported.packets, reported.flows)
+            && reported.interval.as_ref().is_none_or(RowInterval::is_silent)
     }
 
     /// Reports what came since the last interval was closed, and makes it part of the past.
     fn close_interval(&mut self, total: Traffic, budget: &mut HistogramBudget) -> RowInterval {
+        let before = self.reported.as_ref().map(|row| (row.packets, row.wire_bytes, row.flows.started));
+        let (packets_before, wire_bytes_before, flows_started_before) = before.unwrap_or_default();
         let closed = RowInterval {
-            packets: total.packets - self.traffic_before.packets,
-            wire_bytes: total.wire_bytes - self.traffic_before.wire_bytes,
-            flows_started: self.flows.started - self.flows_started_before,
+            packets: total.packets - packets_before,
+            wire_bytes: total.wire_bytes - wire_bytes_before,
+            flows_started: self.flows.started - flows_started_before,
             packet_size_bytes: self.current.packet_size_bytes.summary(),
             gap_us: self.current.gap_us.summary(),
             flow_duration_us: self.current.flow_duration_us.summary(),
@@ -328,24 +343,52 @@ impl Row {
         };
         self.before.merge(&mut self.current, budget);
         self.current.clear(budget);
-        self.traffic_before = total;
-        self.flows_started_before = self.flows.started;
         closed
     }
 }
 
-/// The largest ports, and the sum of the others.
-fn largest_ports(by_port: BTreeMap<u16, Traffic>) -> (Vec<PortTraffic>, OtherPorts) {
-    let port = |(port, Traffic { packets, wire_bytes })| PortTraffic { port, packets, wire_bytes };
-    let mut ports: Vec<_> = by_port.into_iter().map(port).collect();
-    ports.sort_by_key(|port| (std::cmp::Reverse(port.wire_bytes), port.port));
+/// The largest ports of some cells, and the sum of the others.
+fn ports<'c>(cells: impl Iterator<Item = &'c Cell>) -> (Vec<PortTraffic>, OtherPorts) {
+    let port = |cell: &Cell| {
+        let Traffic { packets, wire_bytes } = cell.traffic();
+        PortTraffic { port: cell.port, packets, wire_bytes }
+    };
+    let mut ports: Vec<_> = cells.map(port).collect();
+    ports.sort_unstable_by_key(|port| port.port);
+    ports.dedup_by(|next, port| {
+        let is_same = next.port == port.port;
+        if is_same {
+            port.packets += next.packets;
+            port.wire_bytes += next.wire_bytes;
+        }
+        is_same
+    });
+    let largest_first = |port: &PortTraffic| (Reverse(port.wire_bytes), port.port);
     let mut other_ports = OtherPorts::default();
-    for other in ports.drain(LISTED_PORTS.min(ports.len())..) {
-        other_ports.ports += 1;
-        other_ports.packets += other.packets;
-        other_ports.wire_bytes += other.wire_bytes;
+    if ports.len() > LISTED_PORTS {
+        ports.select_nth_unstable_by_key(LISTED_PORTS, largest_first);
+        for other in ports.drain(LISTED_PORTS..) {
+            other_ports.ports += 1;
+            other_ports.packets += other.packets;
+            other_ports.wire_bytes += other.wire_bytes;
+        }
+        ports.shrink_to_fit();
     }
+    ports.sort_unstable_by_key(largest_first);
     (ports, other_ports)
+}
+
+/// What each rule named, of some cells; only those that named anything.
+fn evidence<'c>(cells: impl Iterator<Item = &'c Cell>) -> Vec<(&'static str, EvidenceCounts)> {
+    let mut by_rule = [EvidenceCounts::default(); Evidence::ALL.len()];
+    for cell in cells {
+        let (counts, traffic) = (&mut by_rule[cell.evidence as usize], cell.traffic());
+        counts.flows += cell.flows;
+        counts.packets += traffic.packets;
+        counts.wire_bytes += traffic.wire_bytes;
+    }
+    let named = Evidence::ALL.into_iter().zip(by_rule).filter(|(_, counts)| counts.flows > 0);
+    named.map(|(rule, counts)| (rule.name(), counts)).collect()
 }
 
 /// Rows and cells are few enough for 32 bits: cells are bounded by ports, transports and rules.

@@ -125,7 +125,7 @@ fn final_snapshot(events: &[Event]) -> Snapshot {
 
 /// Everything in a snapshot that must add up.
 fn assert_adds_up(snapshot: &Snapshot) {
-    let services = |get: fn(&ServiceRow) -> u64| snapshot.services.iter().map(get).sum::<u64>();
+    let services = |get: fn(&ServiceRow) -> u64| snapshot.services.iter().map(|row| get(row)).sum::<u64>();
     let portless = |get: fn(&portlabel::snapshot::PortlessRow) -> u64| snapshot.portless.iter().map(get).sum::<u64>();
     assert_eq!(services(|row| row.packets) + portless(|row| row.packets), snapshot.packets);
     assert_eq!(services(|row| row.wire_bytes) + portless(|row| row.wire_bytes), snapshot.wire_bytes);
@@ -229,7 +229,7 @@ fn fallen(earlier: &Snapshot, later: &Snapshot) -> Vec<String> {
         fallen.push(format!("totals from {:?} to {:?}", totals(earlier), totals(later)));
     }
     for before in &earlier.services {
-        let same = |row: &&ServiceRow| (&row.service, row.transport) == (&before.service, before.transport);
+        let same = |row: &&Arc<ServiceRow>| (&row.service, row.transport) == (&before.service, before.transport);
         let Some(now) = later.services.iter().find(same) else {
             fallen.push(format!("{:?} is gone", key(before)));
             continue;

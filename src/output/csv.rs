@@ -174,7 +174,7 @@ mod tests {
     fn names_are_quoted_where_they_must_be() {
         let mut snapshot = sample::snapshot();
         snapshot.services.truncate(1);
-        snapshot.services[0].service = Some("a,\"b\"".into());
+        Arc::make_mut(&mut snapshot.services[0]).service = Some("a,\"b\"".into());
         assert!(text(&[snapshot], false).starts_with("2026-01-31T10:00:04.999999000Z,\"a,\"\"b\"\"\",tcp,12000,"));
     }
 }

@@ -167,7 +167,7 @@ pub(super) fn snapshot() -> Snapshot {
             late_packets: 0,
             skipped_snapshots: 0,
         }),
-        services: vec![https, alt, dns, unlabelled, dns_tcp],
+        services: [https, alt, dns, unlabelled, dns_tcp].map(Arc::new).into(),
         portless: vec![
             PortlessRow { reason: "icmp", packets: 8, wire_bytes: 680 },
             PortlessRow { reason: "arp", packets: 4, wire_bytes: 120 },

@@ -615,7 +615,7 @@ mod tests {
         ];
         for (rules, want) in cases {
             let counts = |wire_bytes| EvidenceCounts { flows: 1, packets: 1, wire_bytes };
-            let mut row = sample::snapshot().services.remove(0);
+            let mut row = ServiceRow::clone(&sample::snapshot().services[0]);
             row.wire_bytes = rules.iter().map(|(_, bytes)| bytes).sum();
             row.evidence = rules.iter().map(|(rule, bytes)| (*rule, counts(*bytes))).collect();
             assert_eq!(evidence(&row), want, "{rules:?}");

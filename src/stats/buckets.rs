@@ -30,7 +30,11 @@ impl Buckets {
 
     #[inline]
     fn add_many(&mut self, value: u64, times: u32) {
-        let index = index(value);
+        self.add_to(index(value), times);
+    }
+
+    #[inline]
+    fn add_to(&mut self, index: usize, times: u32) {
         match self.counts.get_mut(index) {
             Some(count) if *count <= u32::MAX - times => *count += times,
             _ => self.make_room(index, times),
@@ -50,8 +54,8 @@ impl Buckets {
 
     /// Counts all values of another.
     pub fn merge(&mut self, other: &Self) {
-        for (value, count) in other.counted() {
-            self.add_many(value, count);
+        for (index, count) in (0..).zip(&other.counts).filter(|(_, count)| **count > 0) {
+            self.add_to(index, *count);
         }
         if let Some(other) = &other.settled {
             let mut sum = self.histogram();
@@ -80,6 +84,26 @@ impl Buckets {
         histogram
     }
 
+    /// The values that so many percent of all, in rising order, do not exceed, as [`Histogram::value_at_quantile`] tells them:
+    /// the largest value of the bucket. Zero without any values.
+    pub fn percentiles<const N: usize>(&self, percents: [u8; N]) -> [u64; N] {
+        if self.settled.is_some() {
+            let histogram = self.histogram();
+            return percents.map(|percent| histogram.value_at_quantile(f64::from(percent) / 100.0));
+        }
+        let total: u64 = self.counts.iter().copied().map(u64::from).sum();
+        let (mut found, mut at, mut seen) = ([0; N], 0, 0);
+        for (percent, found) in percents.into_iter().zip(&mut found) {
+            let rank = rank(total, percent);
+            while seen < rank {
+                seen += u64::from(self.counts[at]);
+                at += 1;
+            }
+            *found = at.checked_sub(1).map_or(0, largest);
+        }
+        found
+    }
+
     /// Each value that was counted, as exactly as buckets are, and how often; a value may come twice.
     pub fn values(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let settled = self.settled.iter().flat_map(|settled| settled.iter_recorded());
@@ -92,6 +116,17 @@ impl Buckets {
         let buckets = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
         buckets.map(|(index, count)| (smallest(index), *count))
     }
+}
+
+/// The nearest rank: the place, from 1 on, of the value that so many percent of `total` do not exceed.
+pub(super) fn rank(total: u64, percent: u8) -> u64 {
+    // in two parts, so that no product is too large
+    (total / 100) * u64::from(percent) + (total % 100 * u64::from(percent)).div_ceil(100)
+}
+
+/// The largest value that has the bucket of `value`.
+pub(super) fn rounded(value: u64) -> u64 {
+    largest(index(value))
 }
 
 /// A histogram of nothing, which grows as it must.
@@ -120,6 +155,11 @@ fn smallest(index: usize) -> u64 {
     (index - doublings * PER_DOUBLING) << doublings
 }
 
+/// The largest value of a bucket.
+fn largest(index: usize) -> u64 {
+    smallest(index + 1).wrapping_sub(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +173,9 @@ mod tests {
                 buckets.add(*value);
                 histogram.record(*value).expect("it resizes");
             }
+            let percents = [1, 50, 90, 99, 100];
+            let quantiles = percents.map(|percent| histogram.value_at_quantile(f64::from(percent) / 100.0));
+            prop_assert_eq!(buckets.percentiles(percents), quantiles);
             prop_assert_eq!(buckets.histogram(), histogram);
         }
 

@@ -1,6 +1,6 @@
 //! The distribution of a quantity: exact where that is cheap, a histogram where it is not.
 
-use super::buckets::Buckets;
+use super::buckets::{self, Buckets};
 use crate::snapshot::{Shape, Summary};
 
 /// How many values are kept as they are before a histogram takes over.
@@ -186,22 +186,21 @@ impl Distribution {
         self.summary().map(|summary| Summary { shape, ..summary })
     }
 
+    /// Few values are rounded as a histogram rounds them: quantiles are the same however values came together.
     fn percentiles<const N: usize>(&self, percents: [u8; N]) -> [Option<u64>; N] {
+        let clamped = |value: u64| Some(value.clamp(self.min, self.max));
         match &self.held {
             Held::Few(values) => {
-                let mut sorted = values.clone();
-                sorted.sort_unstable();
-                // the nearest rank: the smallest value that so many percent of all do not exceed
+                let (mut sorted, len) = ([0; FEW], values.len());
+                sorted[..len].copy_from_slice(values);
+                sorted[..len].sort_unstable();
                 percents.map(|percent| {
-                    let rank = (sorted.len() * usize::from(percent)).div_ceil(100);
-                    sorted.get(rank.saturating_sub(1)).copied()
+                    let rank = buckets::rank(len as u64, percent).max(1);
+                    let value = sorted[..len].iter().zip(1..).find(|(_, at)| *at == rank);
+                    value.and_then(|(value, _)| clamped(buckets::rounded(*value)))
                 })
             }
-            Held::Many(buckets) => {
-                let histogram = buckets.histogram();
-                let value = |percent| histogram.value_at_quantile(f64::from(percent) / 100.0).clamp(self.min, self.max);
-                percents.map(|percent| Some(value(percent)))
-            }
+            Held::Many(buckets) => buckets.percentiles(percents).map(clamped),
             Held::Refused => [None; N],
         }
     }

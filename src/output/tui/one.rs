@@ -75,7 +75,7 @@ fn sections(app: &App, id: &RowId, width: usize, bars: u64) -> Vec<Section> {
     let known = app.shown();
     let Some(snapshot) = known.snapshot.as_deref() else { return Vec::new() };
     let whole = snapshot.wire_bytes;
-    let service = snapshot.services.iter().find(|row| RowId::of_service(row) == *id).map(Row::Service);
+    let service = snapshot.services.iter().find(|row| RowId::of_service(row) == *id).map(|row| Row::Service(row));
     let row =
         service.or_else(|| snapshot.portless.iter().find(|row| RowId::of_portless(row) == *id).map(Row::Portless));
     let Some(row) = row else { return vec![vec![Line::raw("nothing of it was seen")]] };

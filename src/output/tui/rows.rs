@@ -158,7 +158,7 @@ impl Choice {
     /// The lines of a snapshot. Those that are equal keep its order.
     pub(super) fn rows<'a>(&self, snapshot: &'a Snapshot, now: Option<&Tick>) -> Vec<Row<'a>> {
         let portless = if self.portless { &snapshot.portless[..] } else { &[] };
-        let all = snapshot.services.iter().map(Row::Service).chain(portless.iter().map(Row::Portless));
+        let all = snapshot.services.iter().map(|row| Row::Service(row)).chain(portless.iter().map(Row::Portless));
         let filter = self.filter.to_lowercase();
         let passes = |row: &Row<'_>| {
             filter.is_empty() || [true, false].iter().any(|numeric| row.name(*numeric).to_lowercase().contains(&filter))

@@ -425,7 +425,7 @@ mod tests {
         });
         let wave = |at: u64| (second + at * 7) % 30;
         let mut added = 0;
-        for (at, row) in (0..).zip(&mut snapshot.services) {
+        for (at, row) in (0..).zip(snapshot.services.iter_mut().map(Arc::make_mut)) {
             row.flows.active = 5 - at;
             let interval = row.interval.as_mut().expect("the sample has one");
             (interval.packets, interval.wire_bytes) = (wave(at) * 10, wave(at) * 10_000);
@@ -441,7 +441,7 @@ mod tests {
 
     /// Gives every summary the shape of a bell.
     fn shapes(snapshot: &mut Snapshot) {
-        for row in &mut snapshot.services {
+        for row in snapshot.services.iter_mut().map(Arc::make_mut) {
             let summaries: [&mut Option<Summary>; 4] =
                 [&mut row.packet_size_bytes, &mut row.gap_us, &mut row.flow_duration_us, &mut row.handshake_rtt_us];
             for summary in summaries.into_iter().flatten().filter(|summary| summary.p50.is_some()) {
@@ -602,8 +602,9 @@ mod tests {
     fn any_size_is_drawn() {
         let mut wide = busy(|snapshot| {
             lossy(snapshot);
-            snapshot.services[0].service = Some("日本語のサービス名はとても長い名前です、本当に".into());
-            snapshot.services[1].service = Some("\x1b[31mred".into());
+            Arc::make_mut(&mut snapshot.services[0]).service =
+                Some("日本語のサービス名はとても長い名前です、本当に".into());
+            Arc::make_mut(&mut snapshot.services[1]).service = Some("\x1b[31mred".into());
         });
         wide.message("日本語".repeat(40));
         let pages: [&[KeyCode]; 5] = [
@@ -641,10 +642,10 @@ mod tests {
         let mut app = busy(|snapshot| {
             let row = snapshot.services[0].clone();
             snapshot.services.extend((0..100).map(|at| {
-                let mut row = row.clone();
+                let mut row = (*row).clone();
                 row.service = Some(format!("service-{at:02}").into());
                 (row.packets, row.wire_bytes) = (1, 100 - at);
-                row
+                row.into()
             }));
         });
         press(&mut app, &[KeyCode::End]);
