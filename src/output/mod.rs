@@ -8,11 +8,14 @@ mod csv;
 mod flows;
 mod human;
 mod json;
+#[allow(dead_code, reason = "a part of it is for --listen, which is being built")]
+mod page;
 #[cfg(test)]
 mod sample;
 mod signals;
 mod sink;
 mod table;
+mod ticks;
 mod tui;
 
 use std::fmt;
@@ -87,13 +90,15 @@ pub enum Format {
     Csv,
     /// One JSON document a line: every flow, when it ends.
     Flows,
+    /// A page for browsers with everything in it: the final snapshot, and charts.
+    Html,
     /// A screen on the terminal while the run goes on, and the table at the end.
     Tui,
 }
 
 impl Format {
     /// Every format, in the order in which help lists them.
-    pub const ALL: [Self; 6] = [Self::Table, Self::Json, Self::Ndjson, Self::Csv, Self::Flows, Self::Tui];
+    pub const ALL: [Self; 7] = [Self::Table, Self::Json, Self::Ndjson, Self::Csv, Self::Flows, Self::Html, Self::Tui];
 
     /// The name on the command line.
     #[must_use]
@@ -104,6 +109,7 @@ impl Format {
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
             Self::Flows => "flows",
+            Self::Html => "html",
             Self::Tui => "tui",
         }
     }
@@ -123,7 +129,7 @@ impl Format {
     /// It draws distributions; a run without such an output need not report their shapes.
     #[must_use]
     pub const fn wants_shapes(self) -> bool {
-        matches!(self, Self::Tui)
+        matches!(self, Self::Html | Self::Tui)
     }
 }
 
@@ -245,7 +251,7 @@ pub enum OutputError {
 /// How an output ends the run, when its user asks for that.
 pub type OnQuit = Arc<dyn Fn() + Send + Sync>;
 
-/// Opens an output. `table` and `json` replace what is in a file, the others add to it; the table is coloured and
+/// Opens an output. `table`, `json` and `html` replace what is in a file, the others add to it; the table is coloured and
 /// fitted to a width only on standard output. `on_quit` is for outputs that take keys.
 ///
 /// # Errors
@@ -262,6 +268,7 @@ pub fn open(spec: &Spec, options: &Options, on_quit: &OnQuit) -> Result<Box<dyn 
         Format::Ndjson => Box::new(json::Ndjson::new(Sink::append(destination)?)),
         Format::Csv => csv::open(destination)?,
         Format::Flows => Box::new(flows::Flows::new(Sink::append(destination)?)),
+        Format::Html => Box::new(page::Report::new(Sink::replace(destination)?)),
         Format::Tui => Box::new(tui::open(options, Arc::clone(on_quit))?),
     })
 }
@@ -368,7 +375,8 @@ mod tests {
     use super::*;
 
     /// Those that go to files.
-    const FILE_FORMATS: [Format; 5] = [Format::Table, Format::Json, Format::Ndjson, Format::Csv, Format::Flows];
+    const FILE_FORMATS: [Format; 6] =
+        [Format::Table, Format::Json, Format::Ndjson, Format::Csv, Format::Flows, Format::Html];
 
     fn open(spec: &Spec) -> Result<Box<dyn Output + Send>, OutputError> {
         super::open(spec, &Options::default(), &(Arc::new(|| ()) as OnQuit))
@@ -390,8 +398,8 @@ mod tests {
                 "tui=x",
                 Err("'tui' is a screen on the terminal and takes no path; 'table=FILE' has what it leaves behind"),
             ),
-            ("xml=x", Err("'xml' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, flows, tui")),
-            ("", Err("'' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, flows, tui")),
+            ("xml=x", Err("'xml' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, flows, html, tui")),
+            ("", Err("'' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, flows, html, tui")),
         ];
         for (text, want) in cases {
             let want = want.map(|(format, destination)| Spec { format, destination }).map_err(str::to_owned);
