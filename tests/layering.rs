@@ -29,7 +29,7 @@ const NARROW: [(&str, &[&str]); 4] =
     [("decode", &["units", "source"]), ("output", &["units", "snapshot"]), ("privileges", &[]), ("manual", &[])];
 
 /// Dependencies, and the modules that know each.
-const DOORS: [(&str, &[&str]); 12] = [
+const DOORS: [(&str, &[&str]); 14] = [
     ("pcap", &["source/filter", "source/live"]),
     ("libc", &["source/live/socket", "privileges"]),
     ("etherparse", &["decode"]),
@@ -42,6 +42,8 @@ const DOORS: [(&str, &[&str]); 12] = [
     ("clap_complete", &["manual"]),
     ("ratatui", &["output/tui"]),
     ("plotters", &["output/page/charts"]),
+    ("prometheus", &["output/metrics"]),
+    ("prometheus_client", &["output/metrics"]),
 ];
 
 /// Crates that read containers: that is our own packet path, and they are no dependency but for tests.
