@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Instant;
 
 use portlabel::output::{Destination, Format, OnQuit, Options, Spec, open};
-use portlabel::snapshot::{Drops, FlowCounts, SNAPSHOT_SCHEMA, Snapshot, SourceInfo, SourceKind};
+use portlabel::snapshot::{Drops, FlowCounts, SNAPSHOT_SCHEMA, Settings, Snapshot, SourceInfo, SourceKind};
 use tempfile::TempDir;
 
 use crate::program::{PATIENCE, has};
@@ -328,6 +328,7 @@ fn screen(on_quit: &OnQuit) -> Box<dyn portlabel::output::Output + Send> {
         sequence: 1,
         is_final: false,
         source: source.into(),
+        settings: Settings::default().into(),
         ts: None,
         first_ts: None,
         last_ts: None,

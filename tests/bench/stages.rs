@@ -12,7 +12,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use portlabel::decode::Decoder;
 use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
-use portlabel::flow::{Limits, Packet};
+use portlabel::flow::Packet;
 use portlabel::services::{Labeller, Registry};
 use portlabel::snapshot::{Snapshot, SourceInfo, SourceKind};
 use portlabel::source::{Files, Frame, Pause, Source as _};
@@ -52,7 +52,7 @@ fn packets(fixture: &str, engine: &Engine) -> Vec<Packet> {
 
 fn engine() -> Engine {
     let source = SourceInfo { kind: SourceKind::File, names: Vec::new(), host: None, filter: None };
-    let config = EngineConfig { limits: Limits::default(), interval: None, flow_records: false, shapes: false };
+    let config = EngineConfig::default();
     Engine::new(config, source.into(), Registry::builtin())
 }
 
