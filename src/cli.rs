@@ -43,8 +43,8 @@ pub struct Merge {
     pub reports: Vec<PathBuf>,
     /// Where the result goes; at least one, no two to the same place.
     pub outputs: Vec<Spec>,
-    /// How the table looks.
-    pub table: output::Options,
+    /// How outputs look.
+    pub settings: output::Settings,
     /// Leave out remarks.
     pub quiet: bool,
 }
@@ -149,6 +149,8 @@ pub struct Config {
     pub naming: Naming,
     /// How the table looks.
     pub table: output::Options,
+    /// How many services have metrics of their own.
+    pub metrics_services: usize,
     /// Who the run is to be, without any other right, once everything is open.
     pub user: Option<String>,
     /// What the engine does.
@@ -231,18 +233,23 @@ struct Args {
     #[arg(long, value_name = "SIZE", requires = "write", value_parser = file_size)]
     rotate: Option<u64>,
 
-    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv, flows or tui; repeatable [default: table; live
-    /// on a terminal tui]
+    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv, prometheus, flows or tui; repeatable
+    /// [default: table; live on a terminal tui]
     ///
     /// PATH '-' is standard output, and so is none. 'table' and 'json' are written at the end, and replace the file.
     /// 'ndjson' and 'csv' take a snapshot each interval, 'flows' a line for each flow when it ends; they add to the file.
+    /// 'prometheus' are metrics in Prometheus' text format, whose file is replaced each interval.
     /// 'tui' is a screen on the terminal, which leaves the table behind; '?' shows its keys.
     #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append)]
     output: Vec<Spec>,
 
-    /// A snapshot each DUR of packet time, for ndjson, csv and tui [default: live and tui 1s]
+    /// A snapshot each DUR of packet time, for ndjson, csv, prometheus and tui [default: live and tui 1s]
     #[arg(long, value_name = "DUR", value_parser = positive_duration)]
     interval: Option<Duration>,
+
+    /// Give at most N services metrics of their own; the others are together in service="other"
+    #[arg(long, value_name = "N", default_value_t = output::DEFAULT_METRICS_SERVICES)]
+    metrics_services: u32,
 
     #[command(flatten)]
     naming: NamingArgs,
@@ -561,7 +568,8 @@ impl MergeArgs {
         }
         let table =
             output::Options { color: self.color.resolve(), width: terminal_width(), ..output::Options::default() };
-        Ok(Merge { reports: self.reports, outputs, table, quiet: self.quiet })
+        let settings = output::Settings { table, ..output::Settings::default() };
+        Ok(Merge { reports: self.reports, outputs, settings, quiet: self.quiet })
     }
 }
 
@@ -658,7 +666,8 @@ impl Args {
         }
         let to_terminal = io::stdout().is_terminal();
         let streams = outputs.iter().any(|spec| {
-            spec.destination == Destination::Stdout && !matches!(spec.format, Format::Table | Format::Json)
+            spec.destination == Destination::Stdout
+                && !matches!(spec.format, Format::Table | Format::Json | Format::Prometheus)
         });
         let mut interfaces = self.interface;
         let mut seen = HashSet::new();
@@ -689,6 +698,7 @@ impl Args {
                 sort: self.sort.parse().unwrap_or_default(),
                 numeric: self.numeric,
             },
+            metrics_services: self.metrics_services as usize,
             user: self.user,
             engine: EngineConfig {
                 limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),

@@ -35,7 +35,7 @@ const NARROW: [(&str, &[&str]); 5] = [
 ];
 
 /// Dependencies, and the modules that know each.
-const DOORS: [(&str, &[&str]); 12] = [
+const DOORS: [(&str, &[&str]); 14] = [
     ("pcap", &["source/filter", "source/live"]),
     ("libc", &["source/live/socket", "privileges"]),
     ("etherparse", &["decode"]),
@@ -48,6 +48,8 @@ const DOORS: [(&str, &[&str]); 12] = [
     ("clap_mangen", &["manual"]),
     ("clap_complete", &["manual"]),
     ("ratatui", &["output/tui"]),
+    ("prometheus", &["output/metrics"]),
+    ("prometheus_client", &["output/metrics"]),
 ];
 
 /// Crates that read containers: that is our own packet path, and they are no dependency but for tests.

@@ -9,8 +9,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
-use portlabel::output::{Destination, Format, OnQuit, Options, Spec, open};
-use portlabel::snapshot::{Drops, FlowCounts, SNAPSHOT_SCHEMA, Settings, Snapshot, SourceInfo, SourceKind};
+use portlabel::output::{Destination, Format, OnQuit, Settings, Spec, open};
+use portlabel::snapshot::{Drops, FlowCounts, SNAPSHOT_SCHEMA, Snapshot, SourceInfo, SourceKind};
 use tempfile::TempDir;
 
 use crate::program::{PATIENCE, has};
@@ -319,7 +319,7 @@ fn this_program(name: &str) -> String {
 /// A screen with a snapshot and a message on it, and what is called when its user wants the end.
 fn screen(on_quit: &OnQuit) -> Box<dyn portlabel::output::Output + Send> {
     let spec = Spec { format: Format::Tui, destination: Destination::Stdout };
-    let mut output = open(&spec, &Options::default(), on_quit).expect("a terminal");
+    let mut output = open(&spec, &Settings::default(), on_quit).expect("a terminal");
     output.start().expect("a terminal");
     let source = SourceInfo { kind: SourceKind::Live, names: vec!["eth0".into()], host: None, filter: None };
     let snapshot = Snapshot {
@@ -328,7 +328,7 @@ fn screen(on_quit: &OnQuit) -> Box<dyn portlabel::output::Output + Send> {
         sequence: 1,
         is_final: false,
         source: source.into(),
-        settings: Settings::default().into(),
+        settings: std::sync::Arc::default(),
         ts: None,
         first_ts: None,
         last_ts: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::reports;
 use crate::cli;
-use crate::output::{Channel, OnQuit, OutputError};
+use crate::output::{self, OnQuit, OutputError};
 use crate::report::{Merge, MergeError, Report, ReportError};
 use crate::run;
 use crate::snapshot::Snapshot;
@@ -59,9 +59,9 @@ fn read(path: &Path, config: &cli::Merge) -> Result<Report, ReportError> {
 
 fn write(snapshot: &Arc<Snapshot>, config: &cli::Merge) -> Result<(), Trouble> {
     let on_quit: OnQuit = Arc::new(|| ());
-    let open = |spec| Channel::open(spec, &config.table, &on_quit);
-    let mut channels: Vec<_> = config.outputs.iter().map(open).collect::<Result<_, _>>()?;
-    for output in channels.iter_mut().map(Channel::output) {
+    let open = |spec| output::open(spec, &config.settings, &on_quit);
+    let outputs: Vec<_> = config.outputs.iter().map(open).collect::<Result<_, _>>()?;
+    for mut output in outputs {
         output.start()?;
         output.snapshot(snapshot)?;
         output.finish()?;

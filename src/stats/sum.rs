@@ -2,7 +2,7 @@
 
 use super::buckets;
 use super::hdr::{self, Bucket, HdrError};
-use crate::snapshot::{Hdr, Summary};
+use crate::snapshot::{Hdr, Shape, Summary};
 
 /// A summary with its histogram: what [`Distribution`](super::Distribution) is to a run, this is to reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,12 +109,10 @@ impl SummarySum {
     pub fn summary(&self) -> Summary {
         let Self { count, sum, min, max, .. } = *self;
         let [p50, p90, p99] = [50, 90, 99].map(|percent| self.percentile(percent));
-        let hdr = self.buckets.as_ref().and_then(|buckets| {
-            let values = buckets.iter().map(|(bucket, count)| (smallest(*bucket), *count));
-            hdr::encode(values, max)
-        });
-        let hdr = hdr.map_or(Hdr::Refused, Hdr::Encoded);
-        Summary { count, sum, min, mean: super::mean(sum, count), p50, p90, p99, max, hdr, shape: None }
+        let values = || Some(self.buckets.as_ref()?.iter().map(|(bucket, count)| (smallest(*bucket), *count)));
+        let hdr = values().and_then(|values| hdr::encode(values, max)).map_or(Hdr::Refused, Hdr::Encoded);
+        let shape = values().and_then(Shape::of);
+        Summary { count, sum, min, mean: super::mean(sum, count), p50, p90, p99, max, hdr, shape }
     }
 
     fn percentile(&self, percent: u8) -> Option<u64> {
@@ -166,7 +164,7 @@ mod tests {
         for value in values {
             distribution.record(*value, &mut budget);
         }
-        distribution.summary_with(Detail { shapes: false, histograms: true }).expect("has values")
+        distribution.summary_with(Detail { shapes: true, histograms: true }).expect("has values")
     }
 
     fn any_values() -> impl Strategy<Value = Vec<u64>> {

@@ -15,7 +15,7 @@ use signal_hook::low_level;
 
 use super::names;
 use crate::cli::{Config, Input};
-use crate::output::{self, Channel, Destination, Echoes, Format, OnQuit, OutputError, Spec};
+use crate::output::{self, Channel, Destination, Echoes, Format, OnQuit, OutputError, Settings, Spec};
 use crate::privileges::{Applied, Plan, PrivilegeError};
 use crate::run::{self, Outcome};
 use crate::source::live::OpenError;
@@ -92,7 +92,8 @@ fn written(config: &Config) -> impl Iterator<Item = &Path> {
 fn open_outputs(specs: &[Spec], config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Channel>, OutputError> {
     let stop = Arc::clone(stop);
     let on_quit: OnQuit = Arc::new(move || stop.store(true, Ordering::Relaxed));
-    specs.iter().map(|spec| Channel::open(spec, &config.table, &on_quit)).collect()
+    let settings = Settings { table: config.table, metrics_services: config.metrics_services };
+    specs.iter().map(|spec| Channel::open(spec, &settings, &on_quit)).collect()
 }
 
 /// What is to be given up once everything is open, where the user asks for it.
