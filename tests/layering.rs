@@ -35,12 +35,12 @@ const NARROW: [(&str, &[&str]); 5] = [
 ];
 
 /// Dependencies, and the modules that know each.
-const DOORS: [(&str, &[&str]); 14] = [
+const DOORS: [(&str, &[&str]); 15] = [
     ("pcap", &["source/filter", "source/live"]),
     ("libc", &["source/live/socket", "privileges"]),
     ("etherparse", &["decode"]),
     ("hdrhistogram", &["stats"]),
-    ("sha2", &["services"]),
+    ("sha2", &["services", "output/page"]),
     ("clap", &["cli"]),
     ("landlock", &["privileges"]),
     ("seccompiler", &["privileges"]),
@@ -48,6 +48,7 @@ const DOORS: [(&str, &[&str]); 14] = [
     ("clap_mangen", &["manual"]),
     ("clap_complete", &["manual"]),
     ("ratatui", &["output/tui"]),
+    ("plotters", &["output/page/charts"]),
     ("prometheus", &["output/metrics"]),
     ("prometheus_client", &["output/metrics"]),
 ];
