@@ -14,6 +14,7 @@ mod signals;
 mod sink;
 mod table;
 mod tui;
+mod web;
 
 use std::fmt;
 use std::fs;
@@ -32,6 +33,7 @@ pub use json::SNAPSHOT_JSON_SCHEMA;
 pub use signals::Echoes;
 pub use table::{Options, SortKey, UnknownSortKey};
 pub use tui::is_possible as screen_is_possible;
+pub use web::{Feed, Listen, ListenAddr, ListenError, NoListenAddr, Server, TokenError};
 
 /// Something that a run reports to.
 ///

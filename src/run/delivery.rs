@@ -1,15 +1,16 @@
 //! The writing end of a run: outputs, messages and the progress bar, none of which may disturb another.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Notice, Outcome};
+use super::{Notice, Outcome, PROGRESS_TICK};
 use crate::engine::Event;
-use crate::output::{Channel, Output, print_line};
+use crate::output::{Channel, Feed, Output, Server, print_line};
 use crate::snapshot::Snapshot;
 use crate::source::Severity;
 use crate::units::Timestamp;
@@ -21,6 +22,9 @@ const PROGRESS_AFTER: Duration = Duration::from_millis(100);
 pub struct Delivery {
     outputs: Vec<Channel>,
     had_outputs: bool,
+    server: Option<Server>,
+    /// What takes snapshots for the server, unless somebody else has taken that over.
+    feed: Option<Feed>,
     /// The packets read are saved too.
     saving: bool,
     progress: Option<Progress>,
@@ -114,6 +118,8 @@ impl Delivery {
     pub fn new(outputs: Vec<Channel>, progress: Option<Progress>, quiet: bool) -> Self {
         Self {
             had_outputs: !outputs.is_empty(),
+            server: None,
+            feed: None,
             saving: false,
             outputs,
             progress,
@@ -121,6 +127,17 @@ impl Delivery {
             dropped: Dropped::default(),
             quiet,
         }
+    }
+
+    /// Serves what is reported too.
+    #[must_use]
+    pub fn served_by(self, server: Option<Server>) -> Self {
+        Self { feed: server.as_ref().map(Server::feed), server, ..self }
+    }
+
+    /// Lets somebody else pass snapshots to the server, without the outputs in between.
+    pub(super) fn take_feed(&mut self) -> Option<Feed> {
+        self.feed.take()
     }
 
     /// Says whether packets are saved, which is a reason to go on when every reader of the reports has gone away.
@@ -131,6 +148,21 @@ impl Delivery {
     /// Starts the outputs.
     pub(super) fn start(&mut self) {
         self.each_output(|output| output.start());
+        let Some(server) = &mut self.server else { return };
+        let told = match server.start() {
+            Ok(()) => {
+                let remark = server.remark().map(str::to_owned);
+                remark.into_iter().chain([format!("listening on {}", server.url())]).collect()
+            }
+            Err(error) => {
+                self.server = None;
+                self.outcome.output_failed = true;
+                vec![format!("the page cannot be served: {error}")]
+            }
+        };
+        for text in told {
+            self.message(&text);
+        }
     }
 
     /// Opens anew the files that are added to: they may have been moved away.
@@ -191,6 +223,9 @@ impl Delivery {
             {
                 self.message(&text);
             }
+            if let (Event::Snapshot(snapshot), Some(feed)) = (&event, &self.feed) {
+                feed.publish(snapshot);
+            }
             if let Event::Snapshot(snapshot) = &event
                 && snapshot.is_final
             {
@@ -218,7 +253,21 @@ impl Delivery {
 
     /// There were readers, and all have gone away.
     pub(super) fn nobody_reads(&self) -> bool {
-        self.had_outputs && self.outputs.is_empty() && !self.saving
+        self.had_outputs && self.outputs.is_empty() && !self.saving && self.server.is_none()
+    }
+
+    /// Serves what was read until its user has seen enough, and sets `stop`. Not when there is nothing to see.
+    pub(super) fn stay(&mut self, stop: &AtomicBool) {
+        let Some(server) = &self.server else { return };
+        if self.outcome.nothing_readable || stop.load(Ordering::Relaxed) {
+            return;
+        }
+        if io::stderr().is_terminal() {
+            super::say(&format_args!("everything is read; {} stays until Ctrl-C", server.url()));
+        }
+        while !stop.load(Ordering::Relaxed) {
+            thread::park_timeout(PROGRESS_TICK);
+        }
     }
 
     /// Completes the outputs, and says what became of the run as far as it was seen here.

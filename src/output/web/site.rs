@@ -1,0 +1,130 @@
+//! What is served, and under which paths.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::watch;
+
+use super::edition::Edition;
+use super::guests::Seat;
+use super::stream::{self, Streams};
+use crate::snapshot::Snapshot;
+
+/// How long clients wait before they ask again for what is not there yet, in seconds.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// The policy of everything that is no page: it loads nothing, and nothing shows it.
+const NO_CONTENT: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// Headers of every response. The page and what it loads are for nobody else's page to show, read or keep a handle of.
+const HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+/// What there is to see, and whether more will come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Now {
+    /// The latest snapshot; `None` before the first.
+    pub(super) edition: Option<Arc<Edition>>,
+    /// It is the last.
+    pub(super) is_over: bool,
+}
+
+/// Everything that is served.
+#[derive(Debug)]
+pub(super) struct Site {
+    now: watch::Sender<Now>,
+    streams: Arc<Streams>,
+}
+
+impl Site {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { now: watch::Sender::default(), streams: Arc::default() })
+    }
+
+    /// Puts a newer snapshot in the place of the one before.
+    pub(super) fn update(&self, snapshot: Arc<Snapshot>) {
+        let is_over = snapshot.is_final;
+        self.now.send_replace(Now { edition: Some(Arc::new(Edition::new(snapshot))), is_over });
+    }
+
+    /// Ends the streams: nothing more will come.
+    pub(super) fn end(&self) {
+        self.now.send_modify(|now| now.is_over = true);
+    }
+
+    /// What there is now, and to wait for.
+    pub(super) fn watch(&self) -> watch::Receiver<Now> {
+        self.now.subscribe()
+    }
+
+    fn edition(&self) -> Option<Arc<Edition>> {
+        self.now.borrow().edition.clone()
+    }
+}
+
+/// The paths.
+pub(super) fn router(site: Arc<Site>) -> Router {
+    Router::new()
+        .route("/", get(page))
+        .route("/api/v1/snapshot", get(snapshot))
+        .route("/api/v1/stream", get(stream))
+        .fallback(nothing)
+        .with_state(site)
+}
+
+async fn page() -> Response {
+    Html("<!doctype html><title>portlabel</title><a href=api/v1/snapshot>snapshot</a>").into_response()
+}
+
+async fn snapshot(State(site): State<Arc<Site>>) -> Response {
+    match site.edition() {
+        Some(edition) => typed("application/json", edition.document()),
+        None => later("nothing was counted yet\n"),
+    }
+}
+
+async fn stream(State(site): State<Arc<Site>>, Extension(seat): Extension<Arc<Seat>>) -> Response {
+    match site.streams.place() {
+        Some(place) => {
+            seat.streams();
+            typed("text/event-stream", stream::body(site.watch(), place))
+        }
+        None => later("as many streams are open as there may be\n"),
+    }
+}
+
+async fn nothing() -> Response {
+    (StatusCode::NOT_FOUND, "there is /, /metrics, /api/v1/snapshot and /api/v1/stream\n").into_response()
+}
+
+fn typed(content_type: &'static str, body: impl Into<Body>) -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static(content_type))], body.into()).into_response()
+}
+
+/// What is there soon.
+fn later(text: &'static str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, RETRY_AFTER_SECONDS)], text).into_response()
+}
+
+/// The response with what every response has.
+pub(super) fn sealed(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.extend(HEADERS);
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(NO_CONTENT);
+    response
+}
