@@ -313,13 +313,13 @@ impl Shape {
     /// The shape of some values, each with its number; `None` without any.
     #[must_use]
     pub fn of(values: impl Iterator<Item = (u64, u64)>) -> Option<Self> {
-        let mut by_step = [0; Self::STEPS];
-        for (value, count) in values {
-            by_step[Self::step(value)] += count;
+        let (mut by_step, mut first, mut last) = ([0; Self::STEPS], Self::STEPS, 0);
+        for (value, count) in values.filter(|(_, count)| *count > 0) {
+            let step = Self::step(value);
+            by_step[step] += count;
+            (first, last) = (first.min(step), last.max(step));
         }
-        let first = by_step.iter().position(|count| *count > 0)?;
-        let last = by_step.iter().rposition(|count| *count > 0)?;
-        Some(Self { first, counts: by_step[first..=last].to_vec() })
+        (first <= last).then(|| Self { first, counts: by_step[first..=last].to_vec() })
     }
 
     /// Each step from the first that has values to the last: its smallest value, and how many it has.

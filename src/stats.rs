@@ -282,20 +282,15 @@ impl Row {
         shapes: bool,
         budget: &mut HistogramBudget,
     ) -> Arc<ServiceRow> {
-        let cells = || self.cells.iter().map(|cell| &cells[*cell as usize]);
-        let [mut to_server, mut from_server, mut later_fragments] = [Traffic::default(); 3];
-        for cell in cells() {
-            to_server += cell.to_server;
-            from_server += cell.from_server;
-            later_fragments += cell.later_fragments;
-        }
-        let mut total = to_server;
-        total += from_server;
-        if let Some(reported) = self.reported.as_ref().filter(|reported| self.is_as_in(reported, total)) {
+        if let Some(reported) = self.reported.as_ref().filter(|reported| self.is_as_in(reported)) {
             return Arc::clone(reported);
         }
-        let (ports, other_ports) = ports(cells());
-        let evidence = evidence(cells());
+        let Sums { to_server, from_server, later_fragments, by_rule, ports } =
+            Sums::of(self.cells.iter().map(|cell| &cells[*cell as usize]));
+        let mut total = to_server;
+        total += from_server;
+        let (ports, other_ports) = largest_ports(ports);
+        let evidence = Evidence::ALL.into_iter().zip(by_rule).filter(|(_, counts)| counts.flows > 0);
         let interval = interval.then(|| self.close_interval(total, budget));
         let measures = if interval.is_some() { &self.before } else { &self.current };
         let summary = if shapes { Distribution::summary_with_shape } else { Distribution::summary };
@@ -310,7 +305,7 @@ impl Row {
             ports,
             other_ports,
             flows: self.flows,
-            evidence,
+            evidence: evidence.map(|(rule, counts)| (rule.name(), counts)).collect(),
             packet_size_bytes: summary(&measures.packet_size_bytes),
             gap_us: summary(&measures.gap_us),
             flow_duration_us: summary(&measures.flow_duration_us),
@@ -322,10 +317,11 @@ impl Row {
     }
 
     /// Nothing has come since a snapshot, in whose own interval nothing had come either. Whatever is counted comes with a
-    /// packet, or with the end of a flow.
-    fn is_as_in(&self, reported: &ServiceRow, total: Traffic) -> bool {
-        (total.packets, self.flows) == (reported.packets, reported.flows)
-            && reported.interval.as_ref().is_none_or(RowInterval::is_silent)
+    /// packet, and each has a size, or with the end of a flow.
+    fn is_as_in(&self, reported: &ServiceRow) -> bool {
+        self.current.packet_size_bytes.is_empty()
+            && self.flows == reported.flows
+            && reported.interval.as_ref().is_some_and(RowInterval::is_silent)
     }
 
     /// Reports what came since the last interval was closed, and makes it part of the past.
@@ -347,13 +343,40 @@ impl Row {
     }
 }
 
-/// The largest ports of some cells, and the sum of the others.
-fn ports<'c>(cells: impl Iterator<Item = &'c Cell>) -> (Vec<PortTraffic>, OtherPorts) {
-    let port = |cell: &Cell| {
-        let Traffic { packets, wire_bytes } = cell.traffic();
-        PortTraffic { port: cell.port, packets, wire_bytes }
-    };
-    let mut ports: Vec<_> = cells.map(port).collect();
+/// What the cells of a row add up to.
+struct Sums {
+    to_server: Traffic,
+    from_server: Traffic,
+    later_fragments: Traffic,
+    /// By the number of the rule.
+    by_rule: [EvidenceCounts; Evidence::ALL.len()],
+    /// One for each cell: a port may come several times.
+    ports: Vec<PortTraffic>,
+}
+
+impl Sums {
+    fn of<'c>(cells: impl ExactSizeIterator<Item = &'c Cell>) -> Self {
+        let [to_server, from_server, later_fragments] = [Traffic::default(); 3];
+        let by_rule = [EvidenceCounts::default(); Evidence::ALL.len()];
+        let ports = Vec::with_capacity(cells.len());
+        let mut sums = Self { to_server, from_server, later_fragments, by_rule, ports };
+        for cell in cells {
+            sums.to_server += cell.to_server;
+            sums.from_server += cell.from_server;
+            sums.later_fragments += cell.later_fragments;
+            let Traffic { packets, wire_bytes } = cell.traffic();
+            let counts = &mut sums.by_rule[cell.evidence as usize];
+            counts.flows += cell.flows;
+            counts.packets += packets;
+            counts.wire_bytes += wire_bytes;
+            sums.ports.push(PortTraffic { port: cell.port, packets, wire_bytes });
+        }
+        sums
+    }
+}
+
+/// The largest ports, and the sum of the others.
+fn largest_ports(mut ports: Vec<PortTraffic>) -> (Vec<PortTraffic>, OtherPorts) {
     ports.sort_unstable_by_key(|port| port.port);
     ports.dedup_by(|next, port| {
         let is_same = next.port == port.port;
@@ -376,19 +399,6 @@ fn ports<'c>(cells: impl Iterator<Item = &'c Cell>) -> (Vec<PortTraffic>, OtherP
     }
     ports.sort_unstable_by_key(largest_first);
     (ports, other_ports)
-}
-
-/// What each rule named, of some cells; only those that named anything.
-fn evidence<'c>(cells: impl Iterator<Item = &'c Cell>) -> Vec<(&'static str, EvidenceCounts)> {
-    let mut by_rule = [EvidenceCounts::default(); Evidence::ALL.len()];
-    for cell in cells {
-        let (counts, traffic) = (&mut by_rule[cell.evidence as usize], cell.traffic());
-        counts.flows += cell.flows;
-        counts.packets += traffic.packets;
-        counts.wire_bytes += traffic.wire_bytes;
-    }
-    let named = Evidence::ALL.into_iter().zip(by_rule).filter(|(_, counts)| counts.flows > 0);
-    named.map(|(rule, counts)| (rule.name(), counts)).collect()
 }
 
 /// Rows and cells are few enough for 32 bits: cells are bounded by ports, transports and rules.

@@ -4,6 +4,7 @@
 //! packets that are known to be lost during it, the same in each line of a snapshot. A value that JSON has as `null` is an
 //! empty field, and so is the service of unlabelled traffic. Packets without ports have no line: they are in the other outputs.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -77,7 +78,7 @@ impl<W: Write> Csv<W> {
 
     fn row(&mut self, ts: &str, drops: &str, row: &ServiceRow) -> Result<(), csv::Error> {
         self.out.write_field(ts)?;
-        self.out.write_field(row.service.as_deref().unwrap_or_default())?;
+        self.out.write_field(as_text(row.service.as_deref().unwrap_or_default()).as_ref())?;
         self.out.write_field(row.transport.name())?;
         let (before, after) = columns();
         self.fields(before, row)?;
@@ -105,6 +106,17 @@ impl<W: Write> Csv<W> {
         let drops = snapshot.interval.as_ref().and_then(|interval| interval.drops.known());
         let drops = drops.map(|drops| drops.to_string()).unwrap_or_default();
         snapshot.services.iter().try_for_each(|row| self.row(&ts, &drops, row))
+    }
+}
+
+/// A name that no spreadsheet takes for a formula: names of users begin as they like, and a cell that begins like one would
+/// be run. Such a name gets an apostrophe before it, which spreadsheets take as the mark of a text.
+fn as_text(name: &str) -> Cow<'_, str> {
+    // the full-width forms are normalised to the others on some systems
+    if name.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
+        Cow::Owned(format!("'{name}"))
+    } else {
+        Cow::Borrowed(name)
     }
 }
 
@@ -176,5 +188,17 @@ mod tests {
         snapshot.services.truncate(1);
         Arc::make_mut(&mut snapshot.services[0]).service = Some("a,\"b\"".into());
         assert!(text(&[snapshot], false).starts_with("2026-01-31T10:00:04.999999000Z,\"a,\"\"b\"\"\",tcp,12000,"));
+    }
+
+    #[test]
+    fn no_name_is_a_formula() {
+        for (name, want) in [("=1+1", "'=1+1"), ("@sum(a1)", "'@sum(a1)"), ("-x", "'-x"), ("+x", "'+x"), ("x=1", "x=1")]
+        {
+            let mut snapshot = sample::snapshot();
+            snapshot.services.truncate(1);
+            Arc::make_mut(&mut snapshot.services[0]).service = Some(name.into());
+            let text = text(&[snapshot], false);
+            assert_eq!(text.split(',').nth(1), Some(want));
+        }
     }
 }

@@ -153,6 +153,12 @@ impl Distribution {
         self.held = held;
     }
 
+    /// There are no values.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// The summary; `None` without values.
     #[must_use]
     pub fn summary(&self) -> Option<Summary> {

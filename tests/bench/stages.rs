@@ -7,15 +7,17 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use portlabel::decode::Decoder;
+use portlabel::decode::{Decoder, Handshake, Observation, Segment};
 use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
-use portlabel::flow::{Limits, Packet};
+use portlabel::flow::{Keyer, Limits, Packet};
 use portlabel::services::{Labeller, Registry};
 use portlabel::snapshot::{Snapshot, SourceInfo, SourceKind};
 use portlabel::source::{Files, Frame, Pause, Source as _};
+use portlabel::units::{AddressWords, IpVersion, Timestamp, Transport};
 
 /// A mix, many short flows, large frames cut short, and link types that change from packet to packet.
 const FIXTURES: [&str; 4] = ["office", "scan", "snaplen", "mixed-links"];
@@ -50,10 +52,13 @@ fn packets(fixture: &str, engine: &Engine) -> Vec<Packet> {
     packets
 }
 
+fn config() -> EngineConfig {
+    EngineConfig { limits: Limits::default(), interval: None, flow_records: false, shapes: false }
+}
+
 fn engine() -> Engine {
     let source = SourceInfo { kind: SourceKind::File, names: Vec::new(), host: None, filter: None };
-    let config = EngineConfig { limits: Limits::default(), interval: None, flow_records: false, shapes: false };
-    Engine::new(config, source.into(), Registry::builtin())
+    Engine::new(config(), source.into(), Registry::builtin())
 }
 
 fn snapshot(fixture: &str) -> Arc<Snapshot> {
@@ -115,6 +120,70 @@ fn label(bencher: Bencher, fixture: &str) {
             black_box(labeller.label(segment));
         }
     });
+}
+
+/// What passes in each second of [`snapshot_of_many_rows`].
+#[derive(Clone, Copy, Debug)]
+enum Wire {
+    /// Each port once: thousands of services, and a row with tens of thousands of ports that have no name.
+    Scan,
+    /// Thousands of services with some packets each.
+    Many,
+    /// So many packets in each of hundreds that all have their histograms.
+    Busy,
+}
+
+impl Wire {
+    const ALL: [Self; 3] = [Self::Scan, Self::Many, Self::Busy];
+
+    /// The packets of the second that begins at `start`.
+    fn second(self, start: Timestamp, keyer: &Keyer) -> Vec<Packet> {
+        let (ports, rounds) = match self {
+            Self::Scan => (1..=u16::MAX, 1),
+            Self::Many => (1..=4999, 4),
+            Self::Busy => (1..=512, 100),
+        };
+        let packet = |round: u16, dst_port: u16| {
+            let segment = Segment {
+                src_addr: AddressWords::v4([10, 0, 0, 1]),
+                dst_addr: AddressWords::v4([10, 0, 0, 2]),
+                src_port: 50_000 + round % 7,
+                dst_port,
+                ip_version: IpVersion::V4,
+                transport: Transport::Tcp,
+                handshake: Handshake::Open,
+                tcp_flags: 2,
+                to_group: false,
+                later_fragment: false,
+                tunnels: 0,
+            };
+            let ts =
+                start.saturating_add(Duration::from_nanos(u64::from(round) * 5_000_000 + u64::from(dst_port) * 10));
+            keyer.packet(&Observation { ts, wire_len: 60 + u32::from(dst_port ^ round) % 1400, outcome: Ok(segment) })
+        };
+        (0..rounds)
+            .flat_map(|round| ports.clone().map(move |port| (round, port)))
+            .map(|(round, port)| packet(round, port))
+            .collect()
+    }
+}
+
+/// A snapshot of thousands of rows, all of which changed, during which nothing is counted: to be under 5 ms.
+#[divan::bench(args = Wire::ALL, sample_count = 20, sample_size = 1)]
+fn snapshot_of_many_rows(bencher: Bencher, wire: Wire) {
+    let config = EngineConfig { interval: Some(Duration::from_secs(1)), shapes: true, ..config() };
+    let prepared = || {
+        let source = SourceInfo { kind: SourceKind::Live, names: Vec::new(), host: None, filter: None };
+        let mut engine = Engine::new(config.clone(), source.into(), Registry::builtin());
+        let second = |at: i64| Timestamp::from_nanos(at * 1_000_000_000);
+        for at in 0..2 {
+            engine.tick(second(at));
+            engine.ingest(&wire.second(second(at), &engine.keyer()));
+        }
+        drop(engine.drain_events());
+        (engine, second(2))
+    };
+    bencher.with_inputs(prepared).bench_local_refs(|(engine, end)| engine.tick(*end));
 }
 
 /// The final snapshot as JSON.
