@@ -122,6 +122,8 @@ pub struct Config {
     pub naming: Naming,
     /// How the table looks.
     pub table: output::Options,
+    /// How many services have metrics of their own.
+    pub metrics_services: usize,
     /// The carrier of a tunnel is what is labelled.
     pub outer: bool,
     /// Live, the sockets that listen on this host tell who serves.
@@ -208,18 +210,24 @@ struct Args {
     #[arg(long, value_name = "SIZE", requires = "write", value_parser = file_size)]
     rotate: Option<u64>,
 
-    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv, flows or tui; repeatable [default: table; live
-    /// on a terminal tui]
+    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv, prometheus, flows or tui; repeatable
+    /// [default: table; live on a terminal tui]
     ///
     /// PATH '-' is standard output, and so is none. 'table' and 'json' are written at the end, and replace the file.
     /// 'ndjson' and 'csv' take a snapshot each interval, 'flows' a line for each flow when it ends; they add to the file.
+    /// 'prometheus' are metrics in Prometheus' text format, whose file is replaced each interval.
     /// 'tui' is a screen on the terminal, which leaves the table behind; '?' shows its keys.
     #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append)]
     output: Vec<Spec>,
 
-    /// A snapshot each DUR of packet time, for ndjson, csv, tui and the page [default: live, tui and the page 1s]
+    /// A snapshot each DUR of packet time, for ndjson, csv, prometheus, tui and the page [default: live, tui and the page
+    /// 1s]
     #[arg(long, value_name = "DUR", value_parser = positive_duration)]
     interval: Option<Duration>,
+
+    /// Give at most N services metrics of their own; the others are together in service="other"
+    #[arg(long, value_name = "N", default_value_t = output::DEFAULT_METRICS_SERVICES)]
+    metrics_services: u32,
 
     #[command(flatten)]
     listening: ListenArgs,
@@ -593,7 +601,8 @@ impl Args {
         let listen = self.listening.resolve().map_err(|message| usage(ErrorKind::ArgumentConflict, message))?;
         let to_terminal = io::stdout().is_terminal();
         let streams = outputs.iter().any(|spec| {
-            spec.destination == Destination::Stdout && !matches!(spec.format, Format::Table | Format::Json)
+            spec.destination == Destination::Stdout
+                && !matches!(spec.format, Format::Table | Format::Json | Format::Prometheus)
         });
         let mut interfaces = self.interface;
         let mut seen = HashSet::new();
@@ -624,6 +633,7 @@ impl Args {
                 sort: self.sort.parse().unwrap_or_default(),
                 numeric: self.numeric,
             },
+            metrics_services: self.metrics_services as usize,
             outer: self.outer,
             listeners: !self.no_listeners,
             user: self.user,

@@ -29,7 +29,7 @@ const NARROW: [(&str, &[&str]); 4] =
     [("decode", &["units", "source"]), ("output", &["units", "snapshot"]), ("privileges", &[]), ("manual", &[])];
 
 /// Dependencies, and the modules that know each.
-const DOORS: [(&str, &[&str]); 17] = [
+const DOORS: [(&str, &[&str]); 19] = [
     ("pcap", &["source/filter", "source/live"]),
     ("libc", &["source/live/socket", "privileges"]),
     ("etherparse", &["decode"]),
@@ -47,6 +47,8 @@ const DOORS: [(&str, &[&str]); 17] = [
     ("hyper_util", &["output/web"]),
     ("subtle", &["output/web"]),
     ("tokio", &["output/web"]),
+    ("prometheus", &["output/metrics"]),
+    ("prometheus_client", &["output/metrics"]),
 ];
 
 /// Crates that read containers: that is our own packet path, and they are no dependency but for tests.

@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
-use portlabel::output::{Destination, Format, OnQuit, Options, Spec, open};
+use portlabel::output::{Destination, Format, OnQuit, Settings, Spec, open};
 use portlabel::snapshot::{Drops, FlowCounts, SNAPSHOT_SCHEMA, Snapshot, SourceInfo, SourceKind};
 use tempfile::TempDir;
 
@@ -319,7 +319,7 @@ fn this_program(name: &str) -> String {
 /// A screen with a snapshot and a message on it, and what is called when its user wants the end.
 fn screen(on_quit: &OnQuit) -> Box<dyn portlabel::output::Output + Send> {
     let spec = Spec { format: Format::Tui, destination: Destination::Stdout };
-    let mut output = open(&spec, &Options::default(), on_quit).expect("a terminal");
+    let mut output = open(&spec, &Settings::default(), on_quit).expect("a terminal");
     output.start().expect("a terminal");
     let source = SourceInfo { kind: SourceKind::Live, names: vec!["eth0".into()], host: None, filter: None };
     let snapshot = Snapshot {

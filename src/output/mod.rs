@@ -8,11 +8,13 @@ mod csv;
 mod flows;
 mod human;
 mod json;
+mod metrics;
 #[cfg(test)]
 mod sample;
 mod signals;
 mod sink;
 mod table;
+mod textfile;
 mod tui;
 mod web;
 
@@ -30,6 +32,7 @@ use sink::Sink;
 pub use flows::FLOW_JSON_SCHEMA;
 pub use human::printable;
 pub use json::SNAPSHOT_JSON_SCHEMA;
+pub use metrics::DEFAULT_METRICS_SERVICES;
 pub use signals::Echoes;
 pub use table::{Options, SortKey, UnknownSortKey};
 pub use tui::is_possible as screen_is_possible;
@@ -87,6 +90,8 @@ pub enum Format {
     Ndjson,
     /// Comma-separated values, one line a service: every snapshot.
     Csv,
+    /// Metrics as Prometheus reads them from a file: every snapshot, each in place of the one before.
+    Prometheus,
     /// One JSON document a line: every flow, when it ends.
     Flows,
     /// A screen on the terminal while the run goes on, and the table at the end.
@@ -95,7 +100,8 @@ pub enum Format {
 
 impl Format {
     /// Every format, in the order in which help lists them.
-    pub const ALL: [Self; 6] = [Self::Table, Self::Json, Self::Ndjson, Self::Csv, Self::Flows, Self::Tui];
+    pub const ALL: [Self; 7] =
+        [Self::Table, Self::Json, Self::Ndjson, Self::Csv, Self::Prometheus, Self::Flows, Self::Tui];
 
     /// The name on the command line.
     #[must_use]
@@ -105,6 +111,7 @@ impl Format {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
+            Self::Prometheus => "prometheus",
             Self::Flows => "flows",
             Self::Tui => "tui",
         }
@@ -122,10 +129,10 @@ impl Format {
         matches!(self, Self::Ndjson | Self::Csv | Self::Flows)
     }
 
-    /// It draws distributions; a run without such an output need not report their shapes.
+    /// It shows distributions; a run without such an output need not report their shapes.
     #[must_use]
     pub const fn wants_shapes(self) -> bool {
-        matches!(self, Self::Tui)
+        matches!(self, Self::Prometheus | Self::Tui)
     }
 }
 
@@ -236,6 +243,22 @@ pub enum OutputError {
         /// The file.
         path: PathBuf,
     },
+    /// What takes the place of a file would take that of something else.
+    #[error("{}: is {what}; the metrics take the place of a file at each snapshot, so name a file", printable_path(.path))]
+    NotReplaceable {
+        /// Where the output should go.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+    /// What is to take the place of a file cannot be created.
+    #[error("{}: cannot create a file beside it, to take its place at each snapshot: {source}", printable_path(.path))]
+    Beside {
+        /// Where the output should go.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Standard output is no terminal, or one that cannot place text.
     #[error("tui: standard output is no terminal that a screen can be drawn on; take 'table' or 'ndjson'")]
     NoTerminal,
@@ -244,16 +267,32 @@ pub enum OutputError {
     Terminal(io::Error),
 }
 
+/// What users chose for outputs, beside what they are and where they go.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How the table looks.
+    pub table: Options,
+    /// How many services have metrics of their own.
+    pub metrics_services: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { table: Options::default(), metrics_services: DEFAULT_METRICS_SERVICES as usize }
+    }
+}
+
 /// How an output ends the run, when its user asks for that.
 pub type OnQuit = Arc<dyn Fn() + Send + Sync>;
 
-/// Opens an output. `table` and `json` replace what is in a file, the others add to it; the table is coloured and
+/// Opens an output. `table`, `json` and `prometheus` replace what is in a file, the others add to it; the table is coloured and
 /// fitted to a width only on standard output. `on_quit` is for outputs that take keys.
 ///
 /// # Errors
 /// [`OutputError`]: the destination cannot be opened, it is a CSV file of another version, or no terminal for `tui`.
-pub fn open(spec: &Spec, options: &Options, on_quit: &OnQuit) -> Result<Box<dyn Output + Send>, OutputError> {
+pub fn open(spec: &Spec, settings: &Settings, on_quit: &OnQuit) -> Result<Box<dyn Output + Send>, OutputError> {
     let destination = &spec.destination;
+    let options = &settings.table;
     Ok(match spec.format {
         Format::Table => {
             let plain = Options { color: false, width: None, ..*options };
@@ -263,6 +302,7 @@ pub fn open(spec: &Spec, options: &Options, on_quit: &OnQuit) -> Result<Box<dyn 
         Format::Json => Box::new(json::Json::new(Sink::replace(destination)?)),
         Format::Ndjson => Box::new(json::Ndjson::new(Sink::append(destination)?)),
         Format::Csv => csv::open(destination)?,
+        Format::Prometheus => Box::new(textfile::open(destination, settings.metrics_services)?),
         Format::Flows => Box::new(flows::Flows::new(Sink::append(destination)?)),
         Format::Tui => Box::new(tui::open(options, Arc::clone(on_quit))?),
     })
@@ -271,7 +311,7 @@ pub fn open(spec: &Spec, options: &Options, on_quit: &OnQuit) -> Result<Box<dyn 
 /// An open output, and how it was opened.
 pub struct Channel {
     spec: Spec,
-    options: Options,
+    settings: Settings,
     on_quit: OnQuit,
     output: Box<dyn Output + Send>,
 }
@@ -281,9 +321,9 @@ impl Channel {
     ///
     /// # Errors
     /// Those of [`open`].
-    pub fn open(spec: &Spec, options: &Options, on_quit: &OnQuit) -> Result<Self, OutputError> {
-        let output = open(spec, options, on_quit)?;
-        Ok(Self { spec: spec.clone(), options: *options, on_quit: Arc::clone(on_quit), output })
+    pub fn open(spec: &Spec, settings: &Settings, on_quit: &OnQuit) -> Result<Self, OutputError> {
+        let output = open(spec, settings, on_quit)?;
+        Ok(Self { spec: spec.clone(), settings: *settings, on_quit: Arc::clone(on_quit), output })
     }
 
     /// What is written to.
@@ -303,7 +343,7 @@ impl Channel {
     /// # Errors
     /// Those of [`open`].
     pub fn reopen(&mut self) -> Result<(), OutputError> {
-        let anew = open(&self.spec, &self.options, &self.on_quit)?;
+        let anew = open(&self.spec, &self.settings, &self.on_quit)?;
         let mut before = std::mem::replace(&mut self.output, anew);
         before.finish().map_err(OutputError::Finish)
     }
@@ -369,11 +409,11 @@ fn printable_path(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    /// Those that go to files.
+    /// Those that write to what is at a path; `prometheus` takes its place.
     const FILE_FORMATS: [Format; 5] = [Format::Table, Format::Json, Format::Ndjson, Format::Csv, Format::Flows];
 
     fn open(spec: &Spec) -> Result<Box<dyn Output + Send>, OutputError> {
-        super::open(spec, &Options::default(), &(Arc::new(|| ()) as OnQuit))
+        super::open(spec, &Settings::default(), &(Arc::new(|| ()) as OnQuit))
     }
 
     #[test]
@@ -392,8 +432,11 @@ mod tests {
                 "tui=x",
                 Err("'tui' is a screen on the terminal and takes no path; 'table=FILE' has what it leaves behind"),
             ),
-            ("xml=x", Err("'xml' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, flows, tui")),
-            ("", Err("'' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, flows, tui")),
+            (
+                "xml=x",
+                Err("'xml' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, prometheus, flows, tui"),
+            ),
+            ("", Err("'' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, prometheus, flows, tui")),
         ];
         for (text, want) in cases {
             let want = want.map(|(format, destination)| Spec { format, destination }).map_err(str::to_owned);
@@ -488,7 +531,7 @@ mod tests {
             let (path, moved) = (dir.path().join(format.name()), dir.path().join(format!("{format}.1")));
             let spec = Spec { format, destination: Destination::Path(path.clone()) };
             let nothing: OnQuit = Arc::new(|| ());
-            let mut channel = Channel::open(&spec, &Options::default(), &nothing).expect("opens");
+            let mut channel = Channel::open(&spec, &Settings::default(), &nothing).expect("opens");
             assert!(channel.is_log_file());
             let write = |channel: &mut Channel| {
                 channel.output().flow(&sample::flows()[0]).expect("takes a flow");

@@ -16,7 +16,9 @@ use signal_hook::low_level;
 
 use super::names;
 use crate::cli::{Config, Input};
-use crate::output::{self, Channel, Destination, Echoes, Format, ListenError, OnQuit, OutputError, Server, Spec};
+use crate::output::{
+    self, Channel, Destination, Echoes, Format, ListenError, OnQuit, OutputError, Server, Settings, Spec,
+};
 use crate::privileges::{Applied, Plan, PrivilegeError};
 use crate::run::{self, Outcome};
 use crate::source::live::OpenError;
@@ -101,12 +103,13 @@ fn written(config: &Config) -> impl Iterator<Item = &Path> {
 fn open_outputs(specs: &[Spec], config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Channel>, OutputError> {
     let stop = Arc::clone(stop);
     let on_quit: OnQuit = Arc::new(move || stop.store(true, Ordering::Relaxed));
-    specs.iter().map(|spec| Channel::open(spec, &config.table, &on_quit)).collect()
+    let settings = Settings { table: config.table, metrics_services: config.metrics_services };
+    specs.iter().map(|spec| Channel::open(spec, &settings, &on_quit)).collect()
 }
 
 /// Takes connections for the page, where there is to be one.
 fn bind(config: &Config) -> Result<Option<Server>, ListenError> {
-    config.listen.as_ref().map(Server::bind).transpose()
+    config.listen.as_ref().map(|listen| Server::bind(listen, config.metrics_services)).transpose()
 }
 
 /// Who serves a page that others may reach, and is not told to be somebody else.

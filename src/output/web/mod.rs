@@ -22,12 +22,14 @@ mod token;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use tokio::runtime::Builder;
 
 use access::Access;
+use site::Site;
 use token::Token;
 
 pub use address::{ListenAddr, NoListenAddr};
@@ -77,17 +79,18 @@ pub struct Server {
 
 #[derive(Debug)]
 enum State {
-    Bound(TcpListener, Access),
+    Bound(TcpListener, Access, Arc<Site>),
     Serving(JoinHandle<()>),
     Ended,
 }
 
 impl Server {
-    /// Reads the token and takes connections from now on. To be done with the privileges that either may need.
+    /// Reads the token and takes connections from now on; at most `metrics_services` services get metrics of their own. To
+    /// be done with the privileges that token and port may need.
     ///
     /// # Errors
     /// [`ListenError`].
-    pub fn bind(listen: &Listen) -> Result<Self, ListenError> {
+    pub fn bind(listen: &Listen, metrics_services: usize) -> Result<Self, ListenError> {
         let (token, remark) = listen.token.as_deref().map(Token::read).transpose()?.unzip();
         let failed = |source| ListenError::Bind { addr: listen.addr, source };
         let listener = listen.addr.bind().map_err(failed)?;
@@ -97,7 +100,8 @@ impl Server {
         set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES).map_err(|errno| failed(errno.into()))?;
         set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER_BYTES).map_err(|errno| failed(errno.into()))?;
         let access = Access { token, hosts: listen.hosts.clone() };
-        Ok(Self { addr, feed: Feed::default(), remark: remark.flatten(), state: State::Bound(listener, access) })
+        let state = State::Bound(listener, access, Site::new(metrics_services));
+        Ok(Self { addr, feed: Feed::default(), remark: remark.flatten(), state })
     }
 
     /// Where the page is, for a browser of this host.
@@ -128,10 +132,12 @@ impl Server {
     /// # Errors
     /// The system gives no thread, or nothing to wait for connections with.
     pub fn start(&mut self) -> io::Result<()> {
-        let State::Bound(listener, access) = std::mem::replace(&mut self.state, State::Ended) else { return Ok(()) };
+        let State::Bound(listener, access, site) = std::mem::replace(&mut self.state, State::Ended) else {
+            return Ok(());
+        };
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let feed = self.feed.clone();
-        let serve = move || runtime.block_on(server::serve(listener, access, feed));
+        let serve = move || runtime.block_on(server::serve(listener, access, site, feed));
         self.state = State::Serving(thread::Builder::new().name("web".to_owned()).spawn(serve)?);
         Ok(())
     }

@@ -41,10 +41,9 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 const NICENESS: i32 = 10;
 
 /// Serves until the feed is closed.
-pub(super) async fn serve(listener: TcpListener, access: Access, feed: Feed) {
+pub(super) async fn serve(listener: TcpListener, access: Access, site: Arc<Site>, feed: Feed) {
     // the kernel may refuse it, and then they share
     let _ = setpriority_process(None, NICENESS);
-    let site = Site::new();
     let (end, ending) = watch::channel(false);
     let guests = Arc::new(Guests::default());
     let reception = Reception {

@@ -1,19 +1,21 @@
 //! What is served, and under which paths.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Extension, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
 
+use super::super::metrics::{Exposition, Metrics};
 use super::edition::Edition;
 use super::guests::Seat;
 use super::stream::{self, Streams};
@@ -48,16 +50,30 @@ pub(super) struct Now {
 #[derive(Debug)]
 pub(super) struct Site {
     now: watch::Sender<Now>,
+    metrics: Mutex<Scrapes>,
     streams: Arc<Streams>,
 }
 
+/// The metrics, and their text in the forms that were asked for since the last snapshot.
+#[derive(Debug)]
+struct Scrapes {
+    metrics: Metrics,
+    texts: HashMap<&'static str, Bytes>,
+}
+
 impl Site {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { now: watch::Sender::default(), streams: Arc::default() })
+    /// Before the first snapshot, with metrics of their own for at most `metrics_services` services.
+    pub(super) fn new(metrics_services: usize) -> Arc<Self> {
+        let scrapes = Scrapes { metrics: Metrics::new(metrics_services), texts: HashMap::new() };
+        Arc::new(Self { now: watch::Sender::default(), metrics: Mutex::new(scrapes), streams: Arc::default() })
     }
 
     /// Puts a newer snapshot in the place of the one before.
     pub(super) fn update(&self, snapshot: Arc<Snapshot>) {
+        let mut scrapes = self.scrapes();
+        scrapes.metrics.update(&snapshot);
+        scrapes.texts.clear();
+        drop(scrapes);
         let is_over = snapshot.is_final;
         self.now.send_replace(Now { edition: Some(Arc::new(Edition::new(snapshot))), is_over });
     }
@@ -72,6 +88,16 @@ impl Site {
         self.now.subscribe()
     }
 
+    /// The metrics in one form.
+    fn metrics(&self, form: Exposition) -> Bytes {
+        let Scrapes { metrics, texts } = &mut *self.scrapes();
+        texts.entry(form.content_type()).or_insert_with(|| metrics.encode(form).into()).clone()
+    }
+
+    fn scrapes(&self) -> MutexGuard<'_, Scrapes> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn edition(&self) -> Option<Arc<Edition>> {
         self.now.borrow().edition.clone()
     }
@@ -81,6 +107,7 @@ impl Site {
 pub(super) fn router(site: Arc<Site>) -> Router {
     Router::new()
         .route("/", get(page))
+        .route("/metrics", get(metrics))
         .route("/api/v1/snapshot", get(snapshot))
         .route("/api/v1/stream", get(stream))
         .fallback(nothing)
@@ -89,6 +116,12 @@ pub(super) fn router(site: Arc<Site>) -> Router {
 
 async fn page() -> Response {
     Html("<!doctype html><title>portlabel</title><a href=api/v1/snapshot>snapshot</a>").into_response()
+}
+
+async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|accepted| accepted.to_str().ok());
+    let form = Exposition::accepted(&accepted.collect::<Vec<_>>().join(", "));
+    typed(form.content_type(), site.metrics(form))
 }
 
 async fn snapshot(State(site): State<Arc<Site>>) -> Response {
