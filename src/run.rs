@@ -8,6 +8,7 @@ mod delivery;
 mod intake;
 mod live;
 mod merge;
+mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -160,7 +161,7 @@ where
         if let Some(end) = end {
             engine.finish(end);
         }
-        delivery.events(engine.drain_events());
+        delivery.events(engine.drain_events().collect());
         delivery.tick();
         if end.is_some() {
             return;

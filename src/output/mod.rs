@@ -331,6 +331,12 @@ impl Channel {
         self.output.as_mut()
     }
 
+    /// It has the terminal.
+    #[must_use]
+    pub fn is_screen(&self) -> bool {
+        self.spec.format == Format::Tui
+    }
+
     /// It is a log in a file, which may have been moved away.
     #[must_use]
     pub fn is_log_file(&self) -> bool {
@@ -346,6 +352,13 @@ impl Channel {
         let anew = open(&self.spec, &self.settings, &self.on_quit)?;
         let mut before = std::mem::replace(&mut self.output, anew);
         before.finish().map_err(OutputError::Finish)
+    }
+}
+
+/// The format, and where it goes.
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.spec.format, self.spec.destination)
     }
 }
 

@@ -154,7 +154,7 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
     let stop = &*controls.together.stop;
     let counters = Counters::default();
     delivery.expect_saving(save.is_some());
-    delivery.start();
+    delivery.start_apart();
     let deadline = bounds.duration.and_then(|duration| Instant::now().checked_add(duration));
     // what listens is known before the first packet
     let mut listening = listeners.map(Listening::new);
