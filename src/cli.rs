@@ -210,10 +210,11 @@ struct Args {
     #[arg(long, value_name = "SIZE", requires = "write", value_parser = file_size)]
     rotate: Option<u64>,
 
-    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv, prometheus, flows or tui; repeatable
+    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv, prometheus, flows, html or tui; repeatable
     /// [default: table; live on a terminal tui]
     ///
-    /// PATH '-' is standard output, and so is none. 'table' and 'json' are written at the end, and replace the file.
+    /// PATH '-' is standard output, and so is none. 'table', 'json' and 'html' (a page for browsers, with charts) are written
+    /// at the end, and replace the file.
     /// 'ndjson' and 'csv' take a snapshot each interval, 'flows' a line for each flow when it ends; they add to the file.
     /// 'prometheus' are metrics in Prometheus' text format, whose file is replaced each interval.
     /// 'tui' is a screen on the terminal, which leaves the table behind; '?' shows its keys.

@@ -18,6 +18,7 @@ mod server;
 mod site;
 mod stream;
 mod token;
+mod works;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -1,11 +1,10 @@
 //! What is served, and under which paths.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{Extension, State};
+use axum::body::Body;
+use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
@@ -15,10 +14,12 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
 
-use super::super::metrics::{Exposition, Metrics};
+use super::super::metrics::Exposition;
+use super::super::page::{self, ChartQuery};
 use super::edition::Edition;
 use super::guests::Seat;
 use super::stream::{self, Streams};
+use super::works::{Chart, Works};
 use crate::snapshot::Snapshot;
 
 /// How long clients wait before they ask again for what is not there yet, in seconds.
@@ -50,30 +51,20 @@ pub(super) struct Now {
 #[derive(Debug)]
 pub(super) struct Site {
     now: watch::Sender<Now>,
-    metrics: Mutex<Scrapes>,
+    works: Mutex<Works>,
     streams: Arc<Streams>,
-}
-
-/// The metrics, and their text in the forms that were asked for since the last snapshot.
-#[derive(Debug)]
-struct Scrapes {
-    metrics: Metrics,
-    texts: HashMap<&'static str, Bytes>,
 }
 
 impl Site {
     /// Before the first snapshot, with metrics of their own for at most `metrics_services` services.
     pub(super) fn new(metrics_services: usize) -> Arc<Self> {
-        let scrapes = Scrapes { metrics: Metrics::new(metrics_services), texts: HashMap::new() };
-        Arc::new(Self { now: watch::Sender::default(), metrics: Mutex::new(scrapes), streams: Arc::default() })
+        let works = Mutex::new(Works::new(metrics_services));
+        Arc::new(Self { now: watch::Sender::default(), works, streams: Arc::default() })
     }
 
     /// Puts a newer snapshot in the place of the one before.
     pub(super) fn update(&self, snapshot: Arc<Snapshot>) {
-        let mut scrapes = self.scrapes();
-        scrapes.metrics.update(&snapshot);
-        scrapes.texts.clear();
-        drop(scrapes);
+        self.works().update(&snapshot);
         let is_over = snapshot.is_final;
         self.now.send_replace(Now { edition: Some(Arc::new(Edition::new(snapshot))), is_over });
     }
@@ -88,14 +79,8 @@ impl Site {
         self.now.subscribe()
     }
 
-    /// The metrics in one form.
-    fn metrics(&self, form: Exposition) -> Bytes {
-        let Scrapes { metrics, texts } = &mut *self.scrapes();
-        texts.entry(form.content_type()).or_insert_with(|| metrics.encode(form).into()).clone()
-    }
-
-    fn scrapes(&self) -> MutexGuard<'_, Scrapes> {
-        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
+    fn works(&self) -> MutexGuard<'_, Works> {
+        self.works.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn edition(&self) -> Option<Arc<Edition>> {
@@ -107,6 +92,7 @@ impl Site {
 pub(super) fn router(site: Arc<Site>) -> Router {
     Router::new()
         .route("/", get(page))
+        .route("/charts/{name}", get(chart))
         .route("/metrics", get(metrics))
         .route("/api/v1/snapshot", get(snapshot))
         .route("/api/v1/stream", get(stream))
@@ -115,13 +101,25 @@ pub(super) fn router(site: Arc<Site>) -> Router {
 }
 
 async fn page() -> Response {
-    Html("<!doctype html><title>portlabel</title><a href=api/v1/snapshot>snapshot</a>").into_response()
+    let document = page::live();
+    // a policy that is no header's value would be none at all
+    let policy = HeaderValue::from_str(&document.policy).unwrap_or(NO_CONTENT);
+    ([(CONTENT_SECURITY_POLICY, policy)], Html(document.html.as_str())).into_response()
+}
+
+async fn chart(State(site): State<Arc<Site>>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Response {
+    let Some(query) = ChartQuery::parse(&name, &query.unwrap_or_default()) else { return nothing().await };
+    match site.works().chart(query) {
+        Chart::Svg(svg) => typed("image/svg+xml", svg),
+        Chart::Nothing => (StatusCode::NOT_FOUND, "there are no values to draw\n").into_response(),
+        Chart::Later => later("too many charts are drawn\n"),
+    }
 }
 
 async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|accepted| accepted.to_str().ok());
     let form = Exposition::accepted(&accepted.collect::<Vec<_>>().join(", "));
-    typed(form.content_type(), site.metrics(form))
+    typed(form.content_type(), site.works().exposition(form))
 }
 
 async fn snapshot(State(site): State<Arc<Site>>) -> Response {
@@ -142,7 +140,8 @@ async fn stream(State(site): State<Arc<Site>>, Extension(seat): Extension<Arc<Se
 }
 
 async fn nothing() -> Response {
-    (StatusCode::NOT_FOUND, "there is /, /metrics, /api/v1/snapshot and /api/v1/stream\n").into_response()
+    (StatusCode::NOT_FOUND, "there is /, /metrics, /api/v1/snapshot, /api/v1/stream, and /charts/ for the page\n")
+        .into_response()
 }
 
 fn typed(content_type: &'static str, body: impl Into<Body>) -> Response {

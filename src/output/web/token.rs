@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::prelude::BASE64_STANDARD;
 use subtle::ConstantTimeEq as _;
 
 use super::super::printable_path;
@@ -96,7 +96,7 @@ impl Token {
         if !scheme.eq_ignore_ascii_case(b"Basic") {
             return false;
         }
-        let Ok(decoded) = STANDARD.decode(credentials) else { return false };
+        let Ok(decoded) = BASE64_STANDARD.decode(credentials) else { return false };
         // a user's name has no colon, a password may
         let colon = decoded.iter().position(|byte| *byte == b':');
         colon.is_some_and(|colon| self.is(&decoded[colon + 1..]))
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn clients_have_the_token_or_not() {
         let token = Token(SECRET.to_owned());
-        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        let basic = |text: &str| format!("Basic {}", BASE64_STANDARD.encode(text));
         let cases = [
             ("bearer", format!("Bearer {SECRET}"), true),
             ("in other letters", format!("bEARER  {SECRET} "), true),
