@@ -35,7 +35,7 @@ const NARROW: [(&str, &[&str]); 5] = [
 ];
 
 /// Dependencies, and the modules that know each.
-const DOORS: [(&str, &[&str]); 15] = [
+const DOORS: [(&str, &[&str]); 21] = [
     ("pcap", &["source/filter", "source/live"]),
     ("libc", &["source/live/socket", "privileges"]),
     ("etherparse", &["decode"]),
@@ -48,6 +48,12 @@ const DOORS: [(&str, &[&str]); 15] = [
     ("clap_mangen", &["manual"]),
     ("clap_complete", &["manual"]),
     ("ratatui", &["output/tui"]),
+    ("axum", &["output/web"]),
+    ("futures_util", &["output/web"]),
+    ("hyper", &["output/web"]),
+    ("hyper_util", &["output/web"]),
+    ("subtle", &["output/web"]),
+    ("tokio", &["output/web"]),
     ("plotters", &["output/page/charts"]),
     ("prometheus", &["output/metrics"]),
     ("prometheus_client", &["output/metrics"]),
