@@ -144,7 +144,9 @@ where
     }
     // before outputs are completed: a screen may then wait for its user, whose end is no interruption any more
     let interrupted = stop.load(Ordering::Relaxed) && !delivery.nobody_reads();
-    Outcome { interrupted, ..delivery.finish() }
+    let outcome = Outcome { interrupted, ..delivery.finish() };
+    delivery.stay(stop);
+    outcome
 }
 
 fn run_on_one<S: Source>(mut intake: Intake<S>, mut engine: Engine, delivery: &mut Delivery, stop: &AtomicBool)

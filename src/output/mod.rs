@@ -19,6 +19,7 @@ mod table;
 mod textfile;
 mod ticks;
 mod tui;
+mod web;
 
 use std::fmt;
 use std::fs;
@@ -38,6 +39,7 @@ pub use metrics::DEFAULT_METRICS_SERVICES;
 pub use signals::Echoes;
 pub use table::{Options, SortKey, UnknownSortKey};
 pub use tui::is_possible as screen_is_possible;
+pub use web::{Feed, Listen, ListenAddr, ListenError, NoListenAddr, Server, TokenError};
 
 /// Something that a run reports to.
 ///

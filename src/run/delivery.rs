@@ -1,16 +1,17 @@
 //! The writing end of a run: outputs, messages and the progress bar, none of which may disturb another.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::writer::{Writer, deliver};
-use super::{Notice, Outcome};
+use super::{Notice, Outcome, PROGRESS_TICK};
 use crate::engine::Event;
-use crate::output::{Channel, Output, print_line};
+use crate::output::{Channel, Feed, Output, Server, print_line};
 use crate::snapshot::Snapshot;
 use crate::source::Severity;
 use crate::units::Timestamp;
@@ -25,6 +26,9 @@ pub struct Delivery {
     /// Those that nobody waits for.
     writers: Vec<Writer>,
     had_outputs: bool,
+    server: Option<Server>,
+    /// What takes snapshots for the server, unless somebody else has taken that over.
+    feed: Option<Feed>,
     /// The packets read are saved too.
     saving: bool,
     progress: Option<Progress>,
@@ -118,6 +122,8 @@ impl Delivery {
     pub fn new(outputs: Vec<Channel>, progress: Option<Progress>, quiet: bool) -> Self {
         Self {
             had_outputs: !outputs.is_empty(),
+            server: None,
+            feed: None,
             saving: false,
             outputs,
             writers: Vec::new(),
@@ -128,6 +134,17 @@ impl Delivery {
         }
     }
 
+    /// Serves what is reported too.
+    #[must_use]
+    pub fn served_by(self, server: Option<Server>) -> Self {
+        Self { feed: server.as_ref().map(Server::feed), server, ..self }
+    }
+
+    /// Lets somebody else pass snapshots to the server, without the outputs in between.
+    pub(super) fn take_feed(&mut self) -> Option<Feed> {
+        self.feed.take()
+    }
+
     /// Says whether packets are saved, which is a reason to go on when every reader of the reports has gone away.
     pub(super) fn expect_saving(&mut self, saving: bool) {
         self.saving = saving;
@@ -136,6 +153,21 @@ impl Delivery {
     /// Starts the outputs.
     pub(super) fn start(&mut self) {
         self.each_output(|output| output.start());
+        let Some(server) = &mut self.server else { return };
+        let told = match server.start() {
+            Ok(()) => {
+                let remark = server.remark().map(str::to_owned);
+                remark.into_iter().chain([format!("listening on {}", server.url())]).collect()
+            }
+            Err(error) => {
+                self.server = None;
+                self.outcome.output_failed = true;
+                vec![format!("the page cannot be served: {error}")]
+            }
+        };
+        for text in told {
+            self.message(&text);
+        }
     }
 
     /// Starts the outputs, each but the screen on a thread of its own: whoever is too slow for what passes misses some of it.
@@ -204,6 +236,9 @@ impl Delivery {
             {
                 self.message(&text);
             }
+            if let (Event::Snapshot(snapshot), Some(feed)) = (event, &self.feed) {
+                feed.publish(snapshot);
+            }
             if let Event::Snapshot(snapshot) = event
                 && snapshot.is_final
             {
@@ -238,7 +273,21 @@ impl Delivery {
 
     /// There were readers, and all have gone away.
     pub(super) fn nobody_reads(&self) -> bool {
-        self.had_outputs && self.outputs.is_empty() && self.writers.is_empty() && !self.saving
+        self.had_outputs && self.outputs.is_empty() && self.writers.is_empty() && self.server.is_none() && !self.saving
+    }
+
+    /// Serves what was read until its user has seen enough, and sets `stop`. Not when there is nothing to see.
+    pub(super) fn stay(&mut self, stop: &AtomicBool) {
+        let Some(server) = &self.server else { return };
+        if self.outcome.nothing_readable || stop.load(Ordering::Relaxed) {
+            return;
+        }
+        if io::stderr().is_terminal() {
+            super::say(&format_args!("everything is read; {} stays until Ctrl-C", server.url()));
+        }
+        while !stop.load(Ordering::Relaxed) {
+            thread::park_timeout(PROGRESS_TICK);
+        }
     }
 
     /// Completes the outputs, and says what became of the run as far as it was seen here.

@@ -14,9 +14,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
-#[allow(unused_imports, reason = "for --listen, which is being built")]
 pub(super) use charts::{ChartQuery, chart};
-#[allow(unused_imports, reason = "for --listen, which is being built")]
 pub(super) use history::History;
 pub(super) use report::Report;
 
