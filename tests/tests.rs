@@ -43,6 +43,8 @@ mod layering;
 mod listeners;
 // What a process can still do that has given up its rights.
 mod privileges;
+// The page, live and as a report, in a real browser.
+mod page;
 // `-o tui` in a real terminal.
 mod screen;
 // Live capture, on wires that the tests make.

@@ -461,12 +461,16 @@ function show() {
   say($('about'), `portlabel ${snapshot.version} · snapshot ${count(snapshot.sequence)} · ${snapshot.ts ? `${dateTime(snapshot.ts)} UTC` : 'no packets'}`);
 }
 
+/** Whether the page can read a snapshot. Keys that it does not know do not matter; another schema does, and is told. */
+function isKnown(snapshot) {
+  const known = snapshot.schema === SCHEMA;
+  if (!known) notify(`This page reads ${SCHEMA}, and this is ${printable(String(snapshot.schema))}.`);
+  return known;
+}
+
 /** Takes a snapshot that came. One of another run begins everything anew. */
 function take(snapshot) {
-  if (snapshot.schema !== SCHEMA) {
-    notify(`This page reads ${SCHEMA}, and the program sends ${printable(String(snapshot.schema))}.`);
-    return;
-  }
+  if (!isKnown(snapshot)) return;
   const before = view.latest;
   const isOther = before && (snapshot.sequence < before.sequence || before.first_ts !== null && (snapshot.first_ts === null || millis(snapshot.first_ts) > millis(before.first_ts)));
   if (isOther) {
@@ -483,10 +487,11 @@ function take(snapshot) {
   show();
 }
 
+/** Tells what is in the way, and what helps: a page of the program that runs now. */
 function notify(text) {
   const reload = el('button', { type: 'button', textContent: 'Load the page anew' });
   reload.addEventListener('click', () => location.reload());
-  $('notice').replaceChildren(text, reload);
+  $('notice').replaceChildren(text, ...(REPORT ? [] : [reload]));
   $('notice').hidden = false;
 }
 
@@ -528,7 +533,7 @@ function pause() {
   show();
 }
 
-const THEMES = { auto: 'as the system has them', light: 'light', dark: 'dark' };
+const THEMES = { auto: 'Auto', light: 'Light', dark: 'Dark' };
 const prefersDark = matchMedia('(prefers-color-scheme: dark)');
 const prints = matchMedia('print');
 
@@ -546,8 +551,7 @@ let theme = kept('theme') in THEMES ? kept('theme') : 'auto';
 function showTheme() {
   const dark = !prints.matches && (theme === 'dark' || theme === 'auto' && prefersDark.matches);
   document.documentElement.dataset.theme = dark ? 'dark' : 'light';
-  say($('theme'), theme[0].toUpperCase() + theme.slice(1));
-  $('theme').setAttribute('aria-label', `Colours: ${THEMES[theme]}`);
+  say($('theme-name'), THEMES[theme]);
 }
 
 function press(group, attribute, value) {
@@ -676,7 +680,7 @@ listen();
 if (REPORT) {
   view.state = 'report';
   view.span = 'whole';
-  view.snapshot = view.latest = REPORT.snapshot;
+  if (isKnown(REPORT.snapshot)) view.snapshot = view.latest = REPORT.snapshot;
 } else {
   $('pause').hidden = false;
   $('spans').hidden = false;
