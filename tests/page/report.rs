@@ -125,7 +125,7 @@ fn a_report_of_nothing_says_so_and_losses_are_in_view() {
     let (path, _) = report(folder.path(), &pcap_header(), &[]);
     browser.open_file(&path);
     browser.until_text("#state-text", "report");
-    assert_eq!(browser.text("#empty"), "No packets with ports yet.");
+    assert_eq!(browser.text("#empty"), "No packets with ports.");
     assert_eq!(browser.text("#v-drops"), "not known");
     browser.picture("report-empty");
 
@@ -138,7 +138,7 @@ fn a_report_of_nothing_says_so_and_losses_are_in_view() {
     }
     browser.open_file(&folder.path().join("lossy.html"));
     browser.until_text("#v-drops", "12,003 lost");
-    assert_eq!(browser.text("#v-drops-what"), "kernel 12,000, interface 3: not counted below");
+    assert_eq!(browser.text("#v-drops-what"), "kernel 12,000 · interface 3");
     browser.picture("report-drops");
     browser.open_file(&folder.path().join("strange.html"));
     browser.until("return document.querySelector('#notice').textContent.includes('portlabel.snapshot/9')");

@@ -78,9 +78,12 @@ function announce(text) {
   say($('status'), text);
 }
 
+/** A file without its folders, an interface, or standard input. */
+const sourceName = (name) => name === '-' ? 'standard input' : printable(name.split('/').pop() || name);
+
 function showSource(snapshot) {
   const { source } = snapshot;
-  const names = source.names.map((name) => printable(name.split('/').pop() || name));
+  const names = source.names.map(sourceName);
   const shown = names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
   const details = [source.host && `on ${printable(source.host)}`, source.filter && `filter: ${printable(source.filter)}`];
   const rest = details.filter(Boolean).map((text) => ` · ${text}`).join('');
@@ -101,7 +104,7 @@ function showVitals(snapshot) {
   const counted = kernel !== null || device !== null;
   const lost = (kernel ?? 0) + (device ?? 0);
   say($('v-drops'), counted ? (lost ? `${count(lost)} lost` : 'none') : 'not known');
-  say($('v-drops-what'), lost ? `kernel ${count(kernel ?? 0)}, interface ${count(device ?? 0)}: not counted below`
+  say($('v-drops-what'), lost ? `kernel ${count(kernel ?? 0)} · interface ${count(device ?? 0)}`
     : counted ? 'every packet was counted' : 'files do not tell');
   if (lost && !$('vital-drops').classList.contains('lossy')) announce('Packets were dropped');
   $('vital-drops').classList.toggle('lossy', lost > 0);
@@ -112,7 +115,7 @@ function showVitals(snapshot) {
   const unlabelled = snapshot.services.filter((row) => row.service === null);
   say($('v-unlabelled'), share(sumOf(unlabelled, 'wire_bytes'), snapshot.wire_bytes));
   say($('v-unlabelled-what'), `of bytes · ${count(sumOf(unlabelled, 'packets'))} packets`);
-  const where = snapshot.source.names.map((name) => printable(name.split('/').pop())).join(', ');
+  const where = snapshot.source.names.map(sourceName).join(', ');
   document.title = `${rateText(rate)} · ${where} · portlabel`;
 }
 
@@ -127,7 +130,7 @@ function showTotals(snapshot) {
   const { first_ts: first, last_ts: last } = snapshot;
   const sameDay = first && last && first.slice(0, 10) === last.slice(0, 10);
   const seconds = spanSeconds(snapshot);
-  say($('t-time'), first ? `${dateTime(first)} – ${sameDay ? dateTime(last).slice(11) : dateTime(last)} UTC · ${duration(seconds * 1e6)}` : 'no packet yet');
+  say($('t-time'), first ? `${dateTime(first)} – ${sameDay ? dateTime(last).slice(11) : dateTime(last)} UTC · ${duration(seconds * 1e6)}` : snapshot.final ? 'no packets' : 'no packet yet');
   const remarks = [
     snapshot.time_jumps && `packet time jumped ${count(snapshot.time_jumps)} times by more than an hour`,
     snapshot.flows.evicted && `${count(snapshot.flows.evicted)} flows ended early because the table of flows was full`,
@@ -236,7 +239,7 @@ function showServices(snapshot) {
   const { length } = snapshot.services;
   say($('count'), matching.length === length ? `${count(length)}` : `${count(matching.length)} of ${count(length)}`);
   $('empty').hidden = matching.length > 0;
-  say($('empty'), length ? 'No service matches the filter.' : 'No packets with ports yet.');
+  say($('empty'), length ? 'No service matches the filter.' : snapshot.final ? 'No packets with ports.' : 'No packets with ports yet.');
   $('more').hidden = shown.length === matching.length;
   say($('more').firstElementChild, `Show all ${count(matching.length)}`);
 }
@@ -423,6 +426,7 @@ async function loadThroughput() {
   loadingThroughput = false;
   if (!svg && throughput.data && view.state === 'reconnecting') return;
   throughput.show(svg, REPORT ? 'There were no packets to draw.' : 'Nothing to draw yet.');
+  $('throughput-values').hidden = !throughput.data;
   const series = throughput.data?.series ?? [];
   view.colors = new Map(series.filter(({ transport }) => transport).map((series) => [keyOf(series), colorOf(series)]));
   showKeys(series);
