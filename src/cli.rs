@@ -15,7 +15,7 @@ use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use crate::decode::{Handshake, Segment};
 use crate::engine::EngineConfig;
 use crate::flow::Limits;
-use crate::output::{self, Destination, Format, Spec};
+use crate::output::{self, Destination, Format, Listen, ListenAddr, Spec};
 use crate::services::catalog::Query;
 use crate::units::{AddressWords, IpVersion, Transport};
 
@@ -116,6 +116,8 @@ pub struct Config {
     pub rotate_bytes: Option<u64>,
     /// Where results go; at least one, no two to the same place.
     pub outputs: Vec<Spec>,
+    /// Where the page is served, and to whom.
+    pub listen: Option<Listen>,
     /// Where names come from.
     pub naming: Naming,
     /// How the table looks.
@@ -208,23 +210,28 @@ struct Args {
     #[arg(long, value_name = "SIZE", requires = "write", value_parser = file_size)]
     rotate: Option<u64>,
 
-    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv, prometheus, flows or tui; repeatable
+    /// What to print, and where: FORMAT[=PATH] with table, json, ndjson, csv, prometheus, flows, html or tui; repeatable
     /// [default: table; live on a terminal tui]
     ///
-    /// PATH '-' is standard output, and so is none. 'table' and 'json' are written at the end, and replace the file.
+    /// PATH '-' is standard output, and so is none. 'table', 'json' and 'html' (a page for browsers, with charts) are written
+    /// at the end, and replace the file.
     /// 'ndjson' and 'csv' take a snapshot each interval, 'flows' a line for each flow when it ends; they add to the file.
     /// 'prometheus' are metrics in Prometheus' text format, whose file is replaced each interval.
     /// 'tui' is a screen on the terminal, which leaves the table behind; '?' shows its keys.
     #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append)]
     output: Vec<Spec>,
 
-    /// A snapshot each DUR of packet time, for ndjson, csv, prometheus and tui [default: live and tui 1s]
+    /// A snapshot each DUR of packet time, for ndjson, csv, prometheus, tui and the page [default: live, tui and the page
+    /// 1s]
     #[arg(long, value_name = "DUR", value_parser = positive_duration)]
     interval: Option<Duration>,
 
     /// Give at most N services metrics of their own; the others are together in service="other"
     #[arg(long, value_name = "N", default_value_t = output::DEFAULT_METRICS_SERVICES)]
     metrics_services: u32,
+
+    #[command(flatten)]
+    listening: ListenArgs,
 
     #[command(flatten)]
     naming: NamingArgs,
@@ -284,6 +291,30 @@ struct Args {
     /// Say more: what --user gave up
     #[arg(short, long, conflicts_with = "quiet")]
     verbose: bool,
+}
+
+/// Options of the page.
+#[derive(Debug, clap::Args)]
+struct ListenArgs {
+    /// Serve a web page of what is counted, metrics for Prometheus at /metrics, and JSON at /api/v1/, at ADDR, such as
+    /// 127.0.0.1:9465; port 0 is any that is free
+    ///
+    /// ':9465' is every address of this host. Started as root, the run becomes the user 'nobody' (see --user). The page of a
+    /// capture stays until Ctrl-C.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<ListenAddr>,
+
+    /// Answer only clients that send the token in FILE: as a bearer token, or as the password of any user
+    #[arg(long, value_name = "FILE", requires = "listen", conflicts_with = "listen_open")]
+    listen_token: Option<PathBuf>,
+
+    /// Answer requests for the server NAME too, beside localhost and the addresses of this host; repeatable
+    #[arg(long, value_name = "NAME", requires = "listen", action = ArgAction::Append, value_parser = host_name)]
+    listen_host: Vec<String>,
+
+    /// Answer every client that can connect, from other hosts too, without a token
+    #[arg(long, requires = "listen")]
+    listen_open: bool,
 }
 
 /// Options of every command that names ports.
@@ -459,6 +490,19 @@ impl AnswerArgs {
     }
 }
 
+impl ListenArgs {
+    fn resolve(self) -> Result<Option<Listen>, String> {
+        let Self { listen, listen_token: token, listen_host: hosts, listen_open: open } = self;
+        match listen {
+            Some(addr) if !(addr.is_loopback() || token.is_some() || open) => Err(format!(
+                "--listen {addr} lets other hosts connect: --listen-token FILE asks them for a token, --listen-open lets \
+                 everybody in"
+            )),
+            listen => Ok(listen.map(|addr| Listen { addr, token, hosts })),
+        }
+    }
+}
+
 impl ExplainArgs {
     fn resolve(self) -> Result<Explain, clap::Error> {
         let usage = |message: String| {
@@ -555,6 +599,7 @@ impl Args {
             let message = "standard output is one file: --rotate needs another place to save to";
             return Err(usage(ErrorKind::ArgumentConflict, message.to_owned()));
         }
+        let listen = self.listening.resolve().map_err(|message| usage(ErrorKind::ArgumentConflict, message))?;
         let to_terminal = io::stdout().is_terminal();
         let streams = outputs.iter().any(|spec| {
             spec.destination == Destination::Stdout
@@ -595,9 +640,9 @@ impl Args {
             user: self.user,
             engine: EngineConfig {
                 limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),
-                interval: self.interval.or((is_live || has_screen).then_some(DEFAULT_INTERVAL)),
+                interval: self.interval.or((is_live || has_screen || listen.is_some()).then_some(DEFAULT_INTERVAL)),
                 flow_records: outputs.iter().any(|spec| spec.format.wants_flows()),
-                shapes: outputs.iter().any(|spec| spec.format.wants_shapes()),
+                shapes: listen.is_some() || outputs.iter().any(|spec| spec.format.wants_shapes()),
             },
             // a bar between the lines that this program or the next one in a pipe prints would disturb both
             progress: io::stderr().is_terminal()
@@ -605,6 +650,7 @@ impl Args {
             naming: self.naming.resolve(self.quiet),
             quiet: self.quiet,
             verbose: self.verbose,
+            listen,
             outputs,
         })
     }
@@ -661,6 +707,17 @@ fn filter_from(path: &Path) -> Result<String, String> {
         fs::read_to_string(path).map_err(|error| format!("{}: cannot read the filter: {error}", path.display()))?;
     let lines: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     Ok(lines.join(" "))
+}
+
+/// The name of a host, or an address, as it stands in a URL before the port.
+fn host_name(text: &str) -> Result<String, String> {
+    let name = text.trim_end_matches('.');
+    let is_address = name.parse::<IpAddr>().is_ok();
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    if is_address || is_name {
+        return Ok(name.to_owned());
+    }
+    Err("expected the name of a host without a port, such as stats.example.org".to_owned())
 }
 
 /// How many bytes to take of a packet; 0 is as many as there can be, as in tcpdump.

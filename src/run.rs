@@ -8,6 +8,7 @@ mod delivery;
 mod intake;
 mod live;
 mod merge;
+mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -143,7 +144,9 @@ where
     }
     // before outputs are completed: a screen may then wait for its user, whose end is no interruption any more
     let interrupted = stop.load(Ordering::Relaxed) && !delivery.nobody_reads();
-    Outcome { interrupted, ..delivery.finish() }
+    let outcome = Outcome { interrupted, ..delivery.finish() };
+    delivery.stay(stop);
+    outcome
 }
 
 fn run_on_one<S: Source>(mut intake: Intake<S>, mut engine: Engine, delivery: &mut Delivery, stop: &AtomicBool)
@@ -158,7 +161,7 @@ where
         if let Some(end) = end {
             engine.finish(end);
         }
-        delivery.events(engine.drain_events());
+        delivery.events(engine.drain_events().collect());
         delivery.tick();
         if end.is_some() {
             return;

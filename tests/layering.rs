@@ -29,7 +29,7 @@ const NARROW: [(&str, &[&str]); 4] =
     [("decode", &["units", "source"]), ("output", &["units", "snapshot"]), ("privileges", &[]), ("manual", &[])];
 
 /// Dependencies, and the modules that know each.
-const DOORS: [(&str, &[&str]); 13] = [
+const DOORS: [(&str, &[&str]); 20] = [
     ("pcap", &["source/filter", "source/live"]),
     ("libc", &["source/live/socket", "privileges"]),
     ("etherparse", &["decode"]),
@@ -41,6 +41,13 @@ const DOORS: [(&str, &[&str]); 13] = [
     ("clap_mangen", &["manual"]),
     ("clap_complete", &["manual"]),
     ("ratatui", &["output/tui"]),
+    ("axum", &["output/web"]),
+    ("futures_util", &["output/web"]),
+    ("hyper", &["output/web"]),
+    ("hyper_util", &["output/web"]),
+    ("subtle", &["output/web"]),
+    ("tokio", &["output/web"]),
+    ("plotters", &["output/page/charts"]),
     ("prometheus", &["output/metrics"]),
     ("prometheus_client", &["output/metrics"]),
 ];

@@ -1,7 +1,7 @@
 //! Snapshots as comma-separated values in the long form: one line for each snapshot, service and transport.
 //!
-//! After `ts`, `service` and `transport` come the [`COLUMNS`]; before those of the interval stands `interval_drops`, the
-//! packets that are known to be lost during it, the same in each line of a snapshot. A value that JSON has as `null` is an
+//! After `ts`, `service` and `transport` come the [`COLUMNS`]; before those of the row's interval stands what is told of the
+//! interval as a whole, the same in each line of a snapshot. A value that JSON has as `null` is an
 //! empty field, and so is the service of unlabelled traffic. Packets without ports have no line: they are in the other outputs.
 
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::sink::Sink;
 use super::{Destination, Output, OutputError};
-use crate::snapshot::{COLUMNS, Column, ServiceRow, Snapshot, Value};
+use crate::snapshot::{COLUMNS, Column, Interval, ServiceRow, Snapshot, Value};
 
 /// `-o csv`.
 #[derive(Debug)]
@@ -51,10 +51,17 @@ fn first_line(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(line.trim_ascii_end().to_vec()))
 }
 
-/// The column that is not of a row but of the whole interval.
-const DROPS: &str = "interval_drops";
+/// What is told of the interval as a whole.
+const OF_INTERVAL: [(&str, fn(&Interval) -> Option<String>); 6] = [
+    ("interval_start", |interval| Some(interval.start.to_string())),
+    ("interval_end", |interval| Some(interval.end.to_string())),
+    ("interval_complete", |interval| Some(interval.complete.to_string())),
+    ("interval_drops", |interval| interval.drops.known().map(|drops| drops.to_string())),
+    ("interval_late_packets", |interval| Some(interval.late_packets.to_string())),
+    ("interval_skipped_snapshots", |interval| Some(interval.skipped_snapshots.to_string())),
+];
 
-/// The columns before [`DROPS`], and those after it.
+/// The columns before [`OF_INTERVAL`], and those after it.
 fn columns() -> (&'static [Column], &'static [Column]) {
     let of_interval = COLUMNS.iter().position(|column| column.name.starts_with("interval_")).unwrap_or(COLUMNS.len());
     COLUMNS.split_at(of_interval)
@@ -64,7 +71,8 @@ fn columns() -> (&'static [Column], &'static [Column]) {
 fn header() -> impl Iterator<Item = &'static str> {
     let (before, after) = columns();
     let names = |columns: &'static [Column]| columns.iter().map(|column| column.name);
-    ["ts", "service", "transport"].into_iter().chain(names(before)).chain([DROPS]).chain(names(after))
+    let of_interval = OF_INTERVAL.map(|(name, _)| name);
+    ["ts", "service", "transport"].into_iter().chain(names(before)).chain(of_interval).chain(names(after))
 }
 
 fn header_line() -> Vec<u8> {
@@ -76,13 +84,13 @@ impl<W: Write> Csv<W> {
         Self { out: csv::Writer::from_writer(out), wants_header }
     }
 
-    fn row(&mut self, ts: &str, drops: &str, row: &ServiceRow) -> Result<(), csv::Error> {
+    fn row(&mut self, ts: &str, of_interval: &[String], row: &ServiceRow) -> Result<(), csv::Error> {
         self.out.write_field(ts)?;
         self.out.write_field(as_text(row.service.as_deref().unwrap_or_default()).as_ref())?;
         self.out.write_field(row.transport.name())?;
         let (before, after) = columns();
         self.fields(before, row)?;
-        self.out.write_field(drops)?;
+        of_interval.iter().try_for_each(|field| self.out.write_field(field))?;
         self.fields(after, row)?;
         self.out.write_record(None::<&[u8]>)
     }
@@ -103,9 +111,9 @@ impl<W: Write> Csv<W> {
             self.out.write_record(header())?;
         }
         let ts = snapshot.ts.map(|ts| ts.to_string()).unwrap_or_default();
-        let drops = snapshot.interval.as_ref().and_then(|interval| interval.drops.known());
-        let drops = drops.map(|drops| drops.to_string()).unwrap_or_default();
-        snapshot.services.iter().try_for_each(|row| self.row(&ts, &drops, row))
+        let interval = snapshot.interval.as_ref();
+        let of_interval = OF_INTERVAL.map(|(_, get)| interval.and_then(get).unwrap_or_default());
+        snapshot.services.iter().try_for_each(|row| self.row(&ts, &of_interval, row))
     }
 }
 

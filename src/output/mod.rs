@@ -9,13 +9,17 @@ mod flows;
 mod human;
 mod json;
 mod metrics;
+#[allow(dead_code, reason = "a part of it is for --listen, which is being built")]
+mod page;
 #[cfg(test)]
 mod sample;
 mod signals;
 mod sink;
 mod table;
 mod textfile;
+mod ticks;
 mod tui;
+mod web;
 
 use std::fmt;
 use std::fs;
@@ -35,6 +39,7 @@ pub use metrics::DEFAULT_METRICS_SERVICES;
 pub use signals::Echoes;
 pub use table::{Options, SortKey, UnknownSortKey};
 pub use tui::is_possible as screen_is_possible;
+pub use web::{Feed, Listen, ListenAddr, ListenError, NoListenAddr, Server, TokenError};
 
 /// Something that a run reports to.
 ///
@@ -92,14 +97,16 @@ pub enum Format {
     Prometheus,
     /// One JSON document a line: every flow, when it ends.
     Flows,
+    /// A page for browsers with everything in it: the final snapshot, and charts.
+    Html,
     /// A screen on the terminal while the run goes on, and the table at the end.
     Tui,
 }
 
 impl Format {
     /// Every format, in the order in which help lists them.
-    pub const ALL: [Self; 7] =
-        [Self::Table, Self::Json, Self::Ndjson, Self::Csv, Self::Prometheus, Self::Flows, Self::Tui];
+    pub const ALL: [Self; 8] =
+        [Self::Table, Self::Json, Self::Ndjson, Self::Csv, Self::Prometheus, Self::Flows, Self::Html, Self::Tui];
 
     /// The name on the command line.
     #[must_use]
@@ -111,6 +118,7 @@ impl Format {
             Self::Csv => "csv",
             Self::Prometheus => "prometheus",
             Self::Flows => "flows",
+            Self::Html => "html",
             Self::Tui => "tui",
         }
     }
@@ -130,7 +138,7 @@ impl Format {
     /// It shows distributions; a run without such an output need not report their shapes.
     #[must_use]
     pub const fn wants_shapes(self) -> bool {
-        matches!(self, Self::Prometheus | Self::Tui)
+        matches!(self, Self::Prometheus | Self::Html | Self::Tui)
     }
 }
 
@@ -283,8 +291,8 @@ impl Default for Settings {
 /// How an output ends the run, when its user asks for that.
 pub type OnQuit = Arc<dyn Fn() + Send + Sync>;
 
-/// Opens an output. `table`, `json` and `prometheus` replace what is in a file, the others add to it; the table is coloured and
-/// fitted to a width only on standard output. `on_quit` is for outputs that take keys.
+/// Opens an output. `table`, `json`, `prometheus` and `html` replace what is in a file, the others add to it; the table is
+/// coloured and fitted to a width only on standard output. `on_quit` is for outputs that take keys.
 ///
 /// # Errors
 /// [`OutputError`]: the destination cannot be opened, it is a CSV file of another version, or no terminal for `tui`.
@@ -302,6 +310,7 @@ pub fn open(spec: &Spec, settings: &Settings, on_quit: &OnQuit) -> Result<Box<dy
         Format::Csv => csv::open(destination)?,
         Format::Prometheus => Box::new(textfile::open(destination, settings.metrics_services)?),
         Format::Flows => Box::new(flows::Flows::new(Sink::append(destination)?)),
+        Format::Html => Box::new(page::Report::new(Sink::replace(destination)?)),
         Format::Tui => Box::new(tui::open(options, Arc::clone(on_quit))?),
     })
 }
@@ -329,6 +338,12 @@ impl Channel {
         self.output.as_mut()
     }
 
+    /// It has the terminal.
+    #[must_use]
+    pub fn is_screen(&self) -> bool {
+        self.spec.format == Format::Tui
+    }
+
     /// It is a log in a file, which may have been moved away.
     #[must_use]
     pub fn is_log_file(&self) -> bool {
@@ -344,6 +359,13 @@ impl Channel {
         let anew = open(&self.spec, &self.settings, &self.on_quit)?;
         let mut before = std::mem::replace(&mut self.output, anew);
         before.finish().map_err(OutputError::Finish)
+    }
+}
+
+/// The format, and where it goes.
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.spec.format, self.spec.destination)
     }
 }
 
@@ -408,7 +430,8 @@ mod tests {
     use super::*;
 
     /// Those that write to what is at a path; `prometheus` takes its place.
-    const FILE_FORMATS: [Format; 5] = [Format::Table, Format::Json, Format::Ndjson, Format::Csv, Format::Flows];
+    const FILE_FORMATS: [Format; 6] =
+        [Format::Table, Format::Json, Format::Ndjson, Format::Csv, Format::Flows, Format::Html];
 
     fn open(spec: &Spec) -> Result<Box<dyn Output + Send>, OutputError> {
         super::open(spec, &Settings::default(), &(Arc::new(|| ()) as OnQuit))
@@ -432,9 +455,16 @@ mod tests {
             ),
             (
                 "xml=x",
-                Err("'xml' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, prometheus, flows, tui"),
+                Err(
+                    "'xml' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, prometheus, flows, html, tui",
+                ),
             ),
-            ("", Err("'' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, prometheus, flows, tui")),
+            (
+                "",
+                Err(
+                    "'' is no format; FORMAT[=PATH] with one of: table, json, ndjson, csv, prometheus, flows, html, tui",
+                ),
+            ),
         ];
         for (text, want) in cases {
             let want = want.map(|(format, destination)| Spec { format, destination }).map_err(str::to_owned);

@@ -1,15 +1,17 @@
 //! The writing end of a run: outputs, messages and the progress bar, none of which may disturb another.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Notice, Outcome};
+use super::writer::{Writer, deliver};
+use super::{Notice, Outcome, PROGRESS_TICK};
 use crate::engine::Event;
-use crate::output::{Channel, Output, print_line};
+use crate::output::{Channel, Feed, Output, Server, print_line};
 use crate::snapshot::Snapshot;
 use crate::source::Severity;
 use crate::units::Timestamp;
@@ -19,8 +21,14 @@ const PROGRESS_AFTER: Duration = Duration::from_millis(100);
 
 /// Everything that a run writes to.
 pub struct Delivery {
+    /// Those that are written to by the caller, who waits for them.
     outputs: Vec<Channel>,
+    /// Those that nobody waits for.
+    writers: Vec<Writer>,
     had_outputs: bool,
+    server: Option<Server>,
+    /// What takes snapshots for the server, unless somebody else has taken that over.
+    feed: Option<Feed>,
     /// The packets read are saved too.
     saving: bool,
     progress: Option<Progress>,
@@ -114,13 +122,27 @@ impl Delivery {
     pub fn new(outputs: Vec<Channel>, progress: Option<Progress>, quiet: bool) -> Self {
         Self {
             had_outputs: !outputs.is_empty(),
+            server: None,
+            feed: None,
             saving: false,
             outputs,
+            writers: Vec::new(),
             progress,
             outcome: Outcome { nothing_readable: true, ..Outcome::default() },
             dropped: Dropped::default(),
             quiet,
         }
+    }
+
+    /// Serves what is reported too.
+    #[must_use]
+    pub fn served_by(self, server: Option<Server>) -> Self {
+        Self { feed: server.as_ref().map(Server::feed), server, ..self }
+    }
+
+    /// Lets somebody else pass snapshots to the server, without the outputs in between.
+    pub(super) fn take_feed(&mut self) -> Option<Feed> {
+        self.feed.take()
     }
 
     /// Says whether packets are saved, which is a reason to go on when every reader of the reports has gone away.
@@ -131,16 +153,39 @@ impl Delivery {
     /// Starts the outputs.
     pub(super) fn start(&mut self) {
         self.each_output(|output| output.start());
+        let Some(server) = &mut self.server else { return };
+        let told = match server.start() {
+            Ok(()) => {
+                let remark = server.remark().map(str::to_owned);
+                remark.into_iter().chain([format!("listening on {}", server.url())]).collect()
+            }
+            Err(error) => {
+                self.server = None;
+                self.outcome.output_failed = true;
+                vec![format!("the page cannot be served: {error}")]
+            }
+        };
+        for text in told {
+            self.message(&text);
+        }
     }
 
-    /// Opens anew the files that are added to: they may have been moved away.
-    pub(super) fn reopen(&mut self) {
-        let reopened = self.outputs.iter_mut().filter(|channel| channel.is_log_file()).map(Channel::reopen);
-        let failures: Vec<_> = reopened.filter_map(Result::err).collect();
-        for failure in failures {
-            // nothing is lost by that
-            self.message(&format!("{failure}; going on in the file that was open"));
+    /// Starts the outputs, each but the screen on a thread of its own: whoever is too slow for what passes misses some of it.
+    pub(super) fn start_apart(&mut self) {
+        self.start();
+        let (screens, others) = std::mem::take(&mut self.outputs).into_iter().partition(Channel::is_screen);
+        self.outputs = screens;
+        for output in others {
+            match Writer::start(output) {
+                Ok(writer) => self.writers.push(writer),
+                Err(error) => self.failed(&format!("cannot start a thread: {error}")),
+            }
         }
+    }
+
+    /// Opens anew the files that are added to: they may have been moved away. For outputs that have threads of their own.
+    pub(super) fn reopen(&mut self) {
+        self.writers.iter_mut().for_each(Writer::reopen);
     }
 
     /// Tells users something that came up while reading.
@@ -184,14 +229,17 @@ impl Delivery {
     }
 
     /// Passes events to the outputs.
-    pub(super) fn events(&mut self, events: impl IntoIterator<Item = Event>) {
-        for event in events {
-            if let Event::Snapshot(snapshot) = &event
+    pub(super) fn events(&mut self, events: Vec<Event>) {
+        for event in &events {
+            if let Event::Snapshot(snapshot) = event
                 && let Some(text) = self.dropped.add(snapshot)
             {
                 self.message(&text);
             }
-            if let Event::Snapshot(snapshot) = &event
+            if let (Event::Snapshot(snapshot), Some(feed)) = (event, &self.feed) {
+                feed.publish(snapshot);
+            }
+            if let Event::Snapshot(snapshot) = event
                 && snapshot.is_final
             {
                 self.outcome.nothing_readable = false;
@@ -202,15 +250,22 @@ impl Delivery {
                     progress.clear();
                 }
             }
-            self.each_output(|output| match &event {
-                Event::Snapshot(snapshot) => output.snapshot(snapshot),
-                Event::Flow(record) => output.flow(record),
-            });
+            self.each_output(|output| deliver(output, event));
         }
+        let events = Arc::new(events);
+        self.writers.iter_mut().for_each(|writer| writer.send(&events));
     }
 
-    /// Moves the progress bar.
+    /// Moves the progress bar, and sees to the writers.
     pub(super) fn tick(&mut self) {
+        self.writers.iter_mut().for_each(Writer::tick);
+        let said: Vec<_> = self.writers.iter().flat_map(Writer::said).collect();
+        for text in said {
+            self.message(&text);
+        }
+        let (ended, writers) = std::mem::take(&mut self.writers).into_iter().partition(Writer::has_ended);
+        self.writers = writers;
+        self.finish_writers(ended);
         if let Some(progress) = &mut self.progress {
             progress.tick();
         }
@@ -218,7 +273,21 @@ impl Delivery {
 
     /// There were readers, and all have gone away.
     pub(super) fn nobody_reads(&self) -> bool {
-        self.had_outputs && self.outputs.is_empty() && !self.saving
+        self.had_outputs && self.outputs.is_empty() && self.writers.is_empty() && self.server.is_none() && !self.saving
+    }
+
+    /// Serves what was read until its user has seen enough, and sets `stop`. Not when there is nothing to see.
+    pub(super) fn stay(&mut self, stop: &AtomicBool) {
+        let Some(server) = &self.server else { return };
+        if self.outcome.nothing_readable || stop.load(Ordering::Relaxed) {
+            return;
+        }
+        if io::stderr().is_terminal() {
+            super::say(&format_args!("everything is read; {} stays until Ctrl-C", server.url()));
+        }
+        while !stop.load(Ordering::Relaxed) {
+            thread::park_timeout(PROGRESS_TICK);
+        }
     }
 
     /// Completes the outputs, and says what became of the run as far as it was seen here.
@@ -227,25 +296,43 @@ impl Delivery {
             progress.clear();
         }
         self.each_output(|output| output.finish());
+        let writers = std::mem::take(&mut self.writers);
+        self.finish_writers(writers);
         self.outcome
+    }
+
+    fn finish_writers(&mut self, mut writers: Vec<Writer>) {
+        // none has to wait for another's reader
+        writers.iter_mut().for_each(Writer::close);
+        for writer in writers {
+            let (said, written) = writer.finish();
+            for text in said {
+                self.message(&text);
+            }
+            if let Err(error) = written {
+                self.failed_to_write(&error);
+            }
+        }
     }
 
     /// Does something with each output. One that fails is closed and does not disturb the others; a reader that went
     /// away is no failure.
     fn each_output(&mut self, mut act: impl FnMut(&mut dyn Output) -> io::Result<()>) {
         let mut failures = Vec::new();
-        self.outputs.retain_mut(|channel| match act(channel.output()) {
-            Ok(()) => true,
-            Err(error) => {
-                if error.kind() != io::ErrorKind::BrokenPipe {
-                    failures.push(error.to_string());
-                }
-                false
-            }
-        });
+        self.outputs.retain_mut(|channel| act(channel.output()).map_err(|error| failures.push(error)).is_ok());
         for failure in failures {
-            self.outcome.output_failed = true;
-            self.message(&failure);
+            self.failed_to_write(&failure);
         }
+    }
+
+    fn failed_to_write(&mut self, error: &io::Error) {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            self.failed(&error.to_string());
+        }
+    }
+
+    fn failed(&mut self, text: &str) {
+        self.outcome.output_failed = true;
+        self.message(text);
     }
 }

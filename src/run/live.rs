@@ -25,7 +25,7 @@ use super::{
 use crate::decode::Decoder;
 use crate::engine::{Engine, Event, RunEnd};
 use crate::flow::Packet;
-use crate::output::print_line;
+use crate::output::{Feed, print_line};
 use crate::source::live::{Device, Losses, Together, now};
 use crate::source::{Frame, Interface, LISTENERS_INTERVAL, ListenerSet, Listeners, Save, SaveError};
 use crate::units::Timestamp;
@@ -154,7 +154,7 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
     let stop = &*controls.together.stop;
     let counters = Counters::default();
     delivery.expect_saving(save.is_some());
-    delivery.start();
+    delivery.start_apart();
     let deadline = bounds.duration.and_then(|duration| Instant::now().checked_add(duration));
     // what listens is known before the first packet
     let mut listening = listeners.map(Listening::new);
@@ -186,6 +186,7 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             counters: &counters,
             together: &controls.together,
             after_end: 0,
+            feed: delivery.take_feed(),
             reports,
             notices,
             left_out: LeftOut::default(),
@@ -317,6 +318,8 @@ struct Counting<'r> {
     together: &'r Together,
     /// Packets that came when the run had ended for another device.
     after_end: u64,
+    /// Takes snapshots for the page, however slow the readers of the reports are.
+    feed: Option<Feed>,
     reports: SyncSender<Vec<Event>>,
     notices: Sender<Notice>,
     left_out: LeftOut,
@@ -347,7 +350,7 @@ impl Counting<'_> {
             self.notice(Notice::LeftOut { snapshots, flows });
         }
         // the last words wait for whoever reads them
-        drop(self.reports.send(engine.drain_events().collect()));
+        drop(self.reports.send(self.published(engine)));
     }
 
     fn take(&mut self, engine: &mut Engine, parcel: Parcel) {
@@ -422,9 +425,20 @@ impl Counting<'_> {
         }
     }
 
+    /// What the engine has to say, of which the page has been told.
+    fn published(&self, engine: &mut Engine) -> Vec<Event> {
+        let events: Vec<_> = engine.drain_events().collect();
+        for event in &events {
+            if let (Event::Snapshot(snapshot), Some(feed)) = (event, &self.feed) {
+                feed.publish(snapshot);
+            }
+        }
+        events
+    }
+
     /// Passes on what the engine has to say, unless its readers are too slow.
     fn report(&mut self, engine: &mut Engine) {
-        let events: Vec<_> = engine.drain_events().collect();
+        let events = self.published(engine);
         if events.is_empty() {
             return;
         }

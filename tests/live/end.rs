@@ -1,6 +1,8 @@
 //! Clocks and signals: intervals on a silent wire, and every way to end a run.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _, pipe};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -8,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{
-    Datagrams, ONLY_DATAGRAMS, PROGRAM, assert_conserved, count, counters, documents, report, watch, watching,
+    Datagrams, Folder, ONLY_DATAGRAMS, PROGRAM, assert_conserved, count, counters, documents, report, watch, watching,
 };
 use crate::netns::Wire;
 use crate::program::{Ran, document};
@@ -107,6 +109,54 @@ fn the_second_signal_ends_a_run_that_cannot_end() {
     let ended = program.end();
     assert_eq!(ended.code, Some(130), "{ended:?}");
     drop(reader);
+}
+
+#[test]
+fn a_reader_that_pauses_holds_up_nothing_else() {
+    let Some(wire) = Wire::new() else { return };
+    let folder = Folder::new();
+    let (log, moved) = (folder.path("log.ndjson"), folder.path("log.1.ndjson"));
+    let to_log = format!("ndjson={}", log.display());
+    let (reader, writer) = pipe().expect("a pipe");
+    rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("a size");
+    let mut command = wire.client.command(PROGRAM);
+    let args = args(&["-o", "ndjson", "-o", &to_log, "--interval", "20ms"]);
+    let mut program = Running::start_into(command.args(args), writer);
+    let lines = |path: &Path| fs::read_to_string(path).unwrap_or_default().lines().count();
+    // more than the pipe and the queue before it hold
+    program.await_state("goes on with the log", |_| (lines(&log) > 400).then_some(()));
+    program.signal(Signal::USR1);
+    program.await_saying("0 packets captured\n");
+    fs::rename(&log, &moved).expect("it is there");
+    program.signal(Signal::HUP);
+    program.await_state("opens the log anew", |_| (lines(&log) > 3).then_some(()));
+    let datagrams = Datagrams::new(&wire, 0);
+    datagrams.send(9, b"counted");
+    program.await_state("counts", |_| fs::read_to_string(&log).ok()?.contains("\"packets\":9,").then_some(()));
+    // the reader goes on, and misses what is told to be missing
+    let (mut next, mut skipped) = (1, 0);
+    let mut lines = BufReader::new(reader).lines().map(|line| document(&line.expect("a line")));
+    let mut read = |line: &Value| {
+        skipped += count(line, "/interval/skipped_snapshots");
+        assert_eq!(count(line, "/sequence"), next + count(line, "/interval/skipped_snapshots"), "{line:#}");
+        next = count(line, "/sequence") + 1;
+        count(line, "/packets")
+    };
+    let caught_up = lines.by_ref().find(|line| read(line) == 9).is_some();
+    assert!(caught_up, "the run ends before it prints what came");
+    program.signal(Signal::INT);
+    let last = lines.inspect(|line| assert_eq!(read(line), 9)).last().expect("a final snapshot");
+    let ended = program.end();
+    assert_eq!((ended.code, last["final"].as_bool()), (Some(0), Some(true)), "{ended:?}");
+    assert!(skipped > 0, "there was room for everything");
+    let told = format!("ndjson to standard output: {skipped} snapshots left out, because the reader was too slow\n");
+    assert!(ended.stderr.contains(&told), "{told}{ended:?}");
+    let whole: Vec<_> = [&moved, &log]
+        .into_iter()
+        .flat_map(|path| fs::read_to_string(path).expect("it is there").lines().map(document).collect::<Vec<_>>())
+        .collect();
+    let sequence: Vec<_> = whole.iter().map(|line| count(line, "/sequence")).collect();
+    assert!(sequence.iter().zip(1..).all(|(found, want)| *found == want), "the log lacks nothing: {sequence:?}");
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     // nothing to write: what was there before stays.
     let (specs, save) = if names.is_empty() { (&[][..], None) } else { (&config.outputs[..], config.save.as_deref()) };
     let outputs = super::open_outputs(specs, config, &stop)?;
+    let server = super::bind(config)?;
     let saving = match save.map(|path| Save::create(path, config.rotate_bytes)).transpose()? {
         Some(save) => Saving::To(Box::new(save)),
         None => Saving::Not,
@@ -42,7 +43,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     let source = SourceInfo { kind: SourceKind::File, names, host: None, filter: config.filter.clone() };
     let total_bytes = files.total_bytes();
     let progress = (config.progress && total_bytes > 0).then(|| Progress::new(files.progress(), total_bytes));
-    let mut delivery = Delivery::new(outputs, progress, config.quiet);
+    let mut delivery = Delivery::new(outputs, progress, config.quiet).served_by(server);
     let engine = Engine::new(config.engine.clone(), source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
     let intake = Intake::new(files, Decoder::new(config.outer), engine.keyer(), filter, saving, bounds);

@@ -26,12 +26,13 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
     let lanes = open_lanes(config, input, &together)?;
     super::keep_inputs(config, std::iter::empty())?;
     let outputs = super::open_outputs(&config.outputs, config, &together.stop)?;
+    let server = super::bind(config)?;
     let save = config.save.as_deref().map(|path| LiveSave::create(path, config.rotate_bytes)).transpose()?;
     let listeners = if config.listeners { open_listeners() } else { None };
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let names = input.interfaces.clone();
     let source = SourceInfo { kind: SourceKind::Live, names, host: Some(host), filter: config.filter.clone() };
-    let mut delivery = Delivery::new(outputs, None, config.quiet);
+    let mut delivery = Delivery::new(outputs, None, config.quiet).served_by(server);
     for remark in double_counting(&input.interfaces) {
         run::say(&remark);
     }

@@ -9,13 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use rustix::process::geteuid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
 use super::names;
 use crate::cli::{Config, Input};
-use crate::output::{self, Channel, Destination, Echoes, Format, OnQuit, OutputError, Settings, Spec};
+use crate::output::{
+    self, Channel, Destination, Echoes, Format, ListenError, OnQuit, OutputError, Server, Settings, Spec,
+};
 use crate::privileges::{Applied, Plan, PrivilegeError};
 use crate::run::{self, Outcome};
 use crate::source::live::OpenError;
@@ -66,6 +69,8 @@ enum StartError {
     Save(#[from] SaveError),
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     #[error("{0}")]
     OverwritesInput(String),
     #[error(transparent)]
@@ -75,7 +80,13 @@ enum StartError {
 impl StartError {
     /// What was typed makes no sense, as with a wrong flag.
     const fn is_wrong_usage(&self) -> bool {
-        matches!(self, Self::Filter(_) | Self::OverwritesInput(_) | Self::Interface(OpenError::Filter { .. }))
+        matches!(
+            self,
+            Self::Filter(_)
+                | Self::OverwritesInput(_)
+                | Self::Listen(ListenError::Token(_))
+                | Self::Interface(OpenError::Filter { .. })
+        )
     }
 }
 
@@ -96,9 +107,24 @@ fn open_outputs(specs: &[Spec], config: &Config, stop: &Arc<AtomicBool>) -> Resu
     specs.iter().map(|spec| Channel::open(spec, &settings, &on_quit)).collect()
 }
 
-/// What is to be given up once everything is open, where the user asks for it.
+/// Takes connections for the page, where there is to be one.
+fn bind(config: &Config) -> Result<Option<Server>, ListenError> {
+    config.listen.as_ref().map(|listen| Server::bind(listen, config.metrics_services)).transpose()
+}
+
+/// Who serves a page that others may reach, and is not told to be somebody else.
+const SERVES: &str = "nobody";
+
+/// What is to be given up once everything is open: where the user asks for it, and by root who serves a page. As with
+/// tcpdump, root gives nothing up to become root.
 fn plan(config: &Config) -> Result<Option<Plan>, PrivilegeError> {
-    config.user.as_deref().map(|user| Plan::new(user, written(config))).transpose()
+    let is_root = geteuid().is_root();
+    let user = match config.user.as_deref() {
+        Some("root") if is_root => None,
+        None if is_root && config.listen.is_some() => Some(SERVES),
+        user => user,
+    };
+    user.map(|user| Plan::new(user, written(config))).transpose()
 }
 
 /// Tells which rights were given up.

@@ -1,0 +1,286 @@
+//! What passed when: the samples of the throughput chart, in bounded memory whatever the length of the run.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::super::ticks::{RowId, Tick, Ticker};
+use crate::snapshot::{Snapshot, Traffic};
+use crate::units::Timestamp;
+
+/// The rows that a chart tells apart; the others are drawn as one.
+pub(super) const COLORS: usize = 8;
+
+/// The rows that a slot tells apart, the largest by bytes. A row that is in none of them is in no chart either.
+const ROWS_PER_SLOT: usize = 32;
+
+/// The least length of a slot of the recent track, in nanoseconds.
+const MIN_RECENT_SLOT_NANOS: u64 = 1_000_000_000;
+
+/// Slots of the recent track: ten minutes, if an interval is a second.
+const RECENT_SLOTS: i64 = 600;
+
+/// The most slots of the whole run's track. It is halved, by doubling their length, whenever there would be more.
+const WHOLE_SLOTS: i64 = 512;
+
+/// How much of the run a chart shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(in crate::output) enum Span {
+    /// The last 600 intervals, or 600 seconds where intervals are shorter.
+    #[default]
+    Recent,
+    /// All of it, in slots that get longer with the run.
+    Whole,
+}
+
+/// Traffic by time and row: the last ten minutes in full resolution, and the whole run in a coarser one.
+#[derive(Debug)]
+pub(in crate::output) struct History {
+    ticker: Ticker,
+    recent: Track,
+    whole: Track,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            ticker: Ticker::default(),
+            recent: Track::new(RECENT_SLOTS, WhenFull::Forget),
+            whole: Track::new(WHOLE_SLOTS, WhenFull::Coarsen),
+        }
+    }
+}
+
+impl History {
+    /// Adds the interval that ends with a snapshot. One without an interval adds nothing.
+    pub(in crate::output) fn update(&mut self, snapshot: &Snapshot) {
+        let Some(tick) = self.ticker.tick(snapshot) else { return };
+        let whole_intervals = MIN_RECENT_SLOT_NANOS.div_ceil(tick.nanos.max(1)).saturating_mul(tick.nanos.max(1));
+        self.recent.add(&tick, whole_intervals);
+        self.whole.add(&tick, tick.nanos.max(1));
+    }
+
+    /// The samples of a span, in at most about `max_columns` columns of equal length; `None` before there are any.
+    pub(super) fn columns(&self, span: Span, max_columns: u16) -> Option<Columns> {
+        match span {
+            Span::Recent => self.recent.columns(max_columns),
+            Span::Whole => self.whole.columns(max_columns),
+        }
+    }
+}
+
+/// Samples in columns of equal length, oldest first, without gaps.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Columns {
+    /// Start of the first one.
+    pub(super) start: Timestamp,
+    /// Length of each, in nanoseconds.
+    pub(super) nanos: u64,
+    /// How much of each was seen, in nanoseconds: less than its length for the first and the last.
+    pub(super) seen_nanos: Vec<u64>,
+    /// The rows that are told apart, each with its color, below [`COLORS`], and its traffic by column.
+    pub(super) rows: Vec<(RowId, usize, Vec<Traffic>)>,
+    /// All other traffic.
+    pub(super) other: Vec<Traffic>,
+    /// Packets that are known to be lost.
+    pub(super) dropped: Vec<u64>,
+}
+
+/// What happens when a track has no slot left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WhenFull {
+    /// The oldest slots are forgotten.
+    Forget,
+    /// Two neighbours become one.
+    Coarsen,
+}
+
+/// Slots of equal length, by number since the epoch; those without traffic are left out.
+#[derive(Debug)]
+struct Track {
+    max_slots: i64,
+    when_full: WhenFull,
+    slot_nanos: u64,
+    slots: BTreeMap<i64, Slot>,
+    /// Bytes of the rows in all slots together.
+    sums: HashMap<RowId, u64>,
+    /// Which row has which color: a row keeps its own for as long as it is among the largest.
+    colors: [Option<RowId>; COLORS],
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    total: Traffic,
+    rows: HashMap<RowId, Traffic>,
+    dropped: u64,
+}
+
+impl Track {
+    fn new(max_slots: i64, when_full: WhenFull) -> Self {
+        let (slots, sums) = (BTreeMap::new(), HashMap::new());
+        Self { max_slots, when_full, slot_nanos: 0, slots, sums, colors: [const { None }; COLORS] }
+    }
+
+    /// Adds an interval. The first one decides how long slots are at least.
+    fn add(&mut self, tick: &Tick, slot_nanos: u64) {
+        if self.slot_nanos == 0 {
+            self.slot_nanos = slot_nanos;
+        }
+        let at = self.slot_of(tick.start);
+        let at = self.make_room(at, tick.start);
+        let slot = self.slots.entry(at).or_default();
+        slot.total += tick.total;
+        slot.dropped = slot.dropped.saturating_add(tick.dropped);
+        for (id, traffic) in &tick.rows {
+            *slot.rows.entry(id.clone()).or_default() += *traffic;
+            let sum = self.sums.entry(id.clone()).or_default();
+            *sum = sum.saturating_add(traffic.wire_bytes);
+        }
+        slot.keep_the_largest(&mut self.sums);
+        self.give_colors();
+    }
+
+    fn slot_of(&self, ts: Timestamp) -> i64 {
+        ts.as_nanos().div_euclid(i64::try_from(self.slot_nanos).unwrap_or(i64::MAX))
+    }
+
+    /// Makes room for a slot, and says which one it is then.
+    fn make_room(&mut self, mut at: i64, ts: Timestamp) -> i64 {
+        match self.when_full {
+            WhenFull::Forget => {
+                let newest = self.slots.last_key_value().map_or(at, |(newest, _)| *newest);
+                // time was set back by more than is kept: what was there is of another time
+                if at <= newest.saturating_sub(self.max_slots) {
+                    self.slots.clear();
+                    self.sums.clear();
+                }
+                let oldest = newest.max(at).saturating_sub(self.max_slots - 1);
+                while let Some(first) = self.slots.first_entry()
+                    && *first.key() < oldest
+                    && *first.key() != at
+                {
+                    first.remove().forget(&mut self.sums);
+                }
+            }
+            WhenFull::Coarsen => {
+                while self.span_with(at) > self.max_slots {
+                    self.coarsen();
+                    at = self.slot_of(ts);
+                }
+            }
+        }
+        at
+    }
+
+    /// How many slots there are from the first to the last, when one is added.
+    fn span_with(&self, at: i64) -> i64 {
+        let oldest = self.slots.first_key_value().map_or(at, |(oldest, _)| at.min(*oldest));
+        let newest = self.slots.last_key_value().map_or(at, |(newest, _)| at.max(*newest));
+        newest.saturating_sub(oldest).saturating_add(1)
+    }
+
+    /// Doubles the length of slots.
+    fn coarsen(&mut self) {
+        self.slot_nanos = self.slot_nanos.saturating_mul(2);
+        for (at, slot) in std::mem::take(&mut self.slots) {
+            let merged = self.slots.entry(at.div_euclid(2)).or_default();
+            merged.total += slot.total;
+            merged.dropped = merged.dropped.saturating_add(slot.dropped);
+            for (id, traffic) in slot.rows {
+                *merged.rows.entry(id).or_default() += traffic;
+            }
+            merged.keep_the_largest(&mut self.sums);
+        }
+    }
+
+    /// Gives colors to the largest rows. One that has a color already is taken for a quarter larger, so that two of about
+    /// the same size do not take turns.
+    fn give_colors(&mut self) {
+        let has_color = |id: &RowId| self.colors.iter().flatten().any(|known| known == id);
+        let weight = |id: &RowId, bytes: u64| if has_color(id) { bytes.saturating_add(bytes / 4) } else { bytes };
+        let mut ranked: Vec<_> = self.sums.iter().map(|(id, bytes)| (weight(id, *bytes), id)).collect();
+        // ties by name: the same capture gives the same report
+        ranked.sort_unstable_by(|(a, a_id), (b, b_id)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
+        ranked.truncate(COLORS);
+        let largest: Vec<RowId> = ranked.into_iter().map(|(_, id)| id.clone()).collect();
+        for color in &mut self.colors {
+            if color.as_ref().is_some_and(|known| !largest.contains(known)) {
+                *color = None;
+            }
+        }
+        for id in largest {
+            if !self.colors.iter().flatten().any(|known| *known == id)
+                && let Some(free) = self.colors.iter_mut().find(|color| color.is_none())
+            {
+                *free = Some(id);
+            }
+        }
+    }
+
+    fn columns(&self, max_columns: u16) -> Option<Columns> {
+        let (oldest, newest) = (*self.slots.first_key_value()?.0, *self.slots.last_key_value()?.0);
+        // columns begin at multiples of their length, so that a chart that moves does not shimmer
+        let slots_each = (newest - oldest + 1).unsigned_abs().div_ceil(u64::from(max_columns.max(1)));
+        let slots_each = i64::try_from(slots_each).unwrap_or(i64::MAX);
+        let first = oldest.div_euclid(slots_each);
+        let count = usize::try_from(newest.div_euclid(slots_each) - first + 1).ok()?;
+        let nanos = self.slot_nanos.saturating_mul(slots_each.unsigned_abs());
+        let mut columns = Columns {
+            start: Timestamp::from_wide_nanos(i128::from(first) * i128::from(nanos)),
+            nanos,
+            seen_nanos: vec![nanos; count],
+            rows: Vec::new(),
+            other: vec![Traffic::default(); count],
+            dropped: vec![0; count],
+        };
+        let unseen_before = oldest.rem_euclid(slots_each).unsigned_abs();
+        let unseen_after = (slots_each - 1 - newest.rem_euclid(slots_each)).unsigned_abs();
+        columns.seen_nanos[0] -= self.slot_nanos.saturating_mul(unseen_before);
+        columns.seen_nanos[count - 1] -= self.slot_nanos.saturating_mul(unseen_after);
+        let colored = self.colors.iter().enumerate().filter_map(|(color, id)| Some((id.clone()?, color)));
+        columns.rows = colored.map(|(id, color)| (id, color, vec![Traffic::default(); count])).collect();
+        for (at, slot) in &self.slots {
+            // slots are in order, so none is before the first
+            let column = usize::try_from(at.div_euclid(slots_each) - first).unwrap_or_default();
+            let mut rest = slot.total;
+            for (id, _, traffic) in &mut columns.rows {
+                let own = slot.rows.get(id).copied().unwrap_or_default();
+                traffic[column] += own;
+                // a total that is the mean of several intervals may be less than the rows of the last of them
+                rest.packets = rest.packets.saturating_sub(own.packets);
+                rest.wire_bytes = rest.wire_bytes.saturating_sub(own.wire_bytes);
+            }
+            columns.other[column] += rest;
+            columns.dropped[column] = columns.dropped[column].saturating_add(slot.dropped);
+        }
+        Some(columns)
+    }
+}
+
+impl Slot {
+    /// Forgets all but the largest rows; they are in the total still.
+    fn keep_the_largest(&mut self, sums: &mut HashMap<RowId, u64>) {
+        if self.rows.len() <= ROWS_PER_SLOT {
+            return;
+        }
+        let mut rows: Vec<_> = self.rows.drain().collect();
+        rows.sort_unstable_by(|(a_id, a), (b_id, b)| b.wire_bytes.cmp(&a.wire_bytes).then_with(|| a_id.cmp(b_id)));
+        for (id, traffic) in rows.drain(ROWS_PER_SLOT..) {
+            subtract(sums, &id, traffic.wire_bytes);
+        }
+        self.rows.extend(rows);
+    }
+
+    fn forget(self, sums: &mut HashMap<RowId, u64>) {
+        for (id, traffic) in self.rows {
+            subtract(sums, &id, traffic.wire_bytes);
+        }
+    }
+}
+
+fn subtract(sums: &mut HashMap<RowId, u64>, id: &RowId, bytes: u64) {
+    if let Some(sum) = sums.get_mut(id) {
+        *sum = sum.saturating_sub(bytes);
+        if *sum == 0 {
+            sums.remove(id);
+        }
+    }
+}

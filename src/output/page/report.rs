@@ -1,0 +1,106 @@
+//! `-o html`: the page with the data of a run inside.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
+use super::super::Output;
+use super::charts::{ChartQuery, Measure, RateUnit, chart, histogram};
+use super::history::{History, Span};
+use super::{Pieces, SCRIPT, STYLE, pieces, policy};
+use crate::snapshot::Snapshot;
+
+/// The services that get their histograms, those with most bytes. The others have their numbers as a table.
+const SERVICES_WITH_CHARTS: usize = 200;
+
+/// Widths of the throughput chart in pixels: that for screens, and that for telephones.
+const THROUGHPUT_PX: [(&str, u16); 2] = [("wide", 1_200), ("narrow", 360)];
+
+/// Width of a histogram in pixels.
+const HISTOGRAM_PX: u16 = 460;
+
+/// `-o html`.
+#[derive(Debug)]
+pub(in crate::output) struct Report<W> {
+    out: W,
+    history: History,
+}
+
+/// What the script of a report reads.
+#[derive(Serialize)]
+struct Data<'a> {
+    snapshot: &'a Snapshot,
+    /// SVG by what it shows: `throughput:UNIT:WIDTH`, or `MEASURE:TRANSPORT`, with `:SERVICE` behind it if there is one.
+    charts: BTreeMap<String, String>,
+}
+
+impl<W: Write> Report<W> {
+    pub(in crate::output) fn new(out: W) -> Self {
+        Self { out, history: History::default() }
+    }
+
+    fn charts(&self, snapshot: &Snapshot) -> BTreeMap<String, String> {
+        let mut charts = BTreeMap::new();
+        for unit in RateUnit::ALL {
+            for (name, width_px) in THROUGHPUT_PX {
+                let query = ChartQuery::throughput(Span::Whole, unit, width_px);
+                let svg = chart(&self.history, snapshot, &query);
+                charts.extend(svg.map(|svg| (format!("throughput:{}:{name}", unit.name()), svg)));
+            }
+        }
+        for row in snapshot.services.iter().take(SERVICES_WITH_CHARTS) {
+            for measure in Measure::ALL {
+                let service = row.service.as_ref().map(|service| format!(":{service}")).unwrap_or_default();
+                let key = format!("{}:{}{service}", measure.name(), row.transport);
+                charts.extend(histogram(row, measure, HISTOGRAM_PX).map(|svg| (key, svg)));
+            }
+        }
+        charts
+    }
+
+    fn write(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+        let data = Data { snapshot, charts: self.charts(snapshot) };
+        let Pieces { before_policy, before_style, before_data, before_script, end } = pieces();
+        let policy = format!(r#"<meta http-equiv="Content-Security-Policy" content="{}">"#, policy());
+        for piece in [before_policy, &policy, before_style, STYLE, before_data] {
+            self.out.write_all(piece.as_bytes())?;
+        }
+        data.serialize(&mut Serializer::with_formatter(&mut self.out, ForScript))?;
+        for piece in [before_script, SCRIPT, end] {
+            self.out.write_all(piece.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Output for Report<W> {
+    fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
+        self.history.update(snapshot);
+        if snapshot.is_final { self.write(snapshot) } else { Ok(()) }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// JSON for within a script element: nothing in it ends the element or begins a comment (HTML, section 4.12.1.3), whatever
+/// users call their services.
+struct ForScript;
+
+impl Formatter for ForScript {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let special = ['<', '>', '&', '\u{2028}', '\u{2029}'];
+        for piece in fragment.split_inclusive(special) {
+            let plain = piece.trim_end_matches(special);
+            writer.write_all(plain.as_bytes())?;
+            for c in piece[plain.len()..].chars() {
+                write!(writer, "\\u{:04x}", u32::from(c))?;
+            }
+        }
+        Ok(())
+    }
+}

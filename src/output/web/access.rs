@@ -1,0 +1,131 @@
+//! Who is let in, and what for: the checks that every request has to pass before anything is done for it.
+//!
+//! Without a token the only wall between a web page of somebody else and this server is the browser. A page may make the
+//! browser connect here, under a name of its own that it lets point to this host (DNS rebinding): so a request is answered
+//! only under names that are known to be this server's. What the browser says of where a request comes from (Fetch
+//! Metadata) is believed when it speaks against the request.
+
+use std::net::IpAddr;
+
+use axum::http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::token::Token;
+
+/// Where a request was made (Fetch Metadata, a W3C draft that every current browser follows).
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// What it is made for.
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// Who is let in.
+#[derive(Debug)]
+pub(super) struct Access {
+    /// Clients must know it; `None` lets everybody in who can connect.
+    pub(super) token: Option<Token>,
+    /// Names of this server, beside `localhost` and the addresses that clients connect to.
+    pub(super) hosts: Vec<String>,
+}
+
+/// Why a request is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is none to read something.
+    Method,
+    /// It has a body.
+    Body,
+    /// It does not say, once and clearly, which server it is for.
+    NoHost,
+    /// It is for another server.
+    OtherHost,
+    /// Another web page makes it.
+    OtherSite,
+    /// It has no token, or a wrong one.
+    NoToken,
+}
+
+impl Access {
+    /// Why a request that came to the address `local` is not answered; `None` when it is.
+    pub(super) fn refusal(&self, request: &Parts, local: IpAddr) -> Option<Refusal> {
+        let headers = &request.headers;
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            return Some(Refusal::Method);
+        }
+        let has_no_body = headers.get_all(CONTENT_LENGTH).iter().all(|length| length == "0");
+        if !has_no_body || headers.contains_key(TRANSFER_ENCODING) {
+            return Some(Refusal::Body);
+        }
+        // a target with a server in it counts before the header (RFC 9112, section 3.2.2): here neither may be another's
+        let Some(host) = the_host(headers) else { return Some(Refusal::NoHost) };
+        let is_ours = |server: &Authority| self.is_ours(server, local);
+        if !is_ours(&host) || !request.uri.authority().is_none_or(is_ours) {
+            return Some(Refusal::OtherHost);
+        }
+        let says = |name: HeaderName, value: &str| headers.get(name).is_some_and(|said| said == value);
+        if says(FETCH_SITE, "cross-site") && !says(FETCH_MODE, "navigate") {
+            return Some(Refusal::OtherSite);
+        }
+        let token = self.token.as_ref()?;
+        let mut given = headers.get_all(AUTHORIZATION).iter();
+        let has_token = given.next().is_some_and(|given| token.is_in(given.as_bytes())) && given.next().is_none();
+        (!has_token).then_some(Refusal::NoToken)
+    }
+
+    /// A server that is this one, for a client that has connected to the address `local`.
+    fn is_ours(&self, server: &Authority, local: IpAddr) -> bool {
+        if server.as_str().contains('@') {
+            return false;
+        }
+        let name = server.host();
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name).parse();
+        // with any port: it may have come through a tunnel
+        address.is_ok_and(|address: IpAddr| {
+            let address = address.to_canonical();
+            address == local.to_canonical() || address.is_loopback()
+        }) || name.eq_ignore_ascii_case("localhost")
+            || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+    }
+}
+
+/// What the `Host` header names, where there is exactly one (RFC 9112, section 3.2).
+fn the_host(headers: &HeaderMap) -> Option<Authority> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next().filter(|_| hosts.next().is_none())?;
+    Authority::try_from(host.as_bytes()).ok()
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, text) = match self {
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "there is nothing to change here: GET and HEAD\n"),
+            Self::Body => (StatusCode::PAYLOAD_TOO_LARGE, "a request has no body here\n"),
+            Self::NoHost => (StatusCode::BAD_REQUEST, "a request names its server in one Host header\n"),
+            Self::OtherHost => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "this server does not have that name; --listen-host NAME gives it one\n",
+            ),
+            Self::OtherSite => (StatusCode::FORBIDDEN, "another web site asks for this\n"),
+            Self::NoToken => (
+                StatusCode::UNAUTHORIZED,
+                "the token is missing or wrong: a bearer token, or the password of any user\n",
+            ),
+        };
+        let mut response = (status, text).into_response();
+        let headers = response.headers_mut();
+        match self {
+            Self::Method => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"))),
+            // whatever follows is not read as another request
+            Self::Body => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
+            Self::NoToken => {
+                for scheme in ["Basic realm=\"portlabel\", charset=\"UTF-8\"", "Bearer realm=\"portlabel\""] {
+                    headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+                }
+            }
+            Self::NoHost | Self::OtherHost | Self::OtherSite => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,145 @@
+//! Who is connected: as many as there may be, and of one client not so many that there is no room for others.
+//!
+//! Who comes when there is no room is let in, and whoever has been silent for longest has to go, among those of the client
+//! with most connections. So connections that are opened and left alone keep nobody out.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Connections at a time.
+pub(super) const MAX_GUESTS: usize = 256;
+/// Those of one client.
+const MAX_OF_ONE: usize = MAX_GUESTS / 2;
+
+/// The connections.
+#[derive(Debug, Default)]
+pub(super) struct Guests {
+    book: Mutex<Book>,
+    nobody: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    guests: HashMap<u64, Guest>,
+    /// Counts what happens: a smaller number is earlier.
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Guest {
+    client: IpAddr,
+    /// When it was let in, or asked for something last, on the book's clock.
+    heard: u64,
+    /// It has a stream, and is not silent of its own will.
+    has_stream: bool,
+    dismissed: Arc<Notify>,
+}
+
+/// A connection that is in the book, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    guests: Arc<Guests>,
+    number: u64,
+    dismissed: Arc<Notify>,
+}
+
+impl Guests {
+    /// Lets a client in. Another one may have to go for it; `None` when none can.
+    pub(super) fn let_in(self: &Arc<Self>, client: IpAddr) -> Option<Seat> {
+        let client = network(client);
+        let mut book = self.book();
+        let of_client = book.guests.values().filter(|guest| guest.client == client).count();
+        if of_client >= MAX_OF_ONE {
+            book.dismiss(client)?;
+        } else if book.guests.len() >= MAX_GUESTS {
+            let greediest = book.greediest()?;
+            book.dismiss(greediest)?;
+        }
+        book.clock += 1;
+        let number = book.clock;
+        let dismissed = Arc::new(Notify::new());
+        let guest = Guest { client, heard: number, has_stream: false, dismissed: Arc::clone(&dismissed) };
+        book.guests.insert(number, guest);
+        Some(Seat { guests: Arc::clone(self), number, dismissed })
+    }
+
+    /// Waits until everybody has gone.
+    pub(super) async fn until_nobody(&self) {
+        loop {
+            let gone = self.nobody.notified();
+            if self.book().guests.is_empty() {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    /// Ends the connection of a client that was silent for longest.
+    fn dismiss(&mut self, client: IpAddr) -> Option<()> {
+        let may_go = self.guests.iter().filter(|(_, guest)| guest.client == client && !guest.has_stream);
+        let number = *may_go.min_by_key(|(_, guest)| guest.heard)?.0;
+        self.guests.remove(&number)?.dismissed.notify_one();
+        Some(())
+    }
+
+    /// The client with most connections that can go.
+    fn greediest(&self) -> Option<IpAddr> {
+        let mut counts = HashMap::new();
+        for guest in self.guests.values().filter(|guest| !guest.has_stream) {
+            *counts.entry(guest.client).or_insert(0) += 1;
+        }
+        counts.into_iter().max_by_key(|(_, count): &(_, usize)| *count).map(|(client, _)| client)
+    }
+}
+
+impl Seat {
+    /// Waits until it has to go.
+    pub(super) async fn until_dismissed(&self) {
+        self.dismissed.notified().await;
+    }
+
+    /// It asks for something.
+    pub(super) fn heard(&self) {
+        let mut book = self.guests.book();
+        book.clock += 1;
+        let now = book.clock;
+        if let Some(guest) = book.guests.get_mut(&self.number) {
+            guest.heard = now;
+            guest.has_stream = false;
+        }
+    }
+
+    /// It has a stream from now on.
+    pub(super) fn streams(&self) {
+        if let Some(guest) = self.guests.book().guests.get_mut(&self.number) {
+            guest.has_stream = true;
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut book = self.guests.book();
+        book.guests.remove(&self.number);
+        if book.guests.is_empty() {
+            self.guests.nobody.notify_waiters();
+        }
+    }
+}
+
+/// What counts as one client: an address, of IPv6 the half that tells networks apart, as a host has the other to itself.
+fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
