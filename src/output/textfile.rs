@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::process::geteuid;
 use tempfile::NamedTempFile;
 
 use super::metrics::{Exposition, Metrics};
@@ -51,12 +52,17 @@ pub(super) fn open(destination: &Destination, max_services: usize) -> Result<Tex
 }
 
 impl Output for Textfile {
-    /// Files are created as whoever the run has become.
+    /// Files are created as whoever the run has become, who may not have the right to.
     fn start(&mut self) -> io::Result<()> {
-        match &self.target {
-            Target::Stdout(_) => Ok(()),
-            Target::File(path) => temporary(path).map(drop).map_err(|error| named(path, &error)),
+        let Target::File(path) = &self.target else { return Ok(()) };
+        let Err(error) = temporary(path) else { return Ok(()) };
+        if error.kind() != io::ErrorKind::PermissionDenied {
+            return Err(named(path, &error));
         }
+        let (user, path) = (geteuid(), printable_path(path));
+        let advice = "let that user write to the folder, or choose another one with -Z";
+        let text = format!("{path}: user {user} may create no file beside it, to take its place: {error}; {advice}");
+        Err(io::Error::new(error.kind(), text))
     }
 
     fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {

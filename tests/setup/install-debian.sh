@@ -1,13 +1,13 @@
 #!/bin/sh
 # install-debian.sh COMMAND[:PACKAGE]...: installs the packages whose commands are missing. Without a colon, both
-# have one name.
+# have one name. What has no command is named by a file: /PATH:PACKAGE.
 # Without apt-get, or without the right to use it, names the missing commands and fails.
 set -eu
 
 PATH=$PATH:/usr/sbin:/sbin
 commands="" packages=""
 for tool; do
-    if ! command -v "${tool%%:*}" >/dev/null 2>&1; then
+    if ! command -v "${tool%%:*}" >/dev/null 2>&1 && ! [ -f "${tool%%:*}" ]; then
         commands="$commands ${tool%%:*}"
         packages="$packages ${tool##*:}"
     fi
