@@ -51,6 +51,8 @@ mod screen;
 mod live;
 // Files that `-w` writes.
 mod saved;
+// `portlabel merge` and `portlabel schema`.
+mod merge;
 // Container readers against tshark and another crate, packet by packet.
 mod second_opinion;
 // Packets in packets: what is around a packet, and which of the ports count.
