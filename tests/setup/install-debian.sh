@@ -7,7 +7,11 @@ set -eu
 PATH=$PATH:/usr/sbin:/sbin
 commands="" packages=""
 for tool; do
-    if ! command -v "${tool%%:*}" >/dev/null 2>&1 && ! [ -f "${tool%%:*}" ]; then
+    case $tool in
+        /*) [ -e "${tool%%:*}" ] && found=1 || found=0 ;;
+        *) command -v "${tool%%:*}" >/dev/null 2>&1 && found=1 || found=0 ;;
+    esac
+    if [ "$found" -eq 0 ]; then
         commands="$commands ${tool%%:*}"
         packages="$packages ${tool##*:}"
     fi

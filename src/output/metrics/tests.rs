@@ -259,7 +259,7 @@ impl Run {
         let shape = if has_shape { Shape::of(values.iter().map(|value| (*value, 1))) } else { None };
         let (min, max) = (*values.iter().min()?, *values.iter().max()?);
         let (count, sum) = (values.len() as u64, values.iter().sum());
-        Some(Summary { count, sum, min, mean: 0.0, p50: None, p90: None, p99: None, max, shape })
+        Some(Summary { count, sum, min, mean: 0.0, p50: None, p90: None, p99: None, max, shape, hdr: None })
     }
 
     fn snapshot(&self) -> Snapshot {
