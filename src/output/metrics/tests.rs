@@ -10,7 +10,7 @@ use super::super::sample;
 use super::series::{DURATION_LIMITS_US, RTT_LIMITS_US, SIZE_LIMITS_BYTES};
 use super::{Exposition, Metrics};
 use crate::snapshot::{
-    Drops, EvidenceCounts, FlowCounts, InterfaceDrops, ServiceRow, Shape, Snapshot, Summary, Traffic,
+    Drops, EvidenceCounts, FlowCounts, Hdr, InterfaceDrops, ServiceRow, Shape, Snapshot, Summary, Traffic,
 };
 use crate::units::Transport;
 
@@ -259,7 +259,7 @@ impl Run {
         let shape = if has_shape { Shape::of(values.iter().map(|value| (*value, 1))) } else { None };
         let (min, max) = (*values.iter().min()?, *values.iter().max()?);
         let (count, sum) = (values.len() as u64, values.iter().sum());
-        Some(Summary { count, sum, min, mean: 0.0, p50: None, p90: None, p99: None, max, shape, hdr: None })
+        Some(Summary { count, sum, min, mean: 0.0, p50: None, p90: None, p99: None, max, shape, hdr: Hdr::default() })
     }
 
     fn snapshot(&self) -> Snapshot {
