@@ -6,7 +6,7 @@
 
 mod csv;
 mod flows;
-mod human;
+pub mod human;
 mod json;
 mod metrics;
 #[allow(dead_code, reason = "a part of it is for --listen, which is being built")]
