@@ -156,6 +156,7 @@ pub struct LiveInput {
 
 /// What a run is to do, ready to be done.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Config {
     /// Where packets come from.
     pub input: Input,
@@ -179,6 +180,8 @@ pub struct Config {
     pub table: output::Options,
     /// How many services have metrics of their own.
     pub metrics_services: usize,
+    /// Intervals are taken for pictures alone: nobody asked for them.
+    pub intervals_for_pictures: bool,
     /// Who the run is to be, without any other right, once everything is open.
     pub user: Option<String>,
     /// What the engine does.
@@ -272,8 +275,8 @@ struct Args {
     #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append)]
     output: Vec<Spec>,
 
-    /// A snapshot each DUR of packet time, for ndjson, csv, prometheus, tui and the page [default: live, tui and the page
-    /// 1s]
+    /// A snapshot each DUR of packet time, for ndjson, csv, prometheus, html, tui and the page [default: live and all
+    /// three 1s]
     #[arg(long, value_name = "DUR", value_parser = positive_duration)]
     interval: Option<Duration>,
 
@@ -819,7 +822,7 @@ impl Args {
         } else {
             Input::Captures(inputs)
         };
-        let has_screen = outputs.iter().any(|spec| spec.format == Format::Tui);
+        let draws_time = listen.is_some() || outputs.iter().any(|spec| spec.format.draws_time());
         Ok(Config {
             input,
             filter,
@@ -835,10 +838,11 @@ impl Args {
                 numeric: self.numeric,
             },
             metrics_services: self.metrics_services as usize,
+            intervals_for_pictures: !is_live && self.interval.is_none(),
             user: self.user,
             engine: EngineConfig {
                 limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),
-                interval: self.interval.or((is_live || has_screen || listen.is_some()).then_some(DEFAULT_INTERVAL)),
+                interval: self.interval.or((is_live || draws_time).then_some(DEFAULT_INTERVAL)),
                 flow_records: outputs.iter().any(|spec| spec.format.wants_flows()),
                 shapes: listen.is_some() || outputs.iter().any(|spec| spec.format.wants_shapes()),
                 histograms: self.histograms,

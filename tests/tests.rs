@@ -45,6 +45,8 @@ mod hostile;
 mod layering;
 // Sockets that listen in a network namespace.
 mod listeners;
+// Metrics, as programs take them that people run.
+mod metrics;
 // What a process can still do that has given up its rights.
 mod privileges;
 // `-o tui` in a real terminal.
