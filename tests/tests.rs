@@ -22,6 +22,10 @@ mod corpus;
 mod filters;
 // Names: users' files, IANA's, the list that the project started from on packets, and the tables against their sources.
 mod names;
+// The documentation of every key.
+mod keys;
+// `portlabel diff`.
+mod diff;
 // `portlabel explain`, also against the labels of packets.
 mod explain;
 // What `make install` puts in place.
