@@ -6,7 +6,7 @@
 
 mod csv;
 mod flows;
-mod human;
+pub mod human;
 mod json;
 mod metrics;
 mod page;

@@ -128,7 +128,8 @@ impl Browser {
 
     /// The texts of all elements that a selector finds.
     pub fn texts(&self, selector: &str) -> Vec<String> {
-        let script = format!("return [...document.querySelectorAll({})].map(e => e.textContent)", Value::from(selector));
+        let script =
+            format!("return [...document.querySelectorAll({})].map(e => e.textContent)", Value::from(selector));
         serde_json::from_value(self.run(&script)).expect("texts")
     }
 
@@ -160,7 +161,10 @@ impl Browser {
 
     /// Touches a place, and lets go.
     pub fn touch(&self, x: f64, y: f64) {
-        self.protocol("Input.dispatchTouchEvent", &json!({ "type": "touchStart", "touchPoints": [{ "x": x, "y": y }] }));
+        self.protocol(
+            "Input.dispatchTouchEvent",
+            &json!({ "type": "touchStart", "touchPoints": [{ "x": x, "y": y }] }),
+        );
         self.protocol("Input.dispatchTouchEvent", &json!({ "type": "touchEnd", "touchPoints": [] }));
     }
 
@@ -197,7 +201,8 @@ impl Browser {
         let events = log.as_array().expect("a log").iter();
         let events = events.filter_map(|entry| serde_json::from_str::<Value>(entry["message"].as_str()?).ok());
         let sent = events.filter(|event| event["message"]["method"] == "Network.requestWillBeSent");
-        let urls = sent.map(|event| event["message"]["params"]["request"]["url"].as_str().unwrap_or_default().to_owned());
+        let urls =
+            sent.map(|event| event["message"]["params"]["request"]["url"].as_str().unwrap_or_default().to_owned());
         urls.filter(|url| !url.starts_with("data:")).collect()
     }
 

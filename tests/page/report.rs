@@ -39,10 +39,13 @@ fn a_report_asks_for_nothing_and_has_the_numbers_of_json() {
 
     for name in &names {
         browser.run(&format!("location.hash = '#/tcp/{name}'"));
-        browser.until(&format!("return ['{name}', 'domain'].includes(document.querySelector('#one-title').textContent)"));
+        browser
+            .until(&format!("return ['{name}', 'domain'].includes(document.querySelector('#one-title').textContent)"));
     }
     assert_eq!(browser.requests(), [format!("file://{}", path.display())]);
     assert_eq!(browser.complaints(), [""; 0]);
+    browser.run("location.hash = '#/'");
+    browser.until("return !document.querySelector('#overview').hidden");
     browser.protocol("Emulation.setEmulatedMedia", &serde_json::json!({ "media": "print" }));
     browser.picture("report-print");
 }
@@ -62,8 +65,8 @@ fn hostile_names_are_text() {
         "../../etc/passwd",
     ];
     let own = folder.path().join("own.txt");
-    let lines = names.iter().enumerate().map(|(at, name)| format!("{name} {}/tcp\n", 9000 + at));
-    fs::write(&own, lines.collect::<String>()).expect("a file");
+    let lines: Vec<_> = names.iter().enumerate().map(|(at, name)| format!("{name} {}/tcp\n", 9000 + at)).collect();
+    fs::write(&own, lines.concat()).expect("a file");
     let mut capture = pcap_header();
     let packets = (0..names.len()).map(|at| {
         let (at, port) = (i64::try_from(at).expect("few"), u16::try_from(9000 + at).expect("a port"));
@@ -96,8 +99,8 @@ fn thousands_of_services_are_no_burden() {
     let folder = tempfile::tempdir().expect("a folder");
     let own = folder.path().join("own.txt");
     let ports = 10_000..14_000_u16;
-    let lines: String = ports.clone().map(|port| format!("service-{port} {port}/tcp\n")).collect();
-    fs::write(&own, lines).expect("a file");
+    let lines: Vec<_> = ports.clone().map(|port| format!("service-{port} {port}/tcp\n")).collect();
+    fs::write(&own, lines.concat()).expect("a file");
     let mut capture = pcap_header();
     capture.extend(records(ports.map(|port| packet(i64::from(port), Transport::Tcp, port, u32::from(port) / 10))));
     let (path, json) = report(folder.path(), &capture, &["--services", own.to_str().expect("ASCII")]);
@@ -126,12 +129,13 @@ fn a_report_of_nothing_says_so_and_losses_are_in_view() {
     browser.open_file(&path);
     browser.until_text("#state-text", "report");
     assert_eq!(browser.text("#empty"), "No packets with ports.");
-    assert_eq!(browser.text("#v-drops"), "not known");
+    assert_eq!(browser.text("#v-drops"), "unknown");
     browser.picture("report-empty");
 
     // a capture has no losses: those of an interface are put in by hand
     let page = fs::read_to_string(&path).expect("a page");
-    let lossy = page.replace(r#""drops":{"kernel":null,"interface":null}"#, r#""drops":{"kernel":12000,"interface":3}"#);
+    let lossy =
+        page.replace(r#""drops":{"kernel":null,"interface":null}"#, r#""drops":{"kernel":12000,"interface":3}"#);
     let strange = page.replace("portlabel.snapshot/1\",\"version", "portlabel.snapshot/9\",\"version");
     for (name, page) in [("lossy.html", lossy), ("strange.html", strange)] {
         fs::write(folder.path().join(name), page).expect("a file");

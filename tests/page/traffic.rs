@@ -48,7 +48,8 @@ pub fn some_services() -> Vec<u8> {
     let services = [(443, 1200), (22, 300), (80, 700), (25, 90), (5432, 160)];
     for second in 0..30 {
         for (at, (port, wire_len)) in (0..).zip(services) {
-            let sent = Packet { src: (1, 40_000 + port), ..packet(second * 1000 + at * 7, Transport::Tcp, port, wire_len) };
+            let sent =
+                Packet { src: (1, 40_000 + port), ..packet(second * 1000 + at * 7, Transport::Tcp, port, wire_len) };
             let open = Packet { kind: Kind::Open, wire_len: 74, ..sent.clone() };
             let accept = Packet { kind: Kind::Accept, ts_nanos: open.ts_nanos + 30_000, ..open.reversed() };
             let ack = Packet { ts_nanos: open.ts_nanos + 75_000, wire_len: 66, ..sent.clone() };
@@ -102,7 +103,8 @@ impl Served {
     pub fn second(&mut self, number: i64) {
         let at = number * 1000;
         let packets = [(443, 1000 + 13 * (number % 5)), (22, 400), (80, 200)];
-        let packets = packets.map(|(port, len)| packet(at, Transport::Tcp, port, u32::try_from(len).expect("a length")));
+        let packets =
+            packets.map(|(port, len)| packet(at, Transport::Tcp, port, u32::try_from(len).expect("a length")));
         self.write(&records(packets));
     }
 

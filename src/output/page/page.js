@@ -103,7 +103,7 @@ function showVitals(snapshot) {
   const { kernel, interface: device } = snapshot.drops;
   const counted = kernel !== null || device !== null;
   const lost = (kernel ?? 0) + (device ?? 0);
-  say($('v-drops'), counted ? (lost ? `${count(lost)} lost` : 'none') : 'not known');
+  say($('v-drops'), counted ? (lost ? `${count(lost)} lost` : 'none') : 'unknown');
   say($('v-drops-what'), lost ? `kernel ${count(kernel ?? 0)} · interface ${count(device ?? 0)}`
     : counted ? 'every packet was counted' : 'files do not tell');
   if (lost && !$('vital-drops').classList.contains('lossy')) announce('Packets were dropped');
@@ -382,7 +382,7 @@ class Measure {
     if (this.stamp === stamp || this.loading) return;
     this.loading = true;
     const svg = await picture(`${this.name}:${key.replace('/', ':')}`, `${this.name}.svg`, {
-      transport: row.transport, ...(row.service === null ? {} : { service: row.service }), width: widthOf(this.frame),
+      transport: row.transport, ...(row.service === null ? {} : { service: row.service }), width: widthOf(this.frame, MOST_HISTOGRAM_PX),
     });
     this.loading = false;
     this.stamp = stamp;
@@ -395,7 +395,9 @@ class Measure {
 
 // ---- charts
 
-const widthOf = (frame) => Math.max(240, Math.min(2400, Math.round(frame.clientWidth)));
+const widthOf = (frame, most = 2400) => Math.max(240, Math.min(most, Math.round(frame.clientWidth)));
+/** The widest histogram, in pixels; the style sheet knows it too. */
+const MOST_HISTOGRAM_PX = 576;
 
 /** A chart: out of the report, or from the server. `null` where there is none. */
 async function picture(key, name, query) {
