@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::SIGHUP;
 
 use super::StartError;
 use crate::cli::Config;
@@ -51,6 +52,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
         Ok(cores) if cores.get() > 1 => Threads::Three,
         _ => Threads::One,
     };
+    let hangup_ends = !super::is_ignored(SIGHUP);
     if let Some(mut plan) = plan {
         // captures are opened one after the other, and a filter is compiled for each link type that comes along
         plan.keep_reading(captures.iter().map(PathBuf::as_path));
@@ -59,7 +61,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
         }
         super::tell(&plan.apply()?, config);
     }
-    super::end_on_signals(config, &stop, false)?;
+    super::end_on_signals(config, &stop, hangup_ends)?;
     Ok(run::run(intake, engine, &mut delivery, &stop, threads))
 }
 

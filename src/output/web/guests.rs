@@ -143,3 +143,57 @@ fn network(client: IpAddr) -> IpAddr {
         v4 @ IpAddr::V4(_) => v4,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn client(number: u8) -> IpAddr {
+        Ipv4Addr::new(192, 0, 2, number).into()
+    }
+
+    fn is_dismissed(seat: &Seat) -> bool {
+        seat.until_dismissed().now_or_never().is_some()
+    }
+
+    #[test]
+    fn one_client_does_not_keep_others_out() {
+        let guests = Arc::new(Guests::default());
+        let seats: Vec<_> = (0..MAX_OF_ONE).map(|_| guests.let_in(client(1)).expect("there is room")).collect();
+        seats[0].heard();
+        let others: Vec<_> = (0..MAX_GUESTS - MAX_OF_ONE)
+            .map(|at| guests.let_in(client(2 + u8::try_from(at % 50).expect("small"))).expect("there is room"))
+            .collect();
+        assert!(!seats.iter().chain(&others).any(is_dismissed));
+        let _more = guests.let_in(client(100)).expect("somebody goes");
+        let went: Vec<_> = seats.iter().map(is_dismissed).collect();
+        assert_eq!(went.iter().position(|went| *went), Some(1), "the first one was heard of since");
+        assert_eq!(went.iter().filter(|went| **went).count(), 1);
+        assert!(!others.iter().any(is_dismissed));
+        let _again = guests.let_in(client(1)).expect("there is one place");
+        let _in_place_of_its_own = guests.let_in(client(1)).expect("its oldest goes");
+        assert!(is_dismissed(&seats[2]));
+        assert!(!others.iter().any(is_dismissed));
+    }
+
+    #[test]
+    fn streams_stay_and_networks_are_one_client() {
+        let guests = Arc::new(Guests::default());
+        let host = |number: u128| IpAddr::from(Ipv6Addr::from_bits((0x2001_0db8 << 96) + number));
+        let seats: Vec<_> = (0..MAX_OF_ONE as u128).map(|number| guests.let_in(host(number)).expect("room")).collect();
+        seats[0].streams();
+        let other_network = guests.let_in(host(1 << 64)).expect("there is room");
+        let _more = guests.let_in(host(500)).expect("somebody goes");
+        assert_eq!(seats.iter().position(is_dismissed), Some(1));
+        seats.iter().for_each(Seat::streams);
+        assert!(!is_dismissed(&other_network));
+        drop(_more);
+        assert!(guests.until_nobody().now_or_never().is_none());
+        drop((seats, other_network));
+        assert!(guests.until_nobody().now_or_never().is_some());
+    }
+}
