@@ -95,6 +95,11 @@ impl Running {
         self.stdout.now()
     }
 
+    /// What it has printed on standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.now()
+    }
+
     /// Waits until `look` finds what it looks for; the program must not end before.
     #[track_caller]
     pub fn await_state<T>(&mut self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {

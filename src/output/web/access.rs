@@ -115,16 +115,18 @@ impl IntoResponse for Refusal {
         };
         let mut response = (status, text).into_response();
         let headers = response.headers_mut();
+        if matches!(self, Self::Method | Self::Body) {
+            // whatever follows is not read as another request
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         match self {
             Self::Method => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"))),
-            // whatever follows is not read as another request
-            Self::Body => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
             Self::NoToken => {
                 for scheme in ["Basic realm=\"portlabel\", charset=\"UTF-8\"", "Bearer realm=\"portlabel\""] {
                     headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
                 }
             }
-            Self::NoHost | Self::OtherHost | Self::OtherSite => {}
+            Self::Body | Self::NoHost | Self::OtherHost | Self::OtherSite => {}
         }
         response
     }

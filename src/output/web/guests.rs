@@ -1,7 +1,8 @@
 //! Who is connected: as many as there may be, and of one client not so many that there is no room for others.
 //!
 //! Who comes when there is no room is let in, and whoever has been silent for longest has to go, among those of the client
-//! with most connections. So connections that are opened and left alone keep nobody out.
+//! with most connections. So connections that are opened and left alone keep nobody out. Streams stay; there are fewer of
+//! them.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -13,6 +14,11 @@ use tokio::sync::Notify;
 pub(super) const MAX_GUESTS: usize = 256;
 /// Those of one client.
 const MAX_OF_ONE: usize = MAX_GUESTS / 2;
+
+/// Streams at a time.
+const MAX_STREAMS: usize = 64;
+/// Those of one client.
+const MAX_STREAMS_OF_ONE: usize = MAX_STREAMS / 2;
 
 /// The connections.
 #[derive(Debug, Default)]
@@ -114,14 +120,33 @@ impl Seat {
         let now = book.clock;
         if let Some(guest) = book.guests.get_mut(&self.number) {
             guest.heard = now;
-            guest.has_stream = false;
         }
     }
 
-    /// It has a stream from now on.
-    pub(super) fn streams(&self) {
-        if let Some(guest) = self.guests.book().guests.get_mut(&self.number) {
-            guest.has_stream = true;
+    /// Room for a stream on this connection, if there is any.
+    pub(super) fn stream(self: Arc<Self>) -> Option<StreamPlace> {
+        let mut book = self.guests.book();
+        let client = book.guests.get(&self.number)?.client;
+        let streams = || book.guests.values().filter(|guest| guest.has_stream);
+        let of_client = streams().filter(|guest| guest.client == client).count();
+        if of_client >= MAX_STREAMS_OF_ONE || streams().count() >= MAX_STREAMS {
+            return None;
+        }
+        book.guests.get_mut(&self.number)?.has_stream = true;
+        drop(book);
+        Some(StreamPlace(self))
+    }
+}
+
+/// One of the streams that may be open.
+#[derive(Debug)]
+pub(super) struct StreamPlace(Arc<Seat>);
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        let Seat { guests, number, .. } = &*self.0;
+        if let Some(guest) = guests.book().guests.get_mut(number) {
+            guest.has_stream = false;
         }
     }
 }
@@ -184,16 +209,20 @@ mod tests {
     fn streams_stay_and_networks_are_one_client() {
         let guests = Arc::new(Guests::default());
         let host = |number: u128| IpAddr::from(Ipv6Addr::from_bits((0x2001_0db8 << 96) + number));
-        let seats: Vec<_> = (0..MAX_OF_ONE as u128).map(|number| guests.let_in(host(number)).expect("room")).collect();
-        seats[0].streams();
-        let other_network = guests.let_in(host(1 << 64)).expect("there is room");
-        let _more = guests.let_in(host(500)).expect("somebody goes");
-        assert_eq!(seats.iter().position(is_dismissed), Some(1));
-        seats.iter().for_each(Seat::streams);
-        assert!(!is_dismissed(&other_network));
-        drop(_more);
+        let let_in = |number| guests.let_in(host(number)).map(Arc::new).expect("there is room");
+        let seats: Vec<_> = (0..MAX_OF_ONE as u128).map(let_in).collect();
+        let stream = |seat: &Arc<Seat>| Arc::clone(seat).stream();
+        let mut streams: Vec<_> = seats[..MAX_STREAMS_OF_ONE].iter().map(|seat| stream(seat).expect("room")).collect();
+        assert!(stream(&seats[50]).is_none(), "it has as many as one may have");
+        let elsewhere = let_in(1 << 64);
+        streams.push(stream(&elsewhere).expect("there is room for others"));
+        let more = let_in(500);
+        assert_eq!(seats.iter().position(|seat| is_dismissed(seat)), Some(MAX_STREAMS_OF_ONE), "not one with a stream");
+
+        streams.truncate(1);
+        assert!(stream(&seats[50]).is_some());
         assert!(guests.until_nobody().now_or_never().is_none());
-        drop((seats, other_network));
+        drop((seats, elsewhere, more, streams));
         assert!(guests.until_nobody().now_or_never().is_some());
     }
 }
