@@ -30,6 +30,36 @@ pub enum Command {
     Lookup(Lookup),
     /// Tell why a flow gets its name.
     Explain(Explain),
+    /// Make one report out of several.
+    Merge(Merge),
+    /// Print the JSON Schema of a document.
+    Schema(Document),
+}
+
+/// Which reports are to be added up, and what is made of them.
+#[derive(Debug)]
+pub struct Merge {
+    /// Files, at least one; `-` is standard input.
+    pub reports: Vec<PathBuf>,
+    /// Where the result goes; at least one, no two to the same place.
+    pub outputs: Vec<Spec>,
+    /// How outputs look.
+    pub settings: output::Settings,
+    /// Leave out remarks.
+    pub quiet: bool,
+}
+
+/// A kind of document that the program writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Document {
+    /// A report: -o json, and each line of -o ndjson
+    Snapshot,
+    /// Each line of -o flows
+    Flow,
+    /// portlabel lookup --json
+    Lookup,
+    /// portlabel explain --json
+    Explain,
 }
 
 /// Where names come from, beside those that are built in.
@@ -100,7 +130,6 @@ pub struct LiveInput {
 
 /// What a run is to do, ready to be done.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "a flag is one")]
 pub struct Config {
     /// Where packets come from.
     pub input: Input,
@@ -124,10 +153,6 @@ pub struct Config {
     pub table: output::Options,
     /// How many services have metrics of their own.
     pub metrics_services: usize,
-    /// The carrier of a tunnel is what is labelled.
-    pub outer: bool,
-    /// Live, the sockets that listen on this host tell who serves.
-    pub listeners: bool,
     /// Who the run is to be, without any other right, once everything is open.
     pub user: Option<String>,
     /// What the engine does.
@@ -267,6 +292,10 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_flows: u32,
 
+    /// Put whole histograms and all ports into JSON, so that reports can be added up (portlabel merge)
+    #[arg(long)]
+    histograms: bool,
+
     /// Show only the first N services, in the table and on the screen
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
@@ -361,6 +390,42 @@ enum SubcommandArgs {
     /// Shows every rule in the order in which they are tried, what it says of a flow whose first packet goes from A to B,
     /// and which one decides.
     Explain(ExplainArgs),
+    /// Make one report out of several
+    ///
+    /// Adds up reports that were made with --histograms, of parts of the traffic or of several hosts. Percentiles are those
+    /// that one run would have told. Reports that cannot be added up, because they were made with other settings or filters,
+    /// are an error.
+    Merge(MergeArgs),
+    /// Print the JSON Schema of what the program writes
+    Schema(SchemaArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(max_term_width = 100, after_help = MERGE_EXAMPLES)]
+struct MergeArgs {
+    /// Reports: JSON, or NDJSON, of which the last line counts; '-' is standard input
+    #[arg(value_name = "REPORT", required = true)]
+    reports: Vec<PathBuf>,
+
+    /// What to print, and where: FORMAT[=PATH] with any format that needs no packets; repeatable [default: json]
+    #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append)]
+    output: Vec<Spec>,
+
+    /// Colours in the table
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
+    color: ColorWhen,
+
+    /// No remarks
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(max_term_width = 100, after_help = SCHEMA_EXAMPLES)]
+struct SchemaArgs {
+    /// Which document
+    #[arg(value_name = "DOCUMENT", value_enum)]
+    document: Document,
 }
 
 #[derive(Debug, clap::Args)]
@@ -420,6 +485,7 @@ Examples:
   zcat day.pcap.gz | portlabel - -o json      from a pipe, as JSON
   portlabel day.pcapng -o csv=day.csv --interval 1m -o table
   portlabel lookup 443 ssh                    what is known of ports and names
+  portlabel merge a.json b.json -o table      one report out of several
 
 Exit codes: 0 done, 1 failed, nothing could be read or no interface is left, 2 wrong usage,
             3 done, but an input was damaged, unreadable among others that were, or not read to its end.";
@@ -449,6 +515,21 @@ Examples:
 
 Exit codes: 0 done, 2 wrong usage.";
 
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  portlabel a.pcap --histograms -o json=a.json    a report that can be added up
+  portlabel merge a.json b.json                   one report out of two, as JSON
+  portlabel merge hosts/*.json -o table -o csv=all.csv
+  ssh host cat day.ndjson | portlabel merge - here.json
+
+Exit codes: 0 done, 1 a report cannot be read or added up (nothing is written then), 2 wrong usage.";
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  portlabel schema snapshot > snapshot.schema.json
+
+Exit codes: 0 done, 2 wrong usage.";
+
 /// The definition of the command line, for man pages and completions.
 #[must_use]
 pub fn definition() -> clap::Command {
@@ -469,6 +550,8 @@ impl Command {
                 Ok(Self::Lookup(Lookup { queries: args.queries, answer: args.answer.resolve() }))
             }
             Some(SubcommandArgs::Explain(args)) => args.resolve().map(Self::Explain),
+            Some(SubcommandArgs::Merge(args)) => args.resolve().map(Self::Merge),
+            Some(SubcommandArgs::Schema(args)) => Ok(Self::Schema(args.document)),
         }
     }
 }
@@ -490,6 +573,37 @@ impl AnswerArgs {
     }
 }
 
+/// An error of a command, with its usage.
+fn usage_of(name: &str, kind: ErrorKind, message: String) -> clap::Error {
+    let mut command = Args::command();
+    command.build(); // else the usage that is printed lacks the program's name
+    command.find_subcommand(name).cloned().unwrap_or(command).error(kind, message)
+}
+
+impl MergeArgs {
+    fn resolve(self) -> Result<Merge, clap::Error> {
+        let conflict = |message: String| Err(usage_of("merge", ErrorKind::ArgumentConflict, message));
+        let mut outputs = self.output;
+        if outputs.is_empty() {
+            outputs.push(Spec { format: Format::Json, destination: Destination::Stdout });
+        }
+        if let Some(spec) = outputs.iter().find(|spec| matches!(spec.format, Format::Tui | Format::Flows)) {
+            return conflict(format!("'{}' is made of packets, which reports do not have", spec.format));
+        }
+        if let Some(message) = output::conflict(&outputs).or_else(|| output::overwrites_input(&outputs, &self.reports))
+        {
+            return conflict(message);
+        }
+        if self.reports.iter().filter(|report| report.as_os_str() == "-").count() > 1 {
+            return conflict("'-' is named twice: standard input can be read once".to_owned());
+        }
+        let table =
+            output::Options { color: self.color.resolve(), width: terminal_width(), ..output::Options::default() };
+        let settings = output::Settings { table, ..output::Settings::default() };
+        Ok(Merge { reports: self.reports, outputs, settings, quiet: self.quiet })
+    }
+}
+
 impl ListenArgs {
     fn resolve(self) -> Result<Option<Listen>, String> {
         let Self { listen, listen_token: token, listen_host: hosts, listen_open: open } = self;
@@ -505,12 +619,7 @@ impl ListenArgs {
 
 impl ExplainArgs {
     fn resolve(self) -> Result<Explain, clap::Error> {
-        let usage = |message: String| {
-            let mut command = Args::command();
-            command.build(); // else the usage that is printed lacks the program's name
-            let explain = command.find_subcommand("explain").cloned();
-            explain.unwrap_or(command).error(ErrorKind::ValueValidation, message)
-        };
+        let usage = |message: String| usage_of("explain", ErrorKind::ValueValidation, message);
         let Self { src, dst, syn, .. } = self;
         let is_named = |transport: &Transport| transport.name().eq_ignore_ascii_case(&self.transport);
         let known = Transport::ALL.into_iter().find(is_named);
@@ -635,14 +744,15 @@ impl Args {
                 numeric: self.numeric,
             },
             metrics_services: self.metrics_services as usize,
-            outer: self.outer,
-            listeners: !self.no_listeners,
             user: self.user,
             engine: EngineConfig {
                 limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),
                 interval: self.interval.or((is_live || has_screen || listen.is_some()).then_some(DEFAULT_INTERVAL)),
                 flow_records: outputs.iter().any(|spec| spec.format.wants_flows()),
                 shapes: listen.is_some() || outputs.iter().any(|spec| spec.format.wants_shapes()),
+                histograms: self.histograms,
+                outer: self.outer,
+                listeners: is_live && !self.no_listeners,
             },
             // a bar between the lines that this program or the next one in a pipe prints would disturb both
             progress: io::stderr().is_terminal()

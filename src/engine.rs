@@ -8,12 +8,12 @@ use crate::decode::Handshake;
 use crate::flow::{Counted, FlowTable, Header, Keyer, Limits, Opening, Packet, PacketClock, Slot, Turn};
 use crate::services::{End, Labeller, Registry};
 use crate::snapshot::{
-    Drops, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, InterfaceDrops, Interval, SNAPSHOT_SCHEMA, Snapshot,
+    Drops, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, InterfaceDrops, Interval, SNAPSHOT_SCHEMA, Settings, Snapshot,
     SourceInfo, SourceKind, Traffic,
 };
 use crate::source::ListenerSet;
 use crate::source::live::Losses;
-use crate::stats::{CellKey, Stats};
+use crate::stats::{CellKey, Detail, Stats};
 use crate::units::{Timestamp, Transport};
 
 /// Packets whose flows are asked for together.
@@ -25,7 +25,8 @@ const SET_BACK_NANOS: u64 = 2_000_000_000;
 const SILENT_SNAPSHOTS: u64 = 60;
 
 /// What an engine is asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
 pub struct EngineConfig {
     /// How many flows, and for how long.
     pub limits: Limits,
@@ -35,6 +36,12 @@ pub struct EngineConfig {
     pub flow_records: bool,
     /// Give the summaries of snapshots their [`Summary::shape`](crate::snapshot::Summary::shape), which takes time.
     pub shapes: bool,
+    /// Give all summaries their [`Summary::hdr`](crate::snapshot::Summary::hdr), and rows all their ports.
+    pub histograms: bool,
+    /// What comes is labelled by the carriers of tunnels; only told on, in the snapshot's settings.
+    pub outer: bool,
+    /// Sockets that listen are told of, by [`Engine::set_listeners`]; only told on, too.
+    pub listeners: bool,
 }
 
 /// What the engine has to say, in the order in which it came about.
@@ -65,6 +72,7 @@ pub enum RunEnd {
 pub struct Engine {
     config: EngineConfig,
     source: Arc<SourceInfo>,
+    settings: Arc<Settings>,
     labeller: Labeller,
     clock: PacketClock,
     flows: FlowTable,
@@ -96,6 +104,7 @@ impl Engine {
     pub fn new(config: EngineConfig, source: Arc<SourceInfo>, registry: Registry) -> Self {
         Self {
             flows: FlowTable::new(config.limits),
+            settings: Arc::new(settings(&config, &registry)),
             config,
             labeller: Labeller::new(registry),
             clock: PacketClock::default(),
@@ -376,7 +385,8 @@ impl Engine {
                 skipped_snapshots: std::mem::take(&mut self.skipped_snapshots),
             }
         });
-        let services = self.stats.service_rows(interval.is_some(), self.config.shapes);
+        let detail = Detail { shapes: self.config.shapes, histograms: self.config.histograms };
+        let services = self.stats.service_rows(interval.is_some(), detail);
         self.sequence += 1;
         self.events.push_back(Event::Snapshot(Arc::new(Snapshot {
             schema: SNAPSHOT_SCHEMA,
@@ -384,6 +394,7 @@ impl Engine {
             sequence: self.sequence,
             is_final: run_end.is_some(),
             source: Arc::clone(&self.source),
+            settings: Arc::clone(&self.settings),
             ts,
             first_ts: self.first_ts,
             last_ts: self.last_ts,
@@ -401,6 +412,22 @@ impl Engine {
             services,
             portless: self.stats.portless_rows(),
         })));
+    }
+}
+
+/// What a snapshot says of how it came about.
+fn settings(config: &EngineConfig, registry: &Registry) -> Settings {
+    let micros = |timeout: Duration| u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+    let EngineConfig { limits, histograms, outer, listeners, .. } = *config;
+    Settings {
+        tcp_idle_timeout_us: limits.tcp_idle.map(micros),
+        other_idle_timeout_us: limits.other_idle.map(micros),
+        max_flows: limits.max_flows as u64,
+        outer,
+        listeners,
+        iana_names: registry.prefers_iana(),
+        user_names_sha256: registry.user_names_sha256(),
+        histograms,
     }
 }
 
@@ -477,7 +504,7 @@ mod tests {
     fn engine(limits: Limits, interval: Option<Duration>) -> Engine {
         let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
         Engine::new(
-            EngineConfig { limits, interval, flow_records: true, shapes: true },
+            EngineConfig { limits, interval, flow_records: true, shapes: true, ..EngineConfig::default() },
             source.into(),
             Registry::builtin(),
         )
@@ -758,8 +785,7 @@ mod tests {
     fn live_engine(step: Duration) -> Engine {
         let names = vec!["eth0".to_owned(), "eth1".to_owned()];
         let source = SourceInfo { kind: SourceKind::Live, names, host: Some("h".to_owned()), filter: None };
-        let config =
-            EngineConfig { limits: Limits::default(), interval: Some(step), flow_records: true, shapes: false };
+        let config = EngineConfig { interval: Some(step), flow_records: true, ..EngineConfig::default() };
         Engine::new(config, source.into(), Registry::builtin())
     }
 

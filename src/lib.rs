@@ -20,6 +20,7 @@ pub mod flow;
 pub mod output;
 mod prefetch;
 pub mod privileges;
+pub mod report;
 pub mod run;
 pub mod services;
 pub mod snapshot;

@@ -11,6 +11,8 @@ fn main() -> ExitCode {
         Ok(Command::ListInterfaces) => commands::list_interfaces(),
         Ok(Command::Explain(explain)) => commands::explain(&explain),
         Ok(Command::Lookup(lookup)) => commands::lookup(&lookup),
+        Ok(Command::Merge(merge)) => commands::merge(&merge),
+        Ok(Command::Schema(document)) => commands::schema(document),
         Err(usage) => {
             // a closed standard output or standard error is no reason to panic
             let _ = usage.print();

@@ -3,11 +3,14 @@
 //! A [`Snapshot`] is cumulative: whoever skips one loses nothing, and rates are differences. Its JSON form is
 //! `portlabel.snapshot/1`, a [`FlowRecord`]'s is `portlabel.flow/1`; field order here is key order there.
 
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::decode::Portless;
+use crate::services::Evidence;
 use crate::units::{Endpoint, Timestamp, Transport};
 
 /// Schema name of a [`Snapshot`] in JSON.
@@ -16,11 +19,13 @@ pub const SNAPSHOT_SCHEMA: &str = "portlabel.snapshot/1";
 pub const FLOW_SCHEMA: &str = "portlabel.flow/1";
 
 /// Everything that was counted up to an instant.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// [`SNAPSHOT_SCHEMA`].
+    #[serde(skip_deserializing, default = "own_schema")]
     pub schema: &'static str,
-    /// Version of the program.
+    /// Version of the program; of one that was read, that of the reader.
+    #[serde(skip_deserializing, default = "own_version")]
     pub version: &'static str,
     /// 1 for the first snapshot of a run, and one more for each after it.
     pub sequence: u64,
@@ -29,12 +34,17 @@ pub struct Snapshot {
     pub is_final: bool,
     /// What was read.
     pub source: Arc<SourceInfo>,
+    /// What was asked for.
+    pub settings: Arc<Settings>,
     /// The instant: the end of the interval; in a final snapshot the time of the last packet, or live that of the end. `None`
     /// without packets.
+    #[serde(deserialize_with = "nullable")]
     pub ts: Option<Timestamp>,
     /// The smallest packet time.
+    #[serde(deserialize_with = "nullable")]
     pub first_ts: Option<Timestamp>,
     /// The largest packet time.
+    #[serde(deserialize_with = "nullable")]
     pub last_ts: Option<Timestamp>,
     /// Packets read, after the filter.
     pub packets: u64,
@@ -51,6 +61,7 @@ pub struct Snapshot {
     /// How often a row's summary had to do without quantiles because the memory set aside for histograms was used up.
     pub histograms_refused: u64,
     /// The interval that ends here; `None` without `--interval`.
+    #[serde(deserialize_with = "nullable")]
     pub interval: Option<Interval>,
     /// One row a service and transport, ordered by wire bytes (largest first), then name (unlabelled last), then transport.
     ///
@@ -61,20 +72,48 @@ pub struct Snapshot {
 }
 
 /// What a run reads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceInfo {
     /// File or live.
     pub kind: SourceKind,
     /// The inputs as the user named them; a folder's captures one by one.
     pub names: Vec<String>,
     /// Host name of a live capture.
+    #[serde(deserialize_with = "nullable")]
     pub host: Option<String>,
     /// The BPF expression, where there is one.
+    #[serde(deserialize_with = "nullable")]
     pub filter: Option<String>,
 }
 
+/// What a run was asked for that changes what is counted, or what it is called. Reports that differ in it cannot be added up,
+/// but for `max_flows`: that is the most there could be at a time, and [`FlowCounts::evicted`] tells whether it mattered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "an option is one")]
+pub struct Settings {
+    /// Microseconds of silence after which a TCP flow has ended; `None`: never.
+    #[serde(deserialize_with = "nullable")]
+    pub tcp_idle_timeout_us: Option<u64>,
+    /// The same for the other transports.
+    #[serde(deserialize_with = "nullable")]
+    pub other_idle_timeout_us: Option<u64>,
+    /// Flows at a time.
+    pub max_flows: u64,
+    /// The carriers of tunnels are labelled instead of what is inside.
+    pub outer: bool,
+    /// Sockets that listen on the host tell who serves; live only.
+    pub listeners: bool,
+    /// IANA's names go before those in use.
+    pub iana_names: bool,
+    /// SHA-256 of the names that count of users' files, in hexadecimal digits; `None` without such files.
+    #[serde(deserialize_with = "nullable")]
+    pub user_names_sha256: Option<String>,
+    /// Summaries have their histograms, and rows all their ports.
+    pub histograms: bool,
+}
+
 /// The kind of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
     /// Capture files, pipes, standard input.
@@ -84,11 +123,13 @@ pub enum SourceKind {
 }
 
 /// Packets lost before they could be read; `None` where nobody counts them (files).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drops {
     /// Dropped by the kernel because the buffer was full.
+    #[serde(deserialize_with = "nullable")]
     pub kernel: Option<u64>,
     /// Dropped by the interface or its driver.
+    #[serde(deserialize_with = "nullable")]
     pub interface: Option<u64>,
     /// The same for each interface of a live capture by its name; `None` for files.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,16 +145,18 @@ impl Drops {
 }
 
 /// Packets of one interface that were lost before they could be read; `None` where nobody counts them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfaceDrops {
     /// Dropped by the kernel because the buffer was full.
+    #[serde(deserialize_with = "nullable")]
     pub kernel: Option<u64>,
     /// Dropped by the interface or its driver.
+    #[serde(deserialize_with = "nullable")]
     pub interface: Option<u64>,
 }
 
 /// An interval of packet time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Its start, a multiple of its length since the Unix epoch.
     pub start: Timestamp,
@@ -130,7 +173,7 @@ pub struct Interval {
 }
 
 /// Packets, and their bytes on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// Number of packets.
     pub packets: u64,
@@ -146,7 +189,7 @@ impl std::ops::AddAssign for Traffic {
 }
 
 /// Flows by what became of them. `started` = `active` + `ended`; evicted and unanswered ones are among those that ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowCounts {
     /// Flows seen so far.
     pub started: u64,
@@ -171,9 +214,10 @@ impl std::ops::AddAssign for FlowCounts {
 }
 
 /// What was counted for one service on one transport.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceRow {
     /// Name; `None` is the unlabelled traffic of the transport.
+    #[serde(deserialize_with = "nullable")]
     pub service: Option<Arc<str>>,
     /// Transport protocol.
     pub transport: Transport,
@@ -195,22 +239,27 @@ pub struct ServiceRow {
     pub flows: FlowCounts,
     /// Which rule named how much: keys are the names of [`Evidence`](crate::services::Evidence), only those that occurred,
     /// in the order in which the rules are tried.
-    #[serde(serialize_with = "evidence_map")]
+    #[serde(serialize_with = "evidence_map", deserialize_with = "evidence_counts")]
     pub evidence: Vec<(&'static str, EvidenceCounts)>,
     /// Bytes on the wire, packet by packet.
+    #[serde(deserialize_with = "nullable")]
     pub packet_size_bytes: Option<Summary>,
     /// Microseconds between one packet of a flow and the next.
+    #[serde(deserialize_with = "nullable")]
     pub gap_us: Option<Summary>,
     /// Microseconds from the first packet of a flow to its last, for flows that ended.
+    #[serde(deserialize_with = "nullable")]
     pub flow_duration_us: Option<Summary>,
     /// Microseconds from a TCP SYN to the client's first ACK.
+    #[serde(deserialize_with = "nullable")]
     pub handshake_rtt_us: Option<Summary>,
     /// The same for the interval alone; `None` without `--interval`.
+    #[serde(deserialize_with = "nullable")]
     pub interval: Option<RowInterval>,
 }
 
 /// A service row's part of one interval.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RowInterval {
     /// Packets in both directions.
     pub packets: u64,
@@ -219,12 +268,16 @@ pub struct RowInterval {
     /// Flows that started.
     pub flows_started: u64,
     /// See [`ServiceRow::packet_size_bytes`].
+    #[serde(deserialize_with = "nullable")]
     pub packet_size_bytes: Option<Summary>,
     /// See [`ServiceRow::gap_us`].
+    #[serde(deserialize_with = "nullable")]
     pub gap_us: Option<Summary>,
     /// See [`ServiceRow::flow_duration_us`].
+    #[serde(deserialize_with = "nullable")]
     pub flow_duration_us: Option<Summary>,
     /// See [`ServiceRow::handshake_rtt_us`].
+    #[serde(deserialize_with = "nullable")]
     pub handshake_rtt_us: Option<Summary>,
 }
 
@@ -238,7 +291,7 @@ impl RowInterval {
 }
 
 /// Traffic of one server port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortTraffic {
     /// Port number of the server.
     pub port: u16,
@@ -249,7 +302,7 @@ pub struct PortTraffic {
 }
 
 /// Traffic of the server ports that are not listed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherPorts {
     /// How many ports.
     pub ports: u64,
@@ -260,7 +313,7 @@ pub struct OtherPorts {
 }
 
 /// What one rule named.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceCounts {
     /// Flows that started.
     pub flows: u64,
@@ -272,7 +325,7 @@ pub struct EvidenceCounts {
 
 /// A distribution. Count, sum, minimum and maximum are exact; quantiles are within 1 %, never outside minimum and
 /// maximum, and `None` when the memory set aside for histograms was used up.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Number of values.
     pub count: u64,
@@ -283,17 +336,58 @@ pub struct Summary {
     /// `sum` divided by `count`.
     pub mean: f64,
     /// Median.
+    #[serde(deserialize_with = "nullable")]
     pub p50: Option<u64>,
     /// 90th percentile.
+    #[serde(deserialize_with = "nullable")]
     pub p90: Option<u64>,
     /// 99th percentile.
+    #[serde(deserialize_with = "nullable")]
     pub p99: Option<u64>,
     /// The largest.
     pub max: u64,
+    /// The histogram itself, for reports that are to be added up.
+    #[serde(default, skip_serializing_if = "Hdr::is_left_out")]
+    pub hdr: Hdr,
     /// How the values lie between minimum and maximum, for outputs that draw it. Only where the engine was asked for
     /// it, only in summaries of the whole run, and never in JSON.
     #[serde(skip)]
     pub shape: Option<Shape>,
+}
+
+/// The histogram of a summary: HdrHistogram's V2 form with two significant digits, compressed, in base64 (RFC 4648,
+/// section 4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Hdr {
+    /// Nobody asked for it: the key is absent.
+    #[default]
+    LeftOut,
+    /// The memory set aside for histograms was used up: `null`, as the quantiles are.
+    Refused,
+    /// It is there.
+    Encoded(Arc<str>),
+}
+
+impl Hdr {
+    fn is_left_out(&self) -> bool {
+        *self == Self::LeftOut
+    }
+}
+
+impl Serialize for Hdr {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::LeftOut | Self::Refused => serializer.serialize_none(),
+            Self::Encoded(text) => serializer.serialize_str(text),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Hdr {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text: Option<Arc<str>> = Option::deserialize(deserializer)?;
+        Ok(text.map_or(Self::Refused, Self::Encoded))
+    }
 }
 
 /// How many values a distribution has of each size, coarsely: values below 8 have a step each, and from there on every
@@ -581,6 +675,26 @@ fn of(summary: Option<&Summary>, get: fn(&Summary) -> Option<u64>) -> Value<'sta
 }
 
 impl ServiceRow {
+    /// Which of two rows of a snapshot comes first.
+    #[must_use]
+    pub fn order(&self, other: &Self) -> Ordering {
+        (other.wire_bytes.cmp(&self.wire_bytes))
+            .then_with(|| self.service.is_none().cmp(&other.service.is_none()))
+            .then_with(|| self.service.cmp(&other.service))
+            .then_with(|| self.transport.cmp(&other.transport))
+    }
+
+    /// The four quantities whose distributions it has, each with its key.
+    #[must_use]
+    pub fn summaries(&self) -> [(&'static str, Option<&Summary>); 4] {
+        [
+            ("packet_size_bytes", self.packet_size_bytes.as_ref()),
+            ("gap_us", self.gap_us.as_ref()),
+            ("flow_duration_us", self.flow_duration_us.as_ref()),
+            ("handshake_rtt_us", self.handshake_rtt_us.as_ref()),
+        ]
+    }
+
     /// What the rule called `rule` named; zero when it named nothing.
     #[must_use]
     pub fn named_by(&self, rule: &str) -> EvidenceCounts {
@@ -593,6 +707,55 @@ fn evidence_map<S: serde::Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_map(evidence.iter().map(|(name, counts)| (name, counts)))
+}
+
+/// What [`evidence_map`] wrote, in the order in which the rules are tried.
+fn evidence_counts<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(&'static str, EvidenceCounts)>, D::Error> {
+    let mut written: BTreeMap<String, EvidenceCounts> = BTreeMap::deserialize(deserializer)?;
+    let known =
+        Evidence::ALL.into_iter().filter_map(|rule| Some((rule.name(), written.remove(rule.name())?))).collect();
+    match written.first_key_value() {
+        Some((name, _)) => Err(serde::de::Error::custom(format_args!("'{name}' is no rule that this version knows"))),
+        None => Ok(known),
+    }
+}
+
+/// A key that may be `null`, and has to be there.
+fn nullable<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+const fn own_schema() -> &'static str {
+    SNAPSHOT_SCHEMA
+}
+
+const fn own_version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+impl PortlessRow {
+    /// Which of two rows of a snapshot comes first.
+    #[must_use]
+    pub fn order(&self, other: &Self) -> Ordering {
+        (Reverse(self.wire_bytes), self.reason).cmp(&(Reverse(other.wire_bytes), other.reason))
+    }
+}
+
+impl<'de> Deserialize<'de> for PortlessRow {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Written {
+            reason: String,
+            packets: u64,
+            wire_bytes: u64,
+        }
+        let Written { reason, packets, wire_bytes } = Written::deserialize(deserializer)?;
+        let known = Portless::ALL.into_iter().map(Portless::name).find(|name| *name == reason);
+        let unknown = || serde::de::Error::custom(format_args!("'{reason}' is no reason that this version knows"));
+        Ok(Self { reason: known.ok_or_else(unknown)?, packets, wire_bytes })
+    }
 }
 
 #[cfg(test)]

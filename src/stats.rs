@@ -5,6 +5,8 @@
 
 mod buckets;
 mod distribution;
+mod hdr;
+mod sum;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,6 +15,8 @@ use std::sync::Arc;
 use foldhash::quality::RandomState;
 
 pub use distribution::{Distribution, HistogramBudget};
+pub use hdr::HdrError;
+pub use sum::{Overflow, SummaryError, SummarySum};
 
 use crate::decode::Portless;
 use crate::flow::{Counted, Flow};
@@ -97,6 +101,15 @@ impl Measures {
             distribution.clear(budget);
         }
     }
+}
+
+/// What rows have beyond what every report needs; each takes time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// Summaries of the run have their [`Summary::shape`](crate::snapshot::Summary::shape).
+    pub shapes: bool,
+    /// All summaries have their [`Summary::hdr`](crate::snapshot::Summary::hdr), and rows list all ports.
+    pub histograms: bool,
 }
 
 /// What a packet adds to the distributions of its row.
@@ -222,19 +235,13 @@ impl Stats {
     }
 
     /// The rows of a snapshot, in their order. With `interval`, each has its part of the interval that was open, and a new
-    /// one begins. With `shapes`, summaries of the run have theirs.
+    /// one begins.
     #[must_use]
-    pub fn service_rows(&mut self, interval: bool, shapes: bool) -> Vec<Arc<ServiceRow>> {
+    pub fn service_rows(&mut self, interval: bool, detail: Detail) -> Vec<Arc<ServiceRow>> {
         self.settle();
         let (cells, budget) = (&self.cells, &mut self.budget);
-        let mut rows: Vec<_> = self.rows.iter_mut().map(|row| row.snapshot(cells, interval, shapes, budget)).collect();
-        rows.sort_by(|a, b| {
-            let unlabelled_last = |row: &Arc<ServiceRow>| row.service.is_none();
-            (b.wire_bytes.cmp(&a.wire_bytes))
-                .then_with(|| unlabelled_last(a).cmp(&unlabelled_last(b)))
-                .then_with(|| a.service.cmp(&b.service))
-                .then_with(|| a.transport.cmp(&b.transport))
-        });
+        let mut rows: Vec<_> = self.rows.iter_mut().map(|row| row.snapshot(cells, interval, detail, budget)).collect();
+        rows.sort_by(|a, b| a.order(b));
         rows
     }
 
@@ -248,7 +255,7 @@ impl Stats {
             wire_bytes,
         };
         let mut rows: Vec<_> = counted.map(row).collect();
-        rows.sort_by_key(|row| (Reverse(row.wire_bytes), row.reason));
+        rows.sort_by(PortlessRow::order);
         rows
     }
 }
@@ -279,7 +286,7 @@ impl Row {
         &mut self,
         cells: &[Cell],
         interval: bool,
-        shapes: bool,
+        detail: Detail,
         budget: &mut HistogramBudget,
     ) -> Arc<ServiceRow> {
         if let Some(reported) = self.reported.as_ref().filter(|reported| self.is_as_in(reported)) {
@@ -289,11 +296,11 @@ impl Row {
             Sums::of(self.cells.iter().map(|cell| &cells[*cell as usize]));
         let mut total = to_server;
         total += from_server;
-        let (ports, other_ports) = largest_ports(ports);
+        let (ports, other_ports) = largest_ports(ports, if detail.histograms { usize::MAX } else { LISTED_PORTS });
         let evidence = Evidence::ALL.into_iter().zip(by_rule).filter(|(_, counts)| counts.flows > 0);
-        let interval = interval.then(|| self.close_interval(total, budget));
+        let interval = interval.then(|| self.close_interval(total, detail, budget));
         let measures = if interval.is_some() { &self.before } else { &self.current };
-        let summary = if shapes { Distribution::summary_with_shape } else { Distribution::summary };
+        let summary = |distribution: &Distribution| distribution.summary_with(detail);
         let row = Arc::new(ServiceRow {
             service: self.name.clone(),
             transport: self.transport,
@@ -325,17 +332,18 @@ impl Row {
     }
 
     /// Reports what came since the last interval was closed, and makes it part of the past.
-    fn close_interval(&mut self, total: Traffic, budget: &mut HistogramBudget) -> RowInterval {
+    fn close_interval(&mut self, total: Traffic, detail: Detail, budget: &mut HistogramBudget) -> RowInterval {
+        let summary = |distribution: &Distribution| distribution.summary_with(Detail { shapes: false, ..detail });
         let before = self.reported.as_ref().map(|row| (row.packets, row.wire_bytes, row.flows.started));
         let (packets_before, wire_bytes_before, flows_started_before) = before.unwrap_or_default();
         let closed = RowInterval {
             packets: total.packets - packets_before,
             wire_bytes: total.wire_bytes - wire_bytes_before,
             flows_started: self.flows.started - flows_started_before,
-            packet_size_bytes: self.current.packet_size_bytes.summary(),
-            gap_us: self.current.gap_us.summary(),
-            flow_duration_us: self.current.flow_duration_us.summary(),
-            handshake_rtt_us: self.current.handshake_rtt_us.summary(),
+            packet_size_bytes: summary(&self.current.packet_size_bytes),
+            gap_us: summary(&self.current.gap_us),
+            flow_duration_us: summary(&self.current.flow_duration_us),
+            handshake_rtt_us: summary(&self.current.handshake_rtt_us),
         };
         self.before.merge(&mut self.current, budget);
         self.current.clear(budget);
@@ -375,8 +383,8 @@ impl Sums {
     }
 }
 
-/// The largest ports, and the sum of the others.
-fn largest_ports(mut ports: Vec<PortTraffic>) -> (Vec<PortTraffic>, OtherPorts) {
+/// The largest ports, at most `listed`, and the sum of the others.
+fn largest_ports(mut ports: Vec<PortTraffic>, listed: usize) -> (Vec<PortTraffic>, OtherPorts) {
     ports.sort_unstable_by_key(|port| port.port);
     ports.dedup_by(|next, port| {
         let is_same = next.port == port.port;
@@ -388,9 +396,9 @@ fn largest_ports(mut ports: Vec<PortTraffic>) -> (Vec<PortTraffic>, OtherPorts) 
     });
     let largest_first = |port: &PortTraffic| (Reverse(port.wire_bytes), port.port);
     let mut other_ports = OtherPorts::default();
-    if ports.len() > LISTED_PORTS {
-        ports.select_nth_unstable_by_key(LISTED_PORTS, largest_first);
-        for other in ports.drain(LISTED_PORTS..) {
+    if ports.len() > listed {
+        ports.select_nth_unstable_by_key(listed, largest_first);
+        for other in ports.drain(listed..) {
             other_ports.ports += 1;
             other_ports.packets += other.packets;
             other_ports.wire_bytes += other.wire_bytes;
@@ -399,6 +407,12 @@ fn largest_ports(mut ports: Vec<PortTraffic>) -> (Vec<PortTraffic>, OtherPorts) 
     }
     ports.sort_unstable_by_key(largest_first);
     (ports, other_ports)
+}
+
+/// The mean of so many values.
+#[expect(clippy::cast_precision_loss, reason = "a mean is a real number")]
+fn mean(sum: u64, count: u64) -> f64 {
+    sum as f64 / count as f64
 }
 
 /// Rows and cells are few enough for 32 bits: cells are bounded by ports, transports and rules.

@@ -78,6 +78,16 @@ impl serde::Serialize for Timestamp {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Timestamp {
+    /// RFC 3339, as it is written.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        let nanos = i64::try_from(time.as_nanosecond());
+        nanos.map(Self).map_err(|_| serde::de::Error::custom(format_args!("{text} is not within 1677 to 2262")))
+    }
+}
+
 /// A transport protocol that carries port numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -126,6 +136,14 @@ impl fmt::Display for Transport {
 impl serde::Serialize for Transport {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Transport {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let known = Self::ALL.into_iter().find(|transport| transport.name() == name);
+        known.ok_or_else(|| serde::de::Error::custom(format_args!("'{name}' is no transport that carries ports")))
     }
 }
 

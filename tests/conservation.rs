@@ -101,7 +101,7 @@ fn any_quiet_packets() -> impl Strategy<Value = Vec<Packet>> {
 }
 
 fn config(limits: Limits, interval: Option<Duration>) -> EngineConfig {
-    EngineConfig { limits, interval, flow_records: true, shapes: true }
+    EngineConfig { limits, interval, flow_records: true, shapes: true, ..EngineConfig::default() }
 }
 
 fn any_config() -> impl Strategy<Value = EngineConfig> {

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use portlabel::engine::EngineConfig;
-use portlabel::flow::Limits;
 use portlabel::source::{Files, Frame, Next, Severity, SourceError};
 use portlabel::units::{LinkType, Timestamp};
 use proptest::collection::vec;
@@ -56,7 +55,7 @@ fn read(path: &Path) -> (Vec<Owned>, Vec<SourceError>) {
 
 /// Counts frames, and holds the law to them.
 fn assert_law(frames: &[Owned]) {
-    let config = EngineConfig { limits: Limits::default(), interval: None, flow_records: false, shapes: false };
+    let config = EngineConfig::default();
     let snapshots = snapshots(&events(frames, &config, 1024));
     let [snapshot] = &snapshots[..] else { panic!("{} snapshots", snapshots.len()) };
     let services = snapshot.services.iter().map(|row| [row.packets, row.wire_bytes]);

@@ -328,6 +328,7 @@ fn screen(on_quit: &OnQuit) -> Box<dyn portlabel::output::Output + Send> {
         sequence: 1,
         is_final: false,
         source: source.into(),
+        settings: std::sync::Arc::default(),
         ts: None,
         first_ts: None,
         last_ts: None,

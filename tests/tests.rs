@@ -49,6 +49,8 @@ mod screen;
 mod live;
 // Files that `-w` writes.
 mod saved;
+// `portlabel merge` and `portlabel schema`.
+mod merge;
 // Container readers against tshark and another crate, packet by packet.
 mod second_opinion;
 // `--listen`: who is let in, what is served, and clients that want to do harm.

@@ -4,12 +4,17 @@ mod explain;
 mod interfaces;
 mod label;
 mod lookup;
+mod merge;
 mod names;
+mod reports;
+mod schema;
 
 pub use explain::{EXPLAIN_JSON_SCHEMA, explain};
 pub use interfaces::list_interfaces;
 pub use label::label;
 pub use lookup::{LOOKUP_JSON_SCHEMA, lookup};
+pub use merge::merge;
+pub use schema::schema;
 
 /// What was written to standard output is complete, as far as somebody reads it: `| head` has seen enough. Else it is said.
 fn is_printed(written: std::io::Result<()>) -> bool {

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::snapshot::{
-    Drops, EvidenceCounts, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Interval, OtherPorts, PortTraffic,
-    PortlessRow, RowInterval, SNAPSHOT_SCHEMA, ServiceRow, Snapshot, SourceInfo, SourceKind, Summary, Traffic,
+    Drops, EvidenceCounts, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Hdr, Interval, OtherPorts, PortTraffic,
+    PortlessRow, RowInterval, SNAPSHOT_SCHEMA, ServiceRow, Settings, Snapshot, SourceInfo, SourceKind, Summary,
+    Traffic,
 };
 use crate::units::{Endpoint, Timestamp, Transport};
 
@@ -36,6 +37,7 @@ pub(super) fn snapshot() -> Snapshot {
         p90: Some(3_400),
         p99: Some(20_100),
         max: 20_100,
+        hdr: Hdr::LeftOut,
         shape: None,
     };
     let mut https = row(
@@ -59,6 +61,7 @@ pub(super) fn snapshot() -> Snapshot {
         p90: Some(1_514),
         p99: Some(1_514),
         max: 1_514,
+        hdr: Hdr::LeftOut,
         shape: None,
     });
     https.flow_duration_us = Some(Summary {
@@ -70,6 +73,7 @@ pub(super) fn snapshot() -> Snapshot {
         p90: Some(4_000_000),
         p99: Some(4_900_000),
         max: 4_999_999,
+        hdr: Hdr::LeftOut,
         shape: None,
     });
     https.handshake_rtt_us = Some(rtt.clone());
@@ -86,6 +90,7 @@ pub(super) fn snapshot() -> Snapshot {
             p90: Some(1_514),
             p99: Some(1_514),
             max: 1_514,
+            hdr: Hdr::LeftOut,
             shape: None,
         }),
         gap_us: None,
@@ -99,6 +104,7 @@ pub(super) fn snapshot() -> Snapshot {
             p90: Some(180),
             p99: Some(180),
             max: 180,
+            hdr: Hdr::LeftOut,
             shape: None,
         }),
     });
@@ -126,6 +132,7 @@ pub(super) fn snapshot() -> Snapshot {
         p90: Some(40_000),
         p99: Some(90_000),
         max: 95_000,
+        hdr: Hdr::LeftOut,
         shape: None,
     });
 
@@ -148,6 +155,12 @@ pub(super) fn snapshot() -> Snapshot {
             names: vec!["day.pcapng".to_owned(), "we\x1b[31mird.pcap".to_owned()],
             host: None,
             filter: None,
+        }),
+        settings: Arc::new(Settings {
+            tcp_idle_timeout_us: Some(300_000_000),
+            other_idle_timeout_us: Some(120_000_000),
+            max_flows: 1_000_000,
+            ..Settings::default()
         }),
         ts: Some(Timestamp::from_nanos(START + 4_999_999_000)),
         first_ts: Some(Timestamp::from_nanos(START + 1)),

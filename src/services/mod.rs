@@ -11,6 +11,8 @@ pub mod user;
 
 use std::collections::HashMap;
 
+use sha2::{Digest as _, Sha256};
+
 pub use decide::{Explanation, Step};
 pub use evidence::Evidence;
 pub use learned::{Past, Standing};
@@ -63,6 +65,7 @@ pub struct Registry {
     dccp: PortTable,
     /// Names that are not built in; the id of the first is [`tables::BUILT_IN`].
     own_names: Vec<Box<str>>,
+    prefers_iana: bool,
 }
 
 /// A user's files hold more names than there are ids.
@@ -77,7 +80,14 @@ impl Registry {
     /// The names that are built in.
     #[must_use]
     pub const fn builtin() -> Self {
-        Self { tcp: tables::TCP, udp: tables::UDP, sctp: tables::SCTP, dccp: tables::DCCP, own_names: Vec::new() }
+        Self {
+            tcp: tables::TCP,
+            udp: tables::UDP,
+            sctp: tables::SCTP,
+            dccp: tables::DCCP,
+            own_names: Vec::new(),
+            prefers_iana: false,
+        }
     }
 
     /// The built-in names below those of a user: where entries speak of one port, the last one counts. With `iana_names`
@@ -117,6 +127,7 @@ impl Registry {
             for table in [&mut registry.tcp, &mut registry.udp, &mut registry.sctp, &mut registry.dccp] {
                 table.prefer_iana();
             }
+            registry.prefers_iana = true;
         }
         Ok(registry)
     }
@@ -147,6 +158,28 @@ impl Registry {
     #[must_use]
     pub fn user_names(&self, transport: Transport, port: u16) -> bool {
         self.table(transport).user_names(port)
+    }
+
+    /// IANA's names go before those in use.
+    #[must_use]
+    pub fn prefers_iana(&self) -> bool {
+        self.prefers_iana
+    }
+
+    /// SHA-256 of the names that users' files give to ports, in hexadecimal digits; `None` if they give none. Each of them is
+    /// a line `transport port name`, in the order of transports and ports: files that say the same have the same one.
+    #[must_use]
+    pub fn user_names_sha256(&self) -> Option<String> {
+        let (mut digest, mut is_empty) = (Sha256::new(), true);
+        for transport in [Transport::Tcp, Transport::Udp, Transport::Sctp, Transport::Dccp] {
+            let named = (0..=u16::MAX).filter(|port| self.user_names(transport, *port));
+            for (port, service) in named.filter_map(|port| Some((port, self.service(transport, port)?))) {
+                digest.update(format!("{transport} {port} {}\n", self.name(service)));
+                is_empty = false;
+            }
+        }
+        let in_hex = |hex: String, byte: &u8| format!("{hex}{byte:02x}");
+        (!is_empty).then(|| digest.finalize().iter().fold(String::new(), in_hex))
     }
 
     /// What IANA calls a port; `None` where it has no name, whatever [`Registry::service`] says.

@@ -7,10 +7,13 @@
 use hdrhistogram::Histogram;
 
 /// Significant decimal digits of a histogram: quantiles are within 1 %.
-const SIGNIFICANT_DIGITS: u8 = 2;
+pub(super) const SIGNIFICANT_DIGITS: u8 = 2;
 
 /// Buckets to each doubling of the value: with two digits, the least power of two that tells 100 steps apart.
 const PER_DOUBLING: u64 = 128;
+
+/// As many as 64 bits have: each value below 256 has one, and each of the 56 doublings from there has [`PER_DOUBLING`].
+pub(super) const BUCKETS: usize = 58 * 128;
 
 /// Counts by size. Up to 255 each value has a bucket; from there on, each doubling has [`PER_DOUBLING`] of them.
 #[derive(Debug, Default)]
@@ -140,7 +143,7 @@ fn empty() -> Histogram<u64> {
 
 /// The bucket of a value.
 #[inline]
-fn index(value: u64) -> usize {
+pub(super) fn index(value: u64) -> usize {
     // doublings above the first 256 values, which have a bucket each
     let doublings = (value | (2 * PER_DOUBLING - 1)).ilog2() - PER_DOUBLING.ilog2();
     #[expect(clippy::cast_possible_truncation, reason = "at most 57 doublings of 128 buckets")]
@@ -149,14 +152,14 @@ fn index(value: u64) -> usize {
 }
 
 /// The smallest value of a bucket.
-fn smallest(index: usize) -> u64 {
+pub(super) fn smallest(index: usize) -> u64 {
     let index = index as u64;
     let doublings = (index / PER_DOUBLING).saturating_sub(1);
     (index - doublings * PER_DOUBLING) << doublings
 }
 
 /// The largest value of a bucket.
-fn largest(index: usize) -> u64 {
+pub(super) fn largest(index: usize) -> u64 {
     smallest(index + 1).wrapping_sub(1)
 }
 

@@ -1,7 +1,8 @@
 //! The distribution of a quantity: exact where that is cheap, a histogram where it is not.
 
 use super::buckets::{self, Buckets};
-use crate::snapshot::{Shape, Summary};
+use super::{Detail, hdr};
+use crate::snapshot::{Hdr, Shape, Summary};
 
 /// How many values are kept as they are before a histogram takes over.
 const FEW: usize = 32;
@@ -166,30 +167,40 @@ impl Distribution {
             return None;
         }
         let [p50, p90, p99] = self.percentiles([50, 90, 99]);
-        #[expect(clippy::cast_precision_loss, reason = "a mean is a real number")]
-        let mean = self.sum as f64 / self.count as f64;
         Some(Summary {
             count: self.count,
             sum: self.sum,
             min: self.min,
-            mean,
+            mean: super::mean(self.sum, self.count),
             p50,
             p90,
             p99,
             max: self.max,
+            hdr: Hdr::LeftOut,
             shape: None,
         })
     }
 
-    /// The summary with its [`Summary::shape`].
+    /// The summary, and beyond it what is asked for.
     #[must_use]
-    pub fn summary_with_shape(&self) -> Option<Summary> {
-        let shape = match &self.held {
-            Held::Few(values) => Shape::of(values.iter().map(|value| (*value, 1))),
-            Held::Many(buckets) => Shape::of(buckets.values()),
-            Held::Refused => None,
-        };
-        self.summary().map(|summary| Summary { shape, ..summary })
+    pub fn summary_with(&self, detail: Detail) -> Option<Summary> {
+        let mut summary = self.summary()?;
+        if detail.shapes {
+            summary.shape = match &self.held {
+                Held::Few(values) => Shape::of(values.iter().map(|value| (*value, 1))),
+                Held::Many(buckets) => Shape::of(buckets.values()),
+                Held::Refused => None,
+            };
+        }
+        if detail.histograms {
+            let text = match &self.held {
+                Held::Few(values) => hdr::encode(values.iter().map(|value| (*value, 1)), self.max),
+                Held::Many(buckets) => hdr::encode(buckets.values(), self.max),
+                Held::Refused => None,
+            };
+            summary.hdr = text.map_or(Hdr::Refused, Hdr::Encoded);
+        }
+        Some(summary)
     }
 
     /// Few values are rounded as a histogram rounds them: quantiles are the same however values came together.

@@ -13,7 +13,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use portlabel::decode::{Decoder, Handshake, Observation, Segment};
 use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
-use portlabel::flow::{Keyer, Limits, Packet};
+use portlabel::flow::{Keyer, Packet};
 use portlabel::services::{Labeller, Registry};
 use portlabel::snapshot::{Snapshot, SourceInfo, SourceKind};
 use portlabel::source::{Files, Frame, Pause, Source as _};
@@ -53,7 +53,7 @@ fn packets(fixture: &str, engine: &Engine) -> Vec<Packet> {
 }
 
 fn config() -> EngineConfig {
-    EngineConfig { limits: Limits::default(), interval: None, flow_records: false, shapes: false }
+    EngineConfig::default()
 }
 
 fn engine() -> Engine {

@@ -47,7 +47,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     let mut delivery = Delivery::new(outputs, progress, config.quiet).served_by(server);
     let engine = Engine::new(config.engine.clone(), source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
-    let intake = Intake::new(files, Decoder::new(config.outer), engine.keyer(), filter, saving, bounds);
+    let intake = Intake::new(files, Decoder::new(config.engine.outer), engine.keyer(), filter, saving, bounds);
     let threads = match thread::available_parallelism() {
         Ok(cores) if cores.get() > 1 => Threads::Three,
         _ => Threads::One,

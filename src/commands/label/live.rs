@@ -11,7 +11,7 @@ use signal_hook::flag;
 
 use super::StartError;
 use crate::cli::{Config, LiveInput};
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineConfig};
 use crate::run::{self, Bounds, Controls, Delivery, Lane, LiveRun, LiveSave, Outcome};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
@@ -28,7 +28,7 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
     let outputs = super::open_outputs(&config.outputs, config, &together.stop)?;
     let server = super::bind(config)?;
     let save = config.save.as_deref().map(|path| LiveSave::create(path, config.rotate_bytes)).transpose()?;
-    let listeners = if config.listeners { open_listeners() } else { None };
+    let listeners = if config.engine.listeners { open_listeners() } else { None };
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let names = input.interfaces.clone();
     let source = SourceInfo { kind: SourceKind::Live, names, host: Some(host), filter: config.filter.clone() };
@@ -36,7 +36,8 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
     for remark in double_counting(&input.interfaces) {
         run::say(&remark);
     }
-    let engine = Engine::new(config.engine.clone(), source.into(), registry);
+    let engine =
+        Engine::new(EngineConfig { listeners: listeners.is_some(), ..config.engine.clone() }, source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
     let reopens = super::has_log_files(config);
     let hangup_ends = !reopens && !super::is_ignored(SIGHUP);
@@ -50,7 +51,7 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
         flag::register(SIGHUP, Arc::clone(&reopen)).map_err(StartError::Signals)?;
     }
     super::end_on_signals(config, &together.stop, hangup_ends)?;
-    let run = LiveRun { lanes, outer: config.outer, engine, save, bounds, listeners };
+    let run = LiveRun { lanes, outer: config.engine.outer, engine, save, bounds, listeners };
     Ok(run::run_live(run, &mut delivery, &Controls { together, print_counters, reopen }))
 }
 

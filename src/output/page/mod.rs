@@ -21,7 +21,7 @@ pub(super) use report::Report;
 /// The document, with comments where the rest goes.
 const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const SCRIPT: &str = concat!(include_str!("format.js"), include_str!("charts.js"), include_str!("page.js"));
 
 /// The document in pieces, between which its data go.
 struct Pieces {

@@ -1,0 +1,305 @@
+//! `portlabel merge`: parts of a capture add up to the whole, and what cannot be added up is told.
+
+use std::fs;
+use std::path::Path;
+
+use portlabel::engine::EngineConfig;
+use portlabel::report::{Merge, Report};
+use portlabel::units::Transport;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::cases::Case;
+use crate::frames::{End, Kind, Owned, Packet, events, snapshots};
+use crate::program::{Ran, document, portlabel, ran, run, run_with_input};
+
+/// 2026-01-31T10:00:00Z, in nanoseconds.
+const START: i64 = 1_769_853_600_000_000_000;
+
+/// A flow that starts with its handshake: the part of the capture that it is in, and its packets. Its ends are its own.
+#[derive(Clone, Debug)]
+struct Flow {
+    part: usize,
+    frames: Vec<Owned>,
+}
+
+fn any_flow() -> impl Strategy<Value = Flow> {
+    let ends = (1..4_u8, 40_000..60_000_u16, select(vec![21_u16, 22, 80, 443, 5432, 8080, 4, 40_001]));
+    // less than any idle timeout: a flow that starts again, without a handshake, is labelled by what is known by then
+    let packets = prop::collection::vec((any::<bool>(), 0..60_000_000_000_i64, 60..70_000_u32), 0..60);
+    let transports = select(vec![Transport::Tcp, Transport::Sctp, Transport::Dccp]);
+    (0..5_usize, transports, ends, 0..100_000_000_000_i64, any::<bool>(), packets).prop_map(
+        |(part, transport, (host, client_port, server_port), start, is_v6, packets)| {
+            let (client, server): (End, End) = ((host, client_port), (host + 100, server_port));
+            let mut now = START + start;
+            let mut packet = |to_server, kind, gap: i64, wire_len| {
+                now += gap;
+                let (src, dst) = if to_server { (client, server) } else { (server, client) };
+                let packet = Packet {
+                    ts_nanos: now,
+                    is_v6,
+                    tags: 0,
+                    extensions: 0,
+                    transport,
+                    src,
+                    dst,
+                    kind,
+                    payload_len: 0,
+                    wire_len,
+                };
+                packet.owned()
+            };
+            let mut frames = vec![packet(true, Kind::Open, 0, 74), packet(false, Kind::Accept, 250_000, 74)];
+            for (to_server, gap, wire_len) in packets {
+                frames.push(packet(to_server, Kind::Data, gap, wire_len));
+            }
+            Flow { part, frames }
+        },
+    )
+}
+
+/// Flows of which no two have the same ends, and frames without ports.
+fn any_flows() -> impl Strategy<Value = Vec<Flow>> {
+    let portless = (0..5_usize, 0..100_000_000_000_i64, 0..2_000_u32).prop_map(|(part, at, wire_len)| Flow {
+        part,
+        frames: vec![Owned { ts_nanos: START + at, wire_len, link: 0xfff0, data: vec![0; 4] }],
+    });
+    let flows = prop::collection::vec(any_flow(), 0..40).prop_map(|mut flows| {
+        let ends = |flow: &Flow| flow.frames[0].data[26..].get(..16).map(<[u8]>::to_vec);
+        flows.sort_by_key(ends);
+        flows.dedup_by_key(|flow| ends(flow));
+        flows
+    });
+    (flows, prop::collection::vec(portless, 0..10)).prop_map(|(flows, portless)| [flows, portless].concat())
+}
+
+/// What a run writes about the frames of some flows.
+fn report<'f>(flows: impl Iterator<Item = &'f Flow>) -> String {
+    let mut frames: Vec<_> = flows.flat_map(|flow| flow.frames.clone()).collect();
+    frames.sort_by_key(|frame| frame.ts_nanos);
+    let config = EngineConfig { histograms: true, ..EngineConfig::default() };
+    let snapshots = snapshots(&events(&frames, &config, 64));
+    serde_json::to_string(&**snapshots.last().expect("a final snapshot")).expect("JSON")
+}
+
+/// What is written of the sum of some reports.
+fn merged<'r>(reports: impl IntoIterator<Item = &'r String>) -> String {
+    let mut reports =
+        reports.into_iter().enumerate().map(|(at, text)| Report::read(&at.to_string(), text.as_bytes()).expect("ours"));
+    let mut sum = Merge::new(reports.next().expect("a report")).expect("it can be added");
+    reports.try_for_each(|report| sum.add(report)).expect("they can be added");
+    serde_json::to_string(&sum.snapshot()).expect("JSON")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn parts_add_up_to_the_whole(flows in any_flows(), parts in 2..6_usize, rotated in 0..5_usize) {
+        let whole = report(flows.iter());
+        let mut reports: Vec<_> = (0..parts).map(|part| report(flows.iter().filter(|flow| flow.part % parts == part))).collect();
+        let all = merged(&reports);
+        // to the letter: what names the source is the same here, no time jumps, and no table is ever full
+        prop_assert_eq!(document(&all), document(&whole));
+        prop_assert_eq!(&all, &whole);
+        // in any order, and sums of sums
+        reports.rotate_left(rotated % parts);
+        prop_assert_eq!(&merged(&reports), &all);
+        let (some, others) = reports.split_at(1);
+        prop_assert_eq!(&merged(&[some[0].clone(), merged(others)]), &all);
+        prop_assert_eq!(&merged(std::slice::from_ref(&all)), &all);
+    }
+}
+
+/// A folder with the report of a fixture in `a.json`, made with histograms.
+fn folder_with_report() -> (TempDir, Value) {
+    let folder = TempDir::new().expect("a folder");
+    let report = label(&Case::named("office").capture, &["-o", "json", "--histograms"]).json();
+    write(folder.path(), "a.json", &report);
+    (folder, report)
+}
+
+fn label(capture: &Path, args: &[&str]) -> Ran {
+    let ran = ran(portlabel().arg(capture).args(args));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    ran
+}
+
+fn write(folder: &Path, name: &str, report: &Value) {
+    fs::write(folder.join(name), report.to_string()).expect("room");
+}
+
+/// Merges files of a folder.
+fn merge(folder: &Path, args: &[&str]) -> Ran {
+    ran(portlabel().current_dir(folder).arg("merge").args(args))
+}
+
+#[test]
+fn parts_of_a_capture_give_the_report_of_the_whole() {
+    let (folder, mut whole) = folder_with_report();
+    let capture = Case::named("office").capture;
+    let filters = ["tcp port 443 or arp", "tcp and not port 443", "not tcp and not arp"];
+    for (at, filter) in filters.into_iter().enumerate() {
+        let (part, report) = (folder.path().join(format!("{at}.pcapng")), folder.path().join(format!("{at}.json")));
+        label(&capture, &["-f", filter, "-w", part.to_str().expect("ASCII"), "-o", "table=/dev/null"]);
+        label(&part, &["--histograms", "-o", &format!("json={}", report.display())]);
+    }
+    let ran = merge(folder.path(), &["0.json", "2.json", "1.json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let mut sum = ran.json();
+    let names = sum["source"]["names"].take();
+    assert_eq!(names.as_array().map(Vec::len), Some(3));
+    whole["source"]["names"].take();
+    assert_eq!(sum, whole);
+
+    let table = merge(folder.path(), &["0.json", "2.json", "1.json", "-o", "table", "-o", "csv=all.csv"]);
+    assert!(table.stdout.contains("172 packets") && table.stdout.contains("https :443"), "{}", table.stdout);
+    let csv = fs::read_to_string(folder.path().join("all.csv")).expect("written");
+    assert_eq!(csv.lines().count(), 1 + sum["services"].as_array().map_or(0, Vec::len));
+}
+
+#[test]
+fn the_last_line_of_ndjson_counts_and_standard_input_is_a_report() {
+    let (folder, report) = folder_with_report();
+    let lines = label(&Case::named("office").capture, &["-o", "ndjson", "--interval", "1s", "--histograms"]);
+    assert!(lines.json_lines().len() > 2);
+    let sum = run_with_input(&["merge", "-"], lines.stdout.as_bytes(), 1000);
+    assert_eq!((sum.code, sum.stderr.as_str()), (Some(0), ""));
+    assert_eq!(sum.json(), report);
+    // pretty printed, it is the same report
+    fs::write(folder.path().join("b.json"), format!("{report:#}")).expect("room");
+    assert_eq!(merge(folder.path(), &["b.json"]).json(), report);
+}
+
+#[test]
+fn interfaces_of_several_hosts_are_told_apart() {
+    let (folder, report) = folder_with_report();
+    for (name, host, kernel) in [("a", "red", 1), ("b", "blue", 2), ("c", "red", 4)] {
+        let mut live = report.clone();
+        live["source"] = json!({ "kind": "live", "names": ["eth0"], "host": host, "filter": null });
+        let drops = json!({ "kernel": kernel, "interface": null });
+        live["drops"] = json!({ "kernel": kernel, "interface": null, "interfaces": { "eth0": drops } });
+        live["time_jumps"] = kernel.into(); // no two are the same report
+        write(folder.path(), &format!("{name}.json"), &live);
+    }
+    let one_host = merge(folder.path(), &["a.json", "c.json"]).json();
+    assert_eq!((&one_host["source"]["host"], &one_host["source"]["names"]), (&json!("red"), &json!(["eth0"])));
+    assert_eq!(one_host["drops"]["interfaces"], json!({ "eth0": { "kernel": 5, "interface": null } }));
+    write(folder.path(), "ac.json", &one_host);
+    let both = merge(folder.path(), &["ac.json", "b.json"]).json();
+    assert_eq!((&both["source"]["host"], &both["source"]["names"]), (&Value::Null, &json!(["blue:eth0", "red:eth0"])));
+    assert_eq!(both["drops"]["interfaces"]["red:eth0"], json!({ "kernel": 5, "interface": null }));
+    assert_eq!((&both["drops"]["kernel"], &both["time_jumps"]), (&json!(7), &json!(7)));
+    write(folder.path(), "ab.json", &merge(folder.path(), &["a.json", "b.json"]).json());
+    assert_eq!(merge(folder.path(), &["c.json", "ab.json"]).json(), both, "sums of sums");
+}
+
+#[test]
+fn what_cannot_be_added_up_is_told_and_nothing_is_written() {
+    let (folder, report) = folder_with_report();
+    let changed = |pointer: &str, value: Value| {
+        let mut changed = report.clone();
+        *changed.pointer_mut(pointer).unwrap_or_else(|| panic!("there is no {pointer}")) = value;
+        changed.to_string()
+    };
+    let text = report.to_string();
+    let row = &report["services"][0];
+    let hdr = row["packet_size_bytes"]["hdr"].as_str().expect("a histogram");
+    let hdr_of_others = &report["services"][1]["packet_size_bytes"]["hdr"];
+    let big = (1_u64 << 63) - 1;
+    let cases = [
+        ("nothing", String::new(), "is empty; a report is what -o json or -o ndjson writes"),
+        ("no JSON", "port,packets\n".to_owned(), "not JSON: expected value at line 1 column 1"),
+        ("a cut one", text[..text.len() / 2].to_owned(), "not JSON: EOF while parsing"),
+        ("cut in its second line", format!("{text}\n{}", &text[..99]), "document 2: not JSON: EOF while parsing"),
+        ("another document", "{}".to_owned(), "names no schema; a report is portlabel.snapshot/1"),
+        ("a number", "7".to_owned(), "names no schema; a report is portlabel.snapshot/1"),
+        ("another schema", changed("/schema", "portlabel.snapshot/2".into()), "is of the schema 'portlabel.snapshot/2'; a"),
+        ("a missing key", text.replacen("\"handshake_rtt_us\":", "\"rtt\":", 1), "not as portlabel.snapshot/1 has it: missing field `handshake_rtt_us` at line 1"),
+        ("a negative count", changed("/packets", (-1).into()), "not as portlabel.snapshot/1 has it: invalid value: integer `-1`"),
+        ("an unknown rule", changed("/services/0/evidence", json!({"luck": {"flows": 1, "packets": 1, "wire_bytes": 1}})), "'luck' is no rule that this version knows"),
+        ("no time", changed("/ts", "now".into()), "not as portlabel.snapshot/1 has it: "),
+        ("a sum that is none", changed("/packets", 171.into()), "services and portless have 172 packets and"),
+        ("directions", changed("/services/0/to_server/packets", 1.into()), "services[0] (https, tcp): to_server and from_server have"),
+        ("a name for the terminal", changed("/services/0/service", "\u{1b}[31m".into()), "a name has 1 to 63 visible ASCII"),
+        ("no end", changed("/final", false.into()), "its last snapshot is not final"),
+        ("no histograms", changed("/settings/histograms", false.into()), "was made without histograms"),
+        ("no hdr", text.replacen("\"hdr\":", "\"hdr_\":", 1), " of https, tcp: has no hdr: make the report"),
+        ("another hdr", changed("/services/0/packet_size_bytes/hdr", hdr_of_others.clone()), "hdr contradicts "),
+        ("a cut hdr", changed("/services/0/packet_size_bytes/hdr", hdr[..hdr.len() - 4].into()), "packet_size_bytes of https, tcp: hdr: its counters"),
+        ("no base64", changed("/services/0/packet_size_bytes/hdr", "?".into()), "hdr: not base64: "),
+        ("another filter", changed("/source/filter", "tcp".into()), "cannot be added to a.json: they have different filters, none and 'tcp'"),
+        ("other timeouts", changed("/settings/tcp_idle_timeout_us", 1.into()), "cannot be added to a.json: they were made with another tcp_idle_timeout_us"),
+        ("names", changed("/settings/user_names_sha256", "0".repeat(64).into()), "made with another user_names_sha256"),
+        ("the carrier", changed("/settings/outer", true.into()), "made with another outer"),
+        ("live", changed("/source/kind", "live".into()), "one is of files, the other of a live capture"),
+        ("the same", text.clone(), "is the same report as a.json; everything in it would count twice"),
+        ("too much", changed("/time_jumps", u64::MAX.into()), "totals: adding up goes beyond the largest number"),
+        ("too many values", text.replacen(&row["handshake_rtt_us"].to_string(), &json!({"count": big, "sum": 9, "min": 0, "mean": 0.0, "p50": null, "p90": null, "p99": null, "max": 9, "hdr": null}).to_string(), 1), "handshake_rtt_us of https, tcp: adding up goes beyond"),
+    ];
+    let mut first = report.clone();
+    first["time_jumps"] = 1.into();
+    for (name, text, want) in cases {
+        // the first report is another one, unless that is the point
+        write(folder.path(), "a.json", if name == "the same" { &report } else { &first });
+        fs::write(folder.path().join("b.json"), text).expect("room");
+        let ran = merge(folder.path(), &["a.json", "b.json", "-o", "json=sum.json", "-o", "table"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{name}: {}", ran.stderr);
+        assert!(ran.stderr.starts_with("portlabel: b.json: ") && ran.stderr.contains(want), "{name}: {}", ran.stderr);
+        assert!(!folder.path().join("sum.json").exists(), "{name}");
+    }
+    let missing = merge(folder.path(), &["a.json", "nowhere.json"]);
+    assert_eq!(missing.stderr, "portlabel: nowhere.json: cannot read: No such file or directory (os error 2)\n");
+    assert_eq!(merge(folder.path(), &["."]).stderr, "portlabel: .: cannot read: is a directory\n");
+}
+
+#[test]
+fn the_smaller_limit_of_flows_and_another_version_are_no_reason() {
+    let (folder, mut report) = folder_with_report();
+    report["settings"]["max_flows"] = 7.into();
+    report["version"] = "9.0.0".into();
+    write(folder.path(), "b.json", &report);
+    let ran = merge(folder.path(), &["a.json", "b.json"]);
+    assert_eq!(ran.code, Some(0));
+    assert_eq!(ran.stderr, "portlabel: b.json: written by version 9.0.0, which may name some ports differently\n");
+    assert_eq!((&ran.json()["settings"]["max_flows"], &ran.json()["packets"]), (&json!(7), &json!(344)));
+    assert_eq!(merge(folder.path(), &["a.json", "b.json", "-q"]).stderr, "");
+}
+
+#[test]
+fn reports_are_not_overwritten_and_usage_is_checked() {
+    let (folder, _) = folder_with_report();
+    let path = folder.path().join("a.json");
+    let path = path.to_str().expect("ASCII");
+    let json = format!("json={path}");
+    let cases: [(&[&str], &str); 5] = [
+        (&["merge"], "required arguments were not provided"),
+        (&["merge", "-", "-"], "'-' is named twice"),
+        (&["merge", path, "-o", "tui"], "'tui' is made of packets"),
+        (&["merge", path, "-o", "flows=x"], "'flows' is made of packets"),
+        (&["merge", path, "-o", &json], "would overwrite it"),
+    ];
+    for (args, want) in cases {
+        let ran = run(args);
+        assert_eq!((ran.code, ran.stderr.contains(want)), (Some(2), true), "{args:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn schemas_are_printed() {
+    for (document, name) in [
+        ("snapshot", "portlabel.snapshot/1"),
+        ("flow", "portlabel.flow/1"),
+        ("lookup", "portlabel.lookup/1"),
+        ("explain", "portlabel.explain/1"),
+    ] {
+        let ran = run(&["schema", document]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{document}");
+        let schema: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        assert_eq!(schema["title"], name);
+        jsonschema::meta::validate(&schema).expect("a schema");
+    }
+    assert_eq!(run(&["schema", "weather"]).code, Some(2));
+}
