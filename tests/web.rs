@@ -13,7 +13,7 @@ mod rules;
 // Snapshots as they come.
 mod streams;
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 
@@ -206,6 +206,5 @@ impl Stream {
 
 /// How many descriptors a process has open.
 fn descriptors(program: &Running) -> usize {
-    let open = std::fs::read_dir(format!("/proc/{}/fd", program.id()));
-    open.and_then(|entries| entries.collect::<io::Result<Vec<_>>>()).map_or(0, |entries| entries.len())
+    std::fs::read_dir(format!("/proc/{}/fd", program.id())).expect("it runs").count()
 }

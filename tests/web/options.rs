@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use super::Server;
 use crate::cases::Case;
 use crate::program::{portlabel, run};
+use crate::running::{Running, until};
 
 #[test]
 fn what_is_wrong_is_told() {
@@ -98,8 +99,8 @@ fn a_reader_that_goes_away_leaves_the_page() {
     let mut command = portlabel();
     command.args(["--listen", "127.0.0.1:0", "-o", "ndjson"]).arg(Case::named("office").capture);
     command.stdin(Stdio::null());
-    let server = Server::of(crate::running::Running::start_into(&mut command, writer));
-    assert_eq!(server.get("/").status, 200);
+    let server = Server::of(Running::start_into(&mut command, writer));
+    until(&"it is read to its end", || server.get("/api/v1/snapshot").body.contains("\"final\":true,").then_some(()));
     assert_eq!(server.program.interrupt().code, Some(0));
 }
 
@@ -124,7 +125,7 @@ fn every_address_of_the_host_can_be_listened_on() {
     for (listen, asked) in [(":0", "127.0.0.1"), (":0", "[::1]"), ("0.0.0.0:0", "127.0.0.2"), ("[::1]:0", "[::1]")] {
         let mut command = portlabel();
         command.args(["--listen", listen, "--listen-open", "-o", "json"]).arg(&case.capture);
-        let mut program = crate::running::Running::start(&mut command);
+        let mut program = Running::start(&mut command);
         program.await_saying("portlabel: listening on http://");
         let said = program.stderr();
         let port = said.trim_end().trim_end_matches('/').rsplit_once(':').expect("a port").1.to_owned();

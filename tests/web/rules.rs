@@ -20,9 +20,9 @@ fn everything_has_its_place() {
 
     let snapshot = server.get("/api/v1/snapshot");
     assert_eq!((snapshot.status, snapshot.header("content-type")), (200, "application/json"));
-    let (served, printed) = (document(&snapshot.body), document(&server.program.stdout()));
-    assert_eq!(served, printed, "the same as -o json, which --listen gives intervals too");
-    assert_eq!(served["final"], Value::from(true));
+    let (fetched, printed) = (document(&snapshot.body), document(&server.program.stdout()));
+    assert_eq!(fetched, printed, "the same as -o json, which --listen gives intervals too");
+    assert_eq!(fetched["final"], Value::from(true));
 
     let metrics = server.get("/metrics");
     assert_eq!((metrics.status, metrics.header("content-type")), (200, "text/plain; version=0.0.4; charset=utf-8"));

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::SIGHUP;
 
@@ -60,6 +62,11 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
             plan.keep_reading(NAMES_IN_FILTERS.map(Path::new));
         }
         super::tell(&plan.apply()?, config);
+        let is_refused = |path: &PathBuf| access(path.as_path(), Access::READ_OK) == Err(Errno::ACCESS);
+        // a single one is open by now
+        if config.user.is_none() && captures.len() > 1 && captures.iter().any(is_refused) {
+            run::say(&format_args!("captures are read as user {}: -Z names another one, or root", super::SERVES));
+        }
     }
     super::end_on_signals(config, &stop, hangup_ends)?;
     Ok(run::run(intake, engine, &mut delivery, &stop, threads))

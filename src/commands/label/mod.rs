@@ -118,10 +118,9 @@ const SERVES: &str = "nobody";
 /// What is to be given up once everything is open: where the user asks for it, and by root who serves a page. As with
 /// tcpdump, root gives nothing up to become root.
 fn plan(config: &Config) -> Result<Option<Plan>, PrivilegeError> {
-    let is_root = geteuid().is_root();
     let user = match config.user.as_deref() {
-        Some("root") if is_root => None,
-        None if is_root && config.listen.is_some() => Some(SERVES),
+        Some("root") if geteuid().is_root() => None,
+        None if geteuid().is_root() && config.listen.is_some() => Some(SERVES),
         user => user,
     };
     user.map(|user| Plan::new(user, written(config))).transpose()
