@@ -32,6 +32,8 @@ pub enum Command {
     Explain(Explain),
     /// Make one report out of several.
     Merge(Merge),
+    /// Tell what differs between two reports.
+    Diff(Diff),
     /// Print the JSON Schema of a document.
     Schema(Document),
 }
@@ -49,6 +51,28 @@ pub struct Merge {
     pub quiet: bool,
 }
 
+/// Which reports are to be compared.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is one")]
+pub struct Diff {
+    /// The earlier one; `-` is standard input.
+    pub before: PathBuf,
+    /// The later one.
+    pub after: PathBuf,
+    /// Totals are compared, whatever the time spans.
+    pub totals: bool,
+    /// It is a failure when the bytes of a service change by more percent than that.
+    pub fail_over_percent: Option<f64>,
+    /// As JSON.
+    pub json: bool,
+    /// With colours.
+    pub color: bool,
+    /// Columns of the terminal; `None` is as wide as it takes.
+    pub width: Option<usize>,
+    /// Leave out remarks.
+    pub quiet: bool,
+}
+
 /// A kind of document that the program writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Document {
@@ -60,6 +84,8 @@ pub enum Document {
     Lookup,
     /// portlabel explain --json
     Explain,
+    /// portlabel diff --json
+    Diff,
 }
 
 /// Where names come from, beside those that are built in.
@@ -130,6 +156,7 @@ pub struct LiveInput {
 
 /// What a run is to do, ready to be done.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Config {
     /// Where packets come from.
     pub input: Input,
@@ -153,6 +180,8 @@ pub struct Config {
     pub table: output::Options,
     /// How many services have metrics of their own.
     pub metrics_services: usize,
+    /// Intervals are taken for pictures alone: nobody asked for them.
+    pub intervals_for_pictures: bool,
     /// Who the run is to be, without any other right, once everything is open.
     pub user: Option<String>,
     /// What the engine does.
@@ -246,8 +275,8 @@ struct Args {
     #[arg(short, long, value_name = "FORMAT[=PATH]", action = ArgAction::Append)]
     output: Vec<Spec>,
 
-    /// A snapshot each DUR of packet time, for ndjson, csv, prometheus, tui and the page [default: live, tui and the page
-    /// 1s]
+    /// A snapshot each DUR of packet time, for ndjson, csv, prometheus, html, tui and the page [default: live and all
+    /// three 1s]
     #[arg(long, value_name = "DUR", value_parser = positive_duration)]
     interval: Option<Duration>,
 
@@ -396,8 +425,45 @@ enum SubcommandArgs {
     /// that one run would have told. Reports that cannot be added up, because they were made with other settings or filters,
     /// are an error.
     Merge(MergeArgs),
+    /// Tell what came, went and moved between two reports
+    ///
+    /// Compares what came a second, on average from the first packet to the last; or in all, where one of the reports has no
+    /// time span. Percentiles are shown that moved by more than 5 % and have at least 50 values beyond them in both reports.
+    Diff(DiffArgs),
     /// Print the JSON Schema of what the program writes
     Schema(SchemaArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(max_term_width = 100, after_help = DIFF_EXAMPLES)]
+struct DiffArgs {
+    /// The earlier report: JSON, or NDJSON, of which the last line counts; '-' is standard input
+    #[arg(value_name = "BEFORE")]
+    before: PathBuf,
+
+    /// The later report
+    #[arg(value_name = "AFTER")]
+    after: PathBuf,
+
+    /// Compare what came in all, however long it took
+    #[arg(long)]
+    totals: bool,
+
+    /// Exit code 1 if the bytes of a service changed by more than that; what is new always has, what is gone by 100
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    fail_over: Option<f64>,
+
+    /// As JSON: one document
+    #[arg(long)]
+    json: bool,
+
+    /// Colours in the table
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
+    color: ColorWhen,
+
+    /// No remarks
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -524,6 +590,14 @@ Examples:
 
 Exit codes: 0 done, 1 a report cannot be read or added up (nothing is written then), 2 wrong usage.";
 
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  portlabel diff monday.json tuesday.json
+  portlabel diff before.json after.json --fail-over 20 && echo 'nothing moved by more than 20 %'
+  portlabel diff before.ndjson after.ndjson --json
+
+Exit codes: 0 done, 1 a report cannot be read, or a service moved by more than --fail-over, 2 wrong usage.";
+
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
   portlabel schema snapshot > snapshot.schema.json
@@ -551,6 +625,7 @@ impl Command {
             }
             Some(SubcommandArgs::Explain(args)) => args.resolve().map(Self::Explain),
             Some(SubcommandArgs::Merge(args)) => args.resolve().map(Self::Merge),
+            Some(SubcommandArgs::Diff(args)) => args.resolve().map(Self::Diff),
             Some(SubcommandArgs::Schema(args)) => Ok(Self::Schema(args.document)),
         }
     }
@@ -614,6 +689,25 @@ impl ListenArgs {
             )),
             listen => Ok(listen.map(|addr| Listen { addr, token, hosts })),
         }
+    }
+}
+
+impl DiffArgs {
+    fn resolve(self) -> Result<Diff, clap::Error> {
+        if self.before.as_os_str() == "-" && self.after.as_os_str() == "-" {
+            let message = "'-' is named twice: standard input can be read once";
+            return Err(usage_of("diff", ErrorKind::ArgumentConflict, message.to_owned()));
+        }
+        Ok(Diff {
+            before: self.before,
+            after: self.after,
+            totals: self.totals,
+            fail_over_percent: self.fail_over,
+            json: self.json,
+            color: self.color.resolve(),
+            width: terminal_width(),
+            quiet: self.quiet,
+        })
     }
 }
 
@@ -728,7 +822,7 @@ impl Args {
         } else {
             Input::Captures(inputs)
         };
-        let has_screen = outputs.iter().any(|spec| spec.format == Format::Tui);
+        let draws_time = listen.is_some() || outputs.iter().any(|spec| spec.format.draws_time());
         Ok(Config {
             input,
             filter,
@@ -744,10 +838,11 @@ impl Args {
                 numeric: self.numeric,
             },
             metrics_services: self.metrics_services as usize,
+            intervals_for_pictures: !is_live && self.interval.is_none(),
             user: self.user,
             engine: EngineConfig {
                 limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),
-                interval: self.interval.or((is_live || has_screen || listen.is_some()).then_some(DEFAULT_INTERVAL)),
+                interval: self.interval.or((is_live || draws_time).then_some(DEFAULT_INTERVAL)),
                 flow_records: outputs.iter().any(|spec| spec.format.wants_flows()),
                 shapes: listen.is_some() || outputs.iter().any(|spec| spec.format.wants_shapes()),
                 histograms: self.histograms,
@@ -871,6 +966,13 @@ fn endpoint(text: &str) -> Result<SocketAddr, String> {
     let bare = text.split_once('%').and_then(|(address, zone)| Some(format!("{address}]{}", zone.split_once(']')?.1)));
     let wrong = |_| "expected an address and a port, such as 10.0.0.5:443 or [2001:db8::5]:443".to_owned();
     bare.as_deref().unwrap_or(text).parse().map_err(wrong)
+}
+
+/// A percentage, with or without its sign.
+fn percent(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.strip_suffix('%').unwrap_or(text).trim_end().parse().ok();
+    let wrong = || "expected a percentage from 0 up, such as 20 or 12.5".to_owned();
+    number.filter(|percent| percent.is_finite() && *percent >= 0.0).ok_or_else(wrong)
 }
 
 /// A length of time: a number with a unit, such as `500ms`, `1s`, `5m` or `1h30m`; 0 needs no unit.

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Ok(Command::Explain(explain)) => commands::explain(&explain),
         Ok(Command::Lookup(lookup)) => commands::lookup(&lookup),
         Ok(Command::Merge(merge)) => commands::merge(&merge),
+        Ok(Command::Diff(diff)) => commands::diff(&diff),
         Ok(Command::Schema(document)) => commands::schema(document),
         Err(usage) => {
             // a closed standard output or standard error is no reason to panic

@@ -51,9 +51,13 @@ fn everything_is_put_in_its_place_and_removed_again() {
         "lib/systemd/system/portlabel@.service",
         "share/bash-completion/completions/portlabel",
         "share/fish/vendor_completions.d/portlabel.fish",
+        "share/man/man1/portlabel-diff.1",
         "share/man/man1/portlabel-explain.1",
         "share/man/man1/portlabel-lookup.1",
+        "share/man/man1/portlabel-merge.1",
+        "share/man/man1/portlabel-schema.1",
         "share/man/man1/portlabel.1",
+        "share/portlabel/grafana/portlabel.json",
         "share/zsh/site-functions/_portlabel",
     ];
     assert_eq!(names, want);

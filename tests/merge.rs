@@ -294,6 +294,7 @@ fn schemas_are_printed() {
         ("flow", "portlabel.flow/1"),
         ("lookup", "portlabel.lookup/1"),
         ("explain", "portlabel.explain/1"),
+        ("diff", "portlabel.diff/1"),
     ] {
         let ran = run(&["schema", document]);
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{document}");

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use jsonschema::Validator;
-use portlabel::commands::{EXPLAIN_JSON_SCHEMA, LOOKUP_JSON_SCHEMA};
+use portlabel::commands::{DIFF_JSON_SCHEMA, EXPLAIN_JSON_SCHEMA, LOOKUP_JSON_SCHEMA};
 use portlabel::output::{FLOW_JSON_SCHEMA, SNAPSHOT_JSON_SCHEMA};
 use serde_json::Value;
 
@@ -45,12 +45,13 @@ pub fn validator(schema: &str) -> Validator {
 
 /// What the program printed as one JSON document, held to the schema that it names.
 pub fn document(text: &str) -> Value {
-    static SCHEMAS: LazyLock<[(&str, Validator); 4]> = LazyLock::new(|| {
+    static SCHEMAS: LazyLock<[(&str, Validator); 5]> = LazyLock::new(|| {
         let schemas = [
             ("portlabel.snapshot/1", SNAPSHOT_JSON_SCHEMA),
             ("portlabel.flow/1", FLOW_JSON_SCHEMA),
             ("portlabel.lookup/1", LOOKUP_JSON_SCHEMA),
             ("portlabel.explain/1", EXPLAIN_JSON_SCHEMA),
+            ("portlabel.diff/1", DIFF_JSON_SCHEMA),
         ];
         schemas.map(|(name, schema)| (name, validator(schema)))
     });

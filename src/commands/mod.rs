@@ -1,5 +1,6 @@
 //! What the program can be told to do, one file each.
 
+mod diff;
 mod explain;
 mod interfaces;
 mod label;
@@ -9,6 +10,7 @@ mod names;
 mod reports;
 mod schema;
 
+pub use diff::{DIFF_JSON_SCHEMA, diff};
 pub use explain::{EXPLAIN_JSON_SCHEMA, explain};
 pub use interfaces::list_interfaces;
 pub use label::label;

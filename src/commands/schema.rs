@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use super::{EXPLAIN_JSON_SCHEMA, LOOKUP_JSON_SCHEMA, is_printed};
+use super::{DIFF_JSON_SCHEMA, EXPLAIN_JSON_SCHEMA, LOOKUP_JSON_SCHEMA, is_printed};
 use crate::cli::Document;
 use crate::output::{FLOW_JSON_SCHEMA, SNAPSHOT_JSON_SCHEMA};
 
@@ -15,6 +15,7 @@ pub fn schema(document: Document) -> ExitCode {
         Document::Flow => FLOW_JSON_SCHEMA,
         Document::Lookup => LOOKUP_JSON_SCHEMA,
         Document::Explain => EXPLAIN_JSON_SCHEMA,
+        Document::Diff => DIFF_JSON_SCHEMA,
     };
     let mut out = io::stdout().lock();
     let printed = out.write_all(schema.as_bytes()).and_then(|()| out.flush());

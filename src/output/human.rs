@@ -1,12 +1,14 @@
 //! Numbers and names as people read them: decimal units (1 kB is 1000 bytes), one decimal place, exact counts.
 
 /// Bytes: `999 B`, `1.0 kB`, `15.3 MB`.
-pub(super) fn bytes(bytes: u64) -> String {
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
     scaled(bytes.into(), &["B", "kB", "MB", "GB", "TB", "PB", "EB"])
 }
 
 /// A count, exact, in groups of three digits: `1,234,567`.
-pub(super) fn count(count: u64) -> String {
+#[must_use]
+pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -19,12 +21,14 @@ pub(super) fn count(count: u64) -> String {
 }
 
 /// A number and what it counts, in the singular where it is one: `1 packet`, `2 packets`.
-pub(super) fn counted(number: u64, what: &str) -> String {
+#[must_use]
+pub fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// The average rate of bytes over nanoseconds, in bits a second: `12.3 Mb/s`. `None` over no time.
-pub(super) fn bit_rate(bytes: u64, nanos: u64) -> Option<String> {
+#[must_use]
+pub fn bit_rate(bytes: u64, nanos: u64) -> Option<String> {
     let bits = u128::from(bytes) * 8 * 1_000_000_000;
     Some(scaled(rounded(bits, nanos)?, &["b/s", "kb/s", "Mb/s", "Gb/s", "Tb/s", "Pb/s"]))
 }
@@ -60,7 +64,8 @@ pub(super) fn short(count: u64) -> String {
 const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 
 /// A time in microseconds: `180 µs`, `1.2 ms`, `3.4 s`, `2m05s`, `3h02m`, `5d04h`.
-pub(super) fn micros(micros: u64) -> String {
+#[must_use]
+pub fn micros(micros: u64) -> String {
     let seconds = micros.saturating_add(500_000) / 1_000_000;
     match seconds {
         0..60 => scaled(micros.into(), &["µs", "ms", "s"]),
@@ -71,7 +76,8 @@ pub(super) fn micros(micros: u64) -> String {
 }
 
 /// A share in percent: `82.1%`. It is 0 or 100 only when that is exact: `<0.1%`, `>99.9%`.
-pub(super) fn share(part: u64, whole: u64) -> String {
+#[must_use]
+pub fn share(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "–".to_owned();
     }

@@ -6,10 +6,9 @@
 
 mod csv;
 mod flows;
-mod human;
+pub mod human;
 mod json;
 mod metrics;
-#[allow(dead_code, reason = "a part of it is for --listen, which is being built")]
 mod page;
 #[cfg(test)]
 mod sample;
@@ -20,6 +19,7 @@ mod textfile;
 mod ticks;
 mod tui;
 mod web;
+mod whole;
 
 use std::fmt;
 use std::fs;
@@ -133,6 +133,12 @@ impl Format {
     #[must_use]
     pub const fn is_log(self) -> bool {
         matches!(self, Self::Ndjson | Self::Csv | Self::Flows)
+    }
+
+    /// It shows what happened when; a run with such an output takes a snapshot each interval.
+    #[must_use]
+    pub const fn draws_time(self) -> bool {
+        matches!(self, Self::Html | Self::Tui)
     }
 
     /// It shows distributions; a run without such an output need not report their shapes.
@@ -280,11 +286,17 @@ pub struct Settings {
     pub table: Options,
     /// How many services have metrics of their own.
     pub metrics_services: usize,
+    /// The run takes intervals for pictures alone (see [`Format::draws_time`]): nobody asked for them.
+    pub intervals_for_pictures: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { table: Options::default(), metrics_services: DEFAULT_METRICS_SERVICES as usize }
+        Self {
+            table: Options::default(),
+            metrics_services: DEFAULT_METRICS_SERVICES as usize,
+            intervals_for_pictures: false,
+        }
     }
 }
 
@@ -299,7 +311,7 @@ pub type OnQuit = Arc<dyn Fn() + Send + Sync>;
 pub fn open(spec: &Spec, settings: &Settings, on_quit: &OnQuit) -> Result<Box<dyn Output + Send>, OutputError> {
     let destination = &spec.destination;
     let options = &settings.table;
-    Ok(match spec.format {
+    let output: Box<dyn Output + Send> = match spec.format {
         Format::Table => {
             let plain = Options { color: false, width: None, ..*options };
             let options = if *destination == Destination::Stdout { *options } else { plain };
@@ -312,7 +324,9 @@ pub fn open(spec: &Spec, settings: &Settings, on_quit: &OnQuit) -> Result<Box<dy
         Format::Flows => Box::new(flows::Flows::new(Sink::append(destination)?)),
         Format::Html => Box::new(page::Report::new(Sink::replace(destination)?)),
         Format::Tui => Box::new(tui::open(options, Arc::clone(on_quit))?),
-    })
+    };
+    let needs_intervals = spec.format.draws_time() || !settings.intervals_for_pictures;
+    Ok(if needs_intervals { output } else { Box::new(whole::Whole::new(output)) })
 }
 
 /// An open output, and how it was opened.

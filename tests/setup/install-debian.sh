@@ -1,13 +1,17 @@
 #!/bin/sh
 # install-debian.sh COMMAND[:PACKAGE]...: installs the packages whose commands are missing. Without a colon, both
-# have one name.
+# have one name. What has no command is named by a file: /PATH:PACKAGE.
 # Without apt-get, or without the right to use it, names the missing commands and fails.
 set -eu
 
 PATH=$PATH:/usr/sbin:/sbin
 commands="" packages=""
 for tool; do
-    if ! command -v "${tool%%:*}" >/dev/null 2>&1; then
+    case $tool in
+        /*) [ -e "${tool%%:*}" ] && found=1 || found=0 ;;
+        *) command -v "${tool%%:*}" >/dev/null 2>&1 && found=1 || found=0 ;;
+    esac
+    if [ "$found" -eq 0 ]; then
         commands="$commands ${tool%%:*}"
         packages="$packages ${tool##*:}"
     fi

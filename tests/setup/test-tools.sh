@@ -2,7 +2,9 @@
 # Installs the programs the tests run, those that are missing, without starting any server among them.
 set -eu
 
-tools="tshark tcpdump python3 zstd lz4 gzip tmux make man:man-db systemd-analyze:systemd bash zsh fish unshare:util-linux"
+tools="tshark tcpdump python3 zstd lz4 gzip tmux make man:man-db systemd-analyze:systemd bash zsh fish unshare:util-linux \
+    promtool:prometheus prometheus-node-exporter \
+    /usr/lib/python3/dist-packages/prometheus_client/parser.py:python3-prometheus-client"
 # Live tests make network namespaces, which takes root.
 if [ "$(id -u)" -eq 0 ]; then
     tools="$tools ip:iproute2 setpriv:util-linux setcap:libcap2-bin ping:iputils-ping tcpreplay openssl \

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
@@ -13,7 +14,8 @@ use signal_hook::consts::SIGHUP;
 use super::StartError;
 use crate::cli::Config;
 use crate::decode::Decoder;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineConfig};
+use crate::output::Format;
 use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Saving, Threads};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
@@ -47,7 +49,8 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     let total_bytes = files.total_bytes();
     let progress = (config.progress && total_bytes > 0).then(|| Progress::new(files.progress(), total_bytes));
     let mut delivery = Delivery::new(outputs, progress, config.quiet).served_by(server);
-    let engine = Engine::new(config.engine.clone(), source.into(), registry);
+    let engine_config = EngineConfig { interval: interval(config, total_bytes), ..config.engine.clone() };
+    let engine = Engine::new(engine_config, source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
     let intake = Intake::new(files, Decoder::new(config.engine.outer), engine.keyer(), filter, saving, bounds);
     let threads = match thread::available_parallelism() {
@@ -70,6 +73,19 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     }
     super::end_on_signals(config, &stop, hangup_ends)?;
     Ok(run::run(intake, engine, &mut delivery, &stop, threads))
+}
+
+/// The interval of small captures in a report, which are short as a rule: its chart merges intervals where there are many.
+const FINE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Captures are small up to this size together, in bytes: so few packets make few snapshots, however long they took.
+const SMALL_BYTES: u64 = 16 << 20;
+
+/// How often a snapshot is taken. For a report alone, it is finer than for a screen, whose rates are those of a second.
+fn interval(config: &Config, total_bytes: u64) -> Option<Duration> {
+    let has_screen = config.listen.is_some() || config.outputs.iter().any(|spec| spec.format == Format::Tui);
+    let is_fine = config.intervals_for_pictures && !has_screen && (1..=SMALL_BYTES).contains(&total_bytes);
+    config.engine.interval.map(|interval| if is_fine { FINE_INTERVAL } else { interval })
 }
 
 /// As many open files as the system allows: captures that overlap in time are open together. Where it does not help, the

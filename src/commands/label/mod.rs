@@ -103,7 +103,11 @@ fn written(config: &Config) -> impl Iterator<Item = &Path> {
 fn open_outputs(specs: &[Spec], config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Channel>, OutputError> {
     let stop = Arc::clone(stop);
     let on_quit: OnQuit = Arc::new(move || stop.store(true, Ordering::Relaxed));
-    let settings = Settings { table: config.table, metrics_services: config.metrics_services };
+    let settings = Settings {
+        table: config.table,
+        metrics_services: config.metrics_services,
+        intervals_for_pictures: config.intervals_for_pictures,
+    };
     specs.iter().map(|spec| Channel::open(spec, &settings, &on_quit)).collect()
 }
 

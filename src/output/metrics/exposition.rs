@@ -12,7 +12,6 @@ use prometheus_client::registry::Registry;
 use super::families::{Family, Histogram, Sample, Samples, real};
 
 /// A form of the text.
-#[allow(dead_code, reason = "until the page asks for it")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::output) enum Exposition {
     /// Prometheus text 0.0.4: what everything reads, node_exporter's textfile collector among it.
@@ -21,7 +20,6 @@ pub(in crate::output) enum Exposition {
     OpenMetrics,
 }
 
-#[allow(dead_code, reason = "until the page asks for them")]
 impl Exposition {
     /// The media type with its parameters.
     pub(in crate::output) const fn content_type(self) -> &'static str {

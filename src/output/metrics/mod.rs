@@ -9,6 +9,8 @@
 mod exposition;
 mod families;
 mod series;
+#[cfg(test)]
+mod tests;
 
 use crate::snapshot::Snapshot;
 pub(super) use exposition::Exposition;

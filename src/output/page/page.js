@@ -422,7 +422,7 @@ async function loadThroughput() {
   const svg = await picture(`throughput:${view.unit}:${width < 560 ? 'narrow' : 'wide'}`, 'throughput.svg', { span: view.span, unit: view.unit, width });
   loadingThroughput = false;
   if (!svg && throughput.data && view.state === 'reconnecting') return;
-  throughput.show(svg, view.snapshot?.interval ? 'Nothing to draw yet.' : 'Throughput over time takes a snapshot each interval.');
+  throughput.show(svg, REPORT ? 'There were no packets to draw.' : 'Nothing to draw yet.');
   const series = throughput.data?.series ?? [];
   view.colors = new Map(series.filter(({ transport }) => transport).map((series) => [keyOf(series), colorOf(series)]));
   showKeys(series);

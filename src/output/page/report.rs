@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use super::super::Output;
+use super::super::{Output, whole};
 use super::charts::{ChartQuery, Measure, RateUnit, chart, histogram};
 use super::history::{History, Span};
 use super::{Pieces, SCRIPT, STYLE, pieces, policy};
@@ -62,7 +62,7 @@ impl<W: Write> Report<W> {
     }
 
     fn write(&mut self, snapshot: &Snapshot) -> io::Result<()> {
-        let data = Data { snapshot, charts: self.charts(snapshot) };
+        let data = Data { snapshot: &whole::without_intervals(snapshot), charts: self.charts(snapshot) };
         let Pieces { before_policy, before_style, before_data, before_script, end } = pieces();
         let policy = format!(r#"<meta http-equiv="Content-Security-Policy" content="{}">"#, policy());
         for piece in [before_policy, &policy, before_style, STYLE, before_data] {

@@ -127,6 +127,11 @@ impl ValueAxis {
         Self { end: (largest / step).ceil().max(1.0) * step, step, format }
     }
 
+    /// The same for whole numbers, which have no lines between them.
+    pub(super) fn of_counts(largest: f64, lines: f64, format: fn(f64) -> String) -> Self {
+        Self::new(largest.max(lines), lines, format)
+    }
+
     /// The upper end.
     pub(super) fn end(&self) -> f64 {
         self.end
@@ -169,7 +174,7 @@ impl LogAxis {
     /// From `first` to `end`, with a line at those of `lines` that lie between, `max_lines` of them at most.
     pub(super) fn new(first: u64, end: u64, lines: &[u64], max_lines: usize, format: fn(u64) -> String) -> Self {
         let range = place(first)..place(end);
-        let mut lines: Vec<_> = lines.iter().copied().filter(|line| range.contains(&place(*line))).collect();
+        let mut lines: Vec<_> = lines.iter().copied().filter(|line| (first..=end).contains(line)).collect();
         let every = lines.len().div_ceil(max_lines.max(1)).max(1);
         lines = lines.into_iter().step_by(every).collect();
         Self { range, lines, format }

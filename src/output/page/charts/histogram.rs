@@ -59,12 +59,15 @@ pub(super) fn draw(summary: &Summary, measure: Measure, width_px: u16) -> Option
         let largest = steps.iter().map(|(_, count)| float(*count)).fold(0.0, f64::max);
         let (lines, format): (&[u64], fn(u64) -> String) =
             if measure.is_time() { (&TIME_LINES, micros) } else { (&BYTE_LINES, |bytes| bytes.to_string()) };
-        let x = LogAxis::new(first, end, lines, usize::from(width_px / 64), format);
-        let y = ValueAxis::new(largest, 3.0, short);
+        // a narrow distribution lies between round numbers: then the steps have lines
+        let ends: Vec<_> = steps.iter().map(|(low, _)| *low).chain([end]).collect();
+        let is_wide = lines.iter().filter(|line| (first..=end).contains(*line)).count() > 2;
+        let x = LogAxis::new(first, end, if is_wide { lines } else { &ends }, usize::from(width_px / 64), format);
+        let y = ValueAxis::of_counts(largest, 3.0, short);
         let top = y.end();
         let scale = i32::from(SCALE);
         let mut builder = ChartBuilder::on(canvas);
-        builder.margin_top(20 * scale).margin_right(14 * scale).x_label_area_size(24 * scale);
+        builder.margin_top(20 * scale).margin_right(20 * scale).x_label_area_size(24 * scale);
         let mut chart = builder.y_label_area_size(44 * scale).build_cartesian_2d(x, y).ok()?;
         let label = ("sans-serif", 14 * scale).into_font().color(&TEXT_COLOR);
         let mut mesh = chart.configure_mesh();

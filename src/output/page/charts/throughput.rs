@@ -61,11 +61,11 @@ pub(super) fn draw(history: &History, span: Span, unit: RateUnit, width_px: u16)
         let end = float(columns.other.len()) * step_seconds;
         let range = end - float(shown) * step_seconds..end;
         let y = ValueAxis::new(largest, if width_px < NARROW_PX { 3.0 } else { 5.0 }, short);
-        let x = TimeAxis::new(columns.start, range.clone(), f64::from(width_px) / 96.0);
+        let x = TimeAxis::new(columns.start, range.clone(), f64::from(width_px) / 100.0);
         let top = y.end();
         let scale = i32::from(SCALE);
         let mut builder = ChartBuilder::on(canvas);
-        builder.margin_top(10 * scale).margin_right(14 * scale).x_label_area_size(24 * scale);
+        builder.margin_top(10 * scale).margin_right(32 * scale).x_label_area_size(24 * scale);
         let mut chart = builder.y_label_area_size(48 * scale).build_cartesian_2d(x, y).ok()?;
         let label = ("sans-serif", 14 * scale).into_font().color(&TEXT_COLOR);
         let mut mesh = chart.configure_mesh();
