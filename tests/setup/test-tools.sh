@@ -2,7 +2,7 @@
 # Installs the programs the tests run, those that are missing, without starting any server among them.
 set -eu
 
-tools="tshark tcpdump python3 zstd lz4 gzip tmux make man:man-db systemd-analyze:systemd bash zsh fish unshare:util-linux \
+tools="tshark tcpdump python3 pip3:python3-pip zstd lz4 gzip tmux make man:man-db systemd-analyze:systemd bash zsh fish unshare:util-linux \
     promtool:prometheus prometheus-node-exporter \
     /usr/lib/python3/dist-packages/prometheus_client/parser.py:python3-prometheus-client"
 # Live tests make network namespaces, which takes root.
@@ -11,4 +11,12 @@ if [ "$(id -u)" -eq 0 ]; then
         nginx:nginx-light curl sshd:openssh-server ssh:openssh-client dnsmasq:dnsmasq-base dig:bind9-dnsutils chronyd:chrony"
 fi
 # shellcheck disable=SC2086 # a list of words
-exec "$(dirname "$0")/install-debian.sh" $tools
+"$(dirname "$0")/install-debian.sh" $tools
+
+# What Debian does not have for Python: another implementation of HdrHistogram.
+hdr_version=0.10.3
+python_place="$(dirname "$0")/../../target/tools/python"
+if ! [ -e "$python_place/hdrhistogram-$hdr_version.dist-info" ]; then
+    python3 -m pip install --quiet --root-user-action=ignore --disable-pip-version-check \
+        --target "$python_place" "hdrhistogram==$hdr_version"
+fi
