@@ -2,7 +2,7 @@
 # make run        installs libpcap's headers if they are missing, builds, and prints the table of a small capture
 # make test       installs what the tests need, then formatting, lints and tests
 # make build      builds what is installed
-# make install    builds, and puts program, man pages, completions and systemd's unit below DESTDIR and PREFIX=/usr/local
+# make install    builds, and puts program, man pages, completions, unit and dashboard below DESTDIR and PREFIX=/usr/local
 # make uninstall  removes them
 # make bench      benchmarks
 # make bench-live live capture under load, beside tcpdump; as root, with PORTLABEL_BENCH
@@ -24,6 +24,7 @@ BASHDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/site-functions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 UNITDIR = $(PREFIX)/lib/systemd/system
+GRAFANADIR = $(PREFIX)/share/portlabel/grafana
 # where what is installed was built
 BUILT = target/release
 
@@ -40,7 +41,7 @@ test: headers
 
 install: build
 	umask 022 && mkdir -p $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) \
-	    $(DESTDIR)$(FISHDIR) $(DESTDIR)$(UNITDIR)
+	    $(DESTDIR)$(FISHDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(GRAFANADIR)
 	rm -rf $(BUILT)/manual
 	$(BUILT)/portlabel-manual $(BUILT)/manual
 	install -m 755 $(BUILT)/portlabel $(DESTDIR)$(BINDIR)/portlabel
@@ -50,11 +51,12 @@ install: build
 	install -m 644 $(BUILT)/manual/portlabel.fish $(DESTDIR)$(FISHDIR)/portlabel.fish
 	sed 's|/usr/local/bin|$(BINDIR)|' data/systemd/portlabel@.service >$(BUILT)/manual/portlabel@.service
 	install -m 644 $(BUILT)/manual/portlabel@.service $(DESTDIR)$(UNITDIR)/portlabel@.service
+	install -m 644 data/grafana/portlabel.json $(DESTDIR)$(GRAFANADIR)/portlabel.json
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/portlabel $(DESTDIR)$(MANDIR)/portlabel.1 $(DESTDIR)$(MANDIR)/portlabel-*.1 \
 	    $(DESTDIR)$(BASHDIR)/portlabel $(DESTDIR)$(ZSHDIR)/_portlabel $(DESTDIR)$(FISHDIR)/portlabel.fish \
-	    $(DESTDIR)$(UNITDIR)/portlabel@.service
+	    $(DESTDIR)$(UNITDIR)/portlabel@.service $(DESTDIR)$(GRAFANADIR)/portlabel.json
 
 build: headers
 	cargo build --release --locked --features manual

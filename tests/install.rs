@@ -57,6 +57,7 @@ fn everything_is_put_in_its_place_and_removed_again() {
         "share/man/man1/portlabel-merge.1",
         "share/man/man1/portlabel-schema.1",
         "share/man/man1/portlabel.1",
+        "share/portlabel/grafana/portlabel.json",
         "share/zsh/site-functions/_portlabel",
     ];
     assert_eq!(names, want);
