@@ -10,13 +10,18 @@ if [ "$(id -u)" -eq 0 ]; then
     tools="$tools ip:iproute2 setpriv:util-linux setcap:libcap2-bin ping:iputils-ping tcpreplay openssl \
         nginx:nginx-light curl sshd:openssh-server ssh:openssh-client dnsmasq:dnsmasq-base dig:bind9-dnsutils chronyd:chrony"
 fi
+# The page is looked at in a browser.
+tools="$tools chromium chromedriver:chromium-driver npm"
 # shellcheck disable=SC2086 # a list of words
 "$(dirname "$0")/install-debian.sh" $tools
 
-# What Debian does not have for Python: another implementation of HdrHistogram.
-hdr_version=0.10.3
-python_place="$(dirname "$0")/../../target/tools/python"
-if ! [ -e "$python_place/hdrhistogram-$hdr_version.dist-info" ]; then
+# What Debian does not have: a checker of accessibility, and another implementation of HdrHistogram.
+place="$(dirname "$0")/../../target/tools"
+if ! grep -qs '"version": "4.14.1"' "$place/node_modules/axe-core/package.json"; then
+    mkdir -p "$place"
+    npm install --prefix "$place" --no-save --ignore-scripts --no-audit --no-fund axe-core@4.14.1
+fi
+if ! [ -e "$place/python/hdrhistogram-0.10.3.dist-info" ]; then
     python3 -m pip install --quiet --root-user-action=ignore --disable-pip-version-check \
-        --target "$python_place" "hdrhistogram==$hdr_version"
+        --target "$place/python" hdrhistogram==0.10.3
 fi
