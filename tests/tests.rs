@@ -49,6 +49,8 @@ mod listeners;
 mod metrics;
 // What a process can still do that has given up its rights.
 mod privileges;
+// The page, live and as a report, in a real browser.
+mod page;
 // `-o tui` in a real terminal.
 mod screen;
 // Live capture, on wires that the tests make.

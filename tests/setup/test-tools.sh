@@ -10,5 +10,15 @@ if [ "$(id -u)" -eq 0 ]; then
     tools="$tools ip:iproute2 setpriv:util-linux setcap:libcap2-bin ping:iputils-ping tcpreplay openssl \
         nginx:nginx-light curl sshd:openssh-server ssh:openssh-client dnsmasq:dnsmasq-base dig:bind9-dnsutils chronyd:chrony"
 fi
+# The page is looked at in a browser.
+tools="$tools chromium chromedriver:chromium-driver npm"
 # shellcheck disable=SC2086 # a list of words
-exec "$(dirname "$0")/install-debian.sh" $tools
+"$(dirname "$0")/install-debian.sh" $tools
+
+# What Debian does not have: a checker of accessibility.
+axe=axe-core@4.14.1
+place="$(dirname "$0")/../../target/tools"
+if ! grep -qs '"version": "4.14.1"' "$place/node_modules/axe-core/package.json"; then
+    mkdir -p "$place"
+    npm install --prefix "$place" --no-save --ignore-scripts --no-audit --no-fund "$axe"
+fi
