@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -98,6 +98,11 @@ impl Running {
     /// What it has printed on standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.now()
+    }
+
+    /// Its standard input, which was to be a pipe.
+    pub fn take_input(&mut self) -> ChildStdin {
+        self.child.stdin.take().expect("a pipe")
     }
 
     /// Waits until `look` finds what it looks for; the program must not end before.

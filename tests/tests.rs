@@ -49,6 +49,8 @@ mod listeners;
 mod metrics;
 // What a process can still do that has given up its rights.
 mod privileges;
+// The page, live and as a report, in a real browser.
+mod page;
 // `-o tui` in a real terminal.
 mod screen;
 // Live capture, on wires that the tests make.
@@ -59,5 +61,7 @@ mod saved;
 mod merge;
 // Container readers against tshark and another crate, packet by packet.
 mod second_opinion;
+// `--listen`: who is let in, what is served, and clients that want to do harm.
+mod web;
 // Packets in packets: what is around a packet, and which of the ports count.
 mod tunnels;

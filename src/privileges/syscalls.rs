@@ -103,6 +103,9 @@ mod ours {
     /// What a thread is asked about itself: its name, and names of memory.
     const PRCTLS: [libc::c_int; 3] = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA];
 
+    /// `PRIO_PROCESS`, whose type differs between C libraries.
+    const PRIO_PROCESS: libc::c_int = 0;
+
     /// What starts a thread has these, and of the others none: no processes, no namespaces.
     const THREAD: libc::c_int = libc::CLONE_VM | libc::CLONE_THREAD;
     const NAMESPACES: libc::c_int = libc::CLONE_NEWNS
@@ -138,6 +141,9 @@ mod ours {
         for call in [libc::SYS_kill, libc::SYS_tgkill] {
             rules.insert(call, vec![when(0, Dword, Eq, own_process)?]);
         }
+        // a thread makes way for others, and cannot undo it
+        let own_thread = when_both((0, Dword, Eq, bits(PRIO_PROCESS)), (1, Dword, Eq, 0))?;
+        rules.insert(libc::SYS_setpriority, vec![own_thread]);
         rules.insert(libc::SYS_prlimit64, vec![when(0, Dword, Eq, 0)?, when(0, Dword, Eq, own_process)?]);
         #[allow(clippy::unnecessary_cast, reason = "C libraries differ in the type")]
         let requests = IOCTLS.iter().map(|request| when(1, Dword, Eq, *request as u64));
@@ -152,6 +158,14 @@ mod ours {
     /// The bits of a C `int`, none of which is a sign.
     fn bits(value: libc::c_int) -> u64 {
         u64::from(value.cast_unsigned())
+    }
+
+    /// A condition: which argument, how much of it, and how it compares with what.
+    type Condition = (u8, SeccompCmpArgLen, SeccompCmpOp, u64);
+
+    fn when_both(one: Condition, other: Condition) -> Result<SeccompRule, BackendError> {
+        let condition = |(arg, len, op, value)| SeccompCondition::new(arg, len, op, value);
+        SeccompRule::new(vec![condition(one)?, condition(other)?])
     }
 
     fn when(arg: u8, len: SeccompCmpArgLen, op: SeccompCmpOp, value: u64) -> Result<SeccompRule, BackendError> {

@@ -20,7 +20,7 @@ use portlabel::privileges::Plan;
 use portlabel::source::Listeners;
 use rustix::mount::{MountFlags, mount};
 use rustix::net::{AddressFamily, SocketType, ipproto, socket};
-use rustix::process::{getppid, test_kill_process};
+use rustix::process::{getppid, setpriority_process, test_kill_process};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
 fn main() {
@@ -80,8 +80,11 @@ fn main() {
     show("ask for drops", capture.stats().map_err(io::Error::other));
     show("read drops", fs::read("/sys/class/net/lo/statistics/rx_missed_errors"));
     drop(capture);
+    show("make way for others", setpriority_process(None, 19).map_err(Into::into));
 
     // what it does not
+    show("go before others", setpriority_process(None, 0).map_err(Into::into));
+    show("slow another down", setpriority_process(getppid(), 19).map_err(Into::into));
     show("read users", File::open("/etc/passwd"));
     show("list /", fs::read_dir("/"));
     show("write elsewhere", File::create(std::env::temp_dir().join("elsewhere")));

@@ -6,7 +6,10 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::SIGHUP;
 
 use super::StartError;
 use crate::cli::Config;
@@ -54,6 +57,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
         Ok(cores) if cores.get() > 1 => Threads::Three,
         _ => Threads::One,
     };
+    let hangup_ends = !super::is_ignored(SIGHUP);
     if let Some(mut plan) = plan {
         // captures are opened one after the other, and a filter is compiled for each link type that comes along
         plan.keep_reading(captures.iter().map(PathBuf::as_path));
@@ -61,8 +65,13 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
             plan.keep_reading(NAMES_IN_FILTERS.map(Path::new));
         }
         super::tell(&plan.apply()?, config);
+        let is_refused = |path: &PathBuf| access(path.as_path(), Access::READ_OK) == Err(Errno::ACCESS);
+        // a single one is open by now
+        if config.user.is_none() && captures.len() > 1 && captures.iter().any(is_refused) {
+            run::say(&format_args!("captures are read as user {}: -Z names another one, or root", super::SERVES));
+        }
     }
-    super::end_on_signals(config, &stop, false)?;
+    super::end_on_signals(config, &stop, hangup_ends)?;
     Ok(run::run(intake, engine, &mut delivery, &stop, threads))
 }
 

@@ -39,17 +39,18 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
     let engine =
         Engine::new(EngineConfig { listeners: listeners.is_some(), ..config.engine.clone() }, source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
+    let reopens = super::has_log_files(config);
+    let hangup_ends = !reopens && !super::is_ignored(SIGHUP);
     if let Some(plan) = plan {
         super::tell(&plan.apply()?, config);
     }
     let print_counters = Arc::new(AtomicBool::new(false));
     flag::register(SIGUSR1, Arc::clone(&print_counters)).map_err(StartError::Signals)?;
     let reopen = Arc::new(AtomicBool::new(false));
-    let reopens = super::has_log_files(config);
     if reopens {
         flag::register(SIGHUP, Arc::clone(&reopen)).map_err(StartError::Signals)?;
     }
-    super::end_on_signals(config, &together.stop, reopens)?;
+    super::end_on_signals(config, &together.stop, hangup_ends)?;
     let run = LiveRun { lanes, outer: config.engine.outer, engine, save, bounds, listeners };
     Ok(run::run_live(run, &mut delivery, &Controls { together, print_counters, reopen }))
 }

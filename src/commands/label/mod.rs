@@ -122,10 +122,9 @@ const SERVES: &str = "nobody";
 /// What is to be given up once everything is open: where the user asks for it, and by root who serves a page. As with
 /// tcpdump, root gives nothing up to become root.
 fn plan(config: &Config) -> Result<Option<Plan>, PrivilegeError> {
-    let is_root = geteuid().is_root();
     let user = match config.user.as_deref() {
-        Some("root") if is_root => None,
-        None if is_root && config.listen.is_some() => Some(SERVES),
+        Some("root") if geteuid().is_root() => None,
+        None if geteuid().is_root() && config.listen.is_some() => Some(SERVES),
         user => user,
     };
     user.map(|user| Plan::new(user, written(config))).transpose()
@@ -153,17 +152,17 @@ fn keep_inputs(config: &Config, captures: impl Iterator<Item = PathBuf>) -> Resu
 }
 
 /// From here on, SIGINT, SIGTERM and SIGHUP set `stop`, and a second SIGINT or SIGTERM ends the program at once, as it would
-/// without us. SIGHUP does so unless `reopens`, when it means that logs were moved away, and unless it was ignored from the
-/// start (nohup(1)). A screen sees to all that itself, because it has to give the terminal back before.
+/// without us. SIGHUP does so where `hangup_ends`: not when it means that logs were moved away, nor when it was ignored from
+/// the start (nohup(1)). A screen sees to all that itself, because it has to give the terminal back before.
 ///
 /// To be called when everything is open and the rights are given up: until then there is nothing to report, and signals
 /// have their default effect. This starts a thread.
-fn end_on_signals(config: &Config, stop: &Arc<AtomicBool>, reopens: bool) -> Result<(), StartError> {
+fn end_on_signals(config: &Config, stop: &Arc<AtomicBool>, hangup_ends: bool) -> Result<(), StartError> {
     if config.outputs.iter().any(|spec| spec.format == Format::Tui) {
         return Ok(());
     }
     let mut handled = vec![SIGINT, SIGTERM];
-    if !reopens && !is_ignored(SIGHUP) {
+    if hangup_ends {
         handled.push(SIGHUP);
     }
     let mut signals = Signals::new(handled).map_err(StartError::Signals)?;
@@ -188,7 +187,8 @@ fn has_log_files(config: &Config) -> bool {
     config.outputs.iter().any(|spec| spec.format.is_log() && spec.destination != Destination::Stdout)
 }
 
-/// The program was started with a signal ignored (`SigIgn` of proc(5)).
+/// The program was started with a signal ignored (`SigIgn` of proc(5)). To be asked before the rights are given up: the file
+/// that tells cannot be opened afterwards.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());

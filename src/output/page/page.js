@@ -78,9 +78,12 @@ function announce(text) {
   say($('status'), text);
 }
 
+/** A file without its folders, an interface, or standard input. */
+const sourceName = (name) => name === '-' ? 'standard input' : printable(name.split('/').pop() || name);
+
 function showSource(snapshot) {
   const { source } = snapshot;
-  const names = source.names.map((name) => printable(name.split('/').pop() || name));
+  const names = source.names.map(sourceName);
   const shown = names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
   const details = [source.host && `on ${printable(source.host)}`, source.filter && `filter: ${printable(source.filter)}`];
   const rest = details.filter(Boolean).map((text) => ` · ${text}`).join('');
@@ -100,8 +103,8 @@ function showVitals(snapshot) {
   const { kernel, interface: device } = snapshot.drops;
   const counted = kernel !== null || device !== null;
   const lost = (kernel ?? 0) + (device ?? 0);
-  say($('v-drops'), counted ? (lost ? `${count(lost)} lost` : 'none') : 'not known');
-  say($('v-drops-what'), lost ? `kernel ${count(kernel ?? 0)}, interface ${count(device ?? 0)}: not counted below`
+  say($('v-drops'), counted ? (lost ? `${count(lost)} lost` : 'none') : 'unknown');
+  say($('v-drops-what'), lost ? `kernel ${count(kernel ?? 0)} · interface ${count(device ?? 0)}`
     : counted ? 'every packet was counted' : 'files do not tell');
   if (lost && !$('vital-drops').classList.contains('lossy')) announce('Packets were dropped');
   $('vital-drops').classList.toggle('lossy', lost > 0);
@@ -112,7 +115,7 @@ function showVitals(snapshot) {
   const unlabelled = snapshot.services.filter((row) => row.service === null);
   say($('v-unlabelled'), share(sumOf(unlabelled, 'wire_bytes'), snapshot.wire_bytes));
   say($('v-unlabelled-what'), `of bytes · ${count(sumOf(unlabelled, 'packets'))} packets`);
-  const where = snapshot.source.names.map((name) => printable(name.split('/').pop())).join(', ');
+  const where = snapshot.source.names.map(sourceName).join(', ');
   document.title = `${rateText(rate)} · ${where} · portlabel`;
 }
 
@@ -127,7 +130,7 @@ function showTotals(snapshot) {
   const { first_ts: first, last_ts: last } = snapshot;
   const sameDay = first && last && first.slice(0, 10) === last.slice(0, 10);
   const seconds = spanSeconds(snapshot);
-  say($('t-time'), first ? `${dateTime(first)} – ${sameDay ? dateTime(last).slice(11) : dateTime(last)} UTC · ${duration(seconds * 1e6)}` : 'no packet yet');
+  say($('t-time'), first ? `${dateTime(first)} – ${sameDay ? dateTime(last).slice(11) : dateTime(last)} UTC · ${duration(seconds * 1e6)}` : snapshot.final ? 'no packets' : 'no packet yet');
   const remarks = [
     snapshot.time_jumps && `packet time jumped ${count(snapshot.time_jumps)} times by more than an hour`,
     snapshot.flows.evicted && `${count(snapshot.flows.evicted)} flows ended early because the table of flows was full`,
@@ -236,7 +239,7 @@ function showServices(snapshot) {
   const { length } = snapshot.services;
   say($('count'), matching.length === length ? `${count(length)}` : `${count(matching.length)} of ${count(length)}`);
   $('empty').hidden = matching.length > 0;
-  say($('empty'), length ? 'No service matches the filter.' : 'No packets with ports yet.');
+  say($('empty'), length ? 'No service matches the filter.' : snapshot.final ? 'No packets with ports.' : 'No packets with ports yet.');
   $('more').hidden = shown.length === matching.length;
   say($('more').firstElementChild, `Show all ${count(matching.length)}`);
 }
@@ -379,7 +382,7 @@ class Measure {
     if (this.stamp === stamp || this.loading) return;
     this.loading = true;
     const svg = await picture(`${this.name}:${key.replace('/', ':')}`, `${this.name}.svg`, {
-      transport: row.transport, ...(row.service === null ? {} : { service: row.service }), width: widthOf(this.frame),
+      transport: row.transport, ...(row.service === null ? {} : { service: row.service }), width: widthOf(this.frame, MOST_HISTOGRAM_PX),
     });
     this.loading = false;
     this.stamp = stamp;
@@ -392,7 +395,9 @@ class Measure {
 
 // ---- charts
 
-const widthOf = (frame) => Math.max(240, Math.min(2400, Math.round(frame.clientWidth)));
+const widthOf = (frame, most = 2400) => Math.max(240, Math.min(most, Math.round(frame.clientWidth)));
+/** The widest histogram, in pixels; the style sheet knows it too. */
+const MOST_HISTOGRAM_PX = 576;
 
 /** A chart: out of the report, or from the server. `null` where there is none. */
 async function picture(key, name, query) {
@@ -423,6 +428,7 @@ async function loadThroughput() {
   loadingThroughput = false;
   if (!svg && throughput.data && view.state === 'reconnecting') return;
   throughput.show(svg, REPORT ? 'There were no packets to draw.' : 'Nothing to draw yet.');
+  $('throughput-values').hidden = !throughput.data;
   const series = throughput.data?.series ?? [];
   view.colors = new Map(series.filter(({ transport }) => transport).map((series) => [keyOf(series), colorOf(series)]));
   showKeys(series);
@@ -461,12 +467,16 @@ function show() {
   say($('about'), `portlabel ${snapshot.version} · snapshot ${count(snapshot.sequence)} · ${snapshot.ts ? `${dateTime(snapshot.ts)} UTC` : 'no packets'}`);
 }
 
+/** Whether the page can read a snapshot. Keys that it does not know do not matter; another schema does, and is told. */
+function isKnown(snapshot) {
+  const known = snapshot.schema === SCHEMA;
+  if (!known) notify(`This page reads ${SCHEMA}, and this is ${printable(String(snapshot.schema))}.`);
+  return known;
+}
+
 /** Takes a snapshot that came. One of another run begins everything anew. */
 function take(snapshot) {
-  if (snapshot.schema !== SCHEMA) {
-    notify(`This page reads ${SCHEMA}, and the program sends ${printable(String(snapshot.schema))}.`);
-    return;
-  }
+  if (!isKnown(snapshot)) return;
   const before = view.latest;
   const isOther = before && (snapshot.sequence < before.sequence || before.first_ts !== null && (snapshot.first_ts === null || millis(snapshot.first_ts) > millis(before.first_ts)));
   if (isOther) {
@@ -483,10 +493,11 @@ function take(snapshot) {
   show();
 }
 
+/** Tells what is in the way, and what helps: a page of the program that runs now. */
 function notify(text) {
   const reload = el('button', { type: 'button', textContent: 'Load the page anew' });
   reload.addEventListener('click', () => location.reload());
-  $('notice').replaceChildren(text, reload);
+  $('notice').replaceChildren(text, ...(REPORT ? [] : [reload]));
   $('notice').hidden = false;
 }
 
@@ -528,7 +539,7 @@ function pause() {
   show();
 }
 
-const THEMES = { auto: 'as the system has them', light: 'light', dark: 'dark' };
+const THEMES = { auto: 'Auto', light: 'Light', dark: 'Dark' };
 const prefersDark = matchMedia('(prefers-color-scheme: dark)');
 const prints = matchMedia('print');
 
@@ -546,8 +557,7 @@ let theme = kept('theme') in THEMES ? kept('theme') : 'auto';
 function showTheme() {
   const dark = !prints.matches && (theme === 'dark' || theme === 'auto' && prefersDark.matches);
   document.documentElement.dataset.theme = dark ? 'dark' : 'light';
-  say($('theme'), theme[0].toUpperCase() + theme.slice(1));
-  $('theme').setAttribute('aria-label', `Colours: ${THEMES[theme]}`);
+  say($('theme-name'), THEMES[theme]);
 }
 
 function press(group, attribute, value) {
@@ -676,7 +686,7 @@ listen();
 if (REPORT) {
   view.state = 'report';
   view.span = 'whole';
-  view.snapshot = view.latest = REPORT.snapshot;
+  if (isKnown(REPORT.snapshot)) view.snapshot = view.latest = REPORT.snapshot;
 } else {
   $('pause').hidden = false;
   $('spans').hidden = false;

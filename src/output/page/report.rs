@@ -20,7 +20,7 @@ const SERVICES_WITH_CHARTS: usize = 200;
 const THROUGHPUT_PX: [(&str, u16); 2] = [("wide", 1_200), ("narrow", 360)];
 
 /// Width of a histogram in pixels.
-const HISTOGRAM_PX: u16 = 460;
+const HISTOGRAM_PX: u16 = 400;
 
 /// `-o html`.
 #[derive(Debug)]

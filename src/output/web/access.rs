@@ -115,17 +115,93 @@ impl IntoResponse for Refusal {
         };
         let mut response = (status, text).into_response();
         let headers = response.headers_mut();
+        if matches!(self, Self::Method | Self::Body) {
+            // whatever follows is not read as another request
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         match self {
             Self::Method => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"))),
-            // whatever follows is not read as another request
-            Self::Body => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
             Self::NoToken => {
                 for scheme in ["Basic realm=\"portlabel\", charset=\"UTF-8\"", "Bearer realm=\"portlabel\""] {
                     headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
                 }
             }
-            Self::NoHost | Self::OtherHost | Self::OtherSite => {}
+            Self::Body | Self::NoHost | Self::OtherHost | Self::OtherSite => {}
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    const LOCAL: [u8; 4] = [192, 0, 2, 1];
+
+    /// What becomes of a request with such a target and headers, which comes to [`LOCAL`].
+    fn refusal(target: &str, headers: &[(&str, &str)]) -> Option<Refusal> {
+        let access = Access { token: None, hosts: vec!["stats.example.org".to_owned()] };
+        let request = Request::get(target);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let (head, ()) = request.body(()).expect("a request").into_parts();
+        access.refusal(&head, LOCAL.into())
+    }
+
+    #[test]
+    fn a_server_has_its_names_and_no_others() {
+        use Refusal::{NoHost, OtherHost};
+        let cases = [
+            ("localhost", None),
+            ("LOCALHOST:9465", None),
+            ("localhost.:9465", None),
+            ("127.0.0.1", None),
+            ("127.8.8.8:1", None),
+            ("[::1]:9465", None),
+            ("192.0.2.1:9465", None),
+            ("[::ffff:192.0.2.1]:9465", None),
+            ("stats.example.org", None),
+            ("Stats.Example.Org.:443", None),
+            ("192.0.2.2:9465", Some(OtherHost)),
+            ("[2001:db8::1]", Some(OtherHost)),
+            ("0.0.0.0:9465", Some(OtherHost)),
+            ("example.org", Some(OtherHost)),
+            ("127.0.0.1.example.org", Some(OtherHost)),
+            ("localhost.example.org", Some(OtherHost)),
+            ("evil.stats.example.org", Some(OtherHost)),
+            ("2130706433", Some(OtherHost)),
+            ("user@localhost", Some(OtherHost)),
+            ("", Some(NoHost)),
+            ("local host", Some(NoHost)),
+            ("localhost/", Some(NoHost)),
+            ("localhost:80:80", Some(NoHost)),
+        ];
+        for (host, want) in cases {
+            assert_eq!(refusal("/", &[("host", host)]), want, "{host:?}");
+        }
+        assert_eq!(refusal("/", &[]), Some(NoHost));
+        assert_eq!(refusal("/", &[("host", "localhost"), ("host", "localhost")]), Some(NoHost));
+        assert_eq!(refusal("http://localhost/", &[("host", "localhost")]), None);
+        assert_eq!(refusal("http://evil.example/", &[("host", "localhost")]), Some(OtherHost));
+        assert_eq!(refusal("http://localhost/", &[("host", "evil.example")]), Some(OtherHost));
+    }
+
+    #[test]
+    fn requests_with_a_body_and_those_of_other_sites_are_refused() {
+        let cases = [
+            ("content-length", "0", None),
+            ("content-length", "1", Some(Refusal::Body)),
+            ("content-length", "00", Some(Refusal::Body)),
+            ("transfer-encoding", "chunked", Some(Refusal::Body)),
+            ("sec-fetch-site", "same-origin", None),
+            ("sec-fetch-site", "none", None),
+            ("sec-fetch-site", "cross-site", Some(Refusal::OtherSite)),
+        ];
+        for (name, value, want) in cases {
+            assert_eq!(refusal("/", &[("host", "localhost"), (name, value)]), want, "{name}: {value}");
+        }
+        let linked = [("host", "localhost"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+        assert_eq!(refusal("/", &linked), None, "a link leads here");
     }
 }

@@ -1,7 +1,8 @@
 //! Who is connected: as many as there may be, and of one client not so many that there is no room for others.
 //!
 //! Who comes when there is no room is let in, and whoever has been silent for longest has to go, among those of the client
-//! with most connections. So connections that are opened and left alone keep nobody out.
+//! with most connections. So connections that are opened and left alone keep nobody out. Streams stay; there are fewer of
+//! them.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -13,6 +14,11 @@ use tokio::sync::Notify;
 pub(super) const MAX_GUESTS: usize = 256;
 /// Those of one client.
 const MAX_OF_ONE: usize = MAX_GUESTS / 2;
+
+/// Streams at a time.
+const MAX_STREAMS: usize = 64;
+/// Those of one client.
+const MAX_STREAMS_OF_ONE: usize = MAX_STREAMS / 2;
 
 /// The connections.
 #[derive(Debug, Default)]
@@ -114,14 +120,33 @@ impl Seat {
         let now = book.clock;
         if let Some(guest) = book.guests.get_mut(&self.number) {
             guest.heard = now;
-            guest.has_stream = false;
         }
     }
 
-    /// It has a stream from now on.
-    pub(super) fn streams(&self) {
-        if let Some(guest) = self.guests.book().guests.get_mut(&self.number) {
-            guest.has_stream = true;
+    /// Room for a stream on this connection, if there is any.
+    pub(super) fn stream(self: Arc<Self>) -> Option<StreamPlace> {
+        let mut book = self.guests.book();
+        let client = book.guests.get(&self.number)?.client;
+        let streams = || book.guests.values().filter(|guest| guest.has_stream);
+        let of_client = streams().filter(|guest| guest.client == client).count();
+        if of_client >= MAX_STREAMS_OF_ONE || streams().count() >= MAX_STREAMS {
+            return None;
+        }
+        book.guests.get_mut(&self.number)?.has_stream = true;
+        drop(book);
+        Some(StreamPlace(self))
+    }
+}
+
+/// One of the streams that may be open.
+#[derive(Debug)]
+pub(super) struct StreamPlace(Arc<Seat>);
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        let Seat { guests, number, .. } = &*self.0;
+        if let Some(guest) = guests.book().guests.get_mut(number) {
+            guest.has_stream = false;
         }
     }
 }
@@ -141,5 +166,63 @@ fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
         v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn client(number: u8) -> IpAddr {
+        Ipv4Addr::new(192, 0, 2, number).into()
+    }
+
+    fn is_dismissed(seat: &Seat) -> bool {
+        seat.until_dismissed().now_or_never().is_some()
+    }
+
+    #[test]
+    fn one_client_does_not_keep_others_out() {
+        let guests = Arc::new(Guests::default());
+        let seats: Vec<_> = (0..MAX_OF_ONE).map(|_| guests.let_in(client(1)).expect("there is room")).collect();
+        seats[0].heard();
+        let others: Vec<_> = (0..MAX_GUESTS - MAX_OF_ONE)
+            .map(|at| guests.let_in(client(2 + u8::try_from(at % 50).expect("small"))).expect("there is room"))
+            .collect();
+        assert!(!seats.iter().chain(&others).any(is_dismissed));
+        let _more = guests.let_in(client(100)).expect("somebody goes");
+        let went: Vec<_> = seats.iter().map(is_dismissed).collect();
+        assert_eq!(went.iter().position(|went| *went), Some(1), "the first one was heard of since");
+        assert_eq!(went.iter().filter(|went| **went).count(), 1);
+        assert!(!others.iter().any(is_dismissed));
+        let _again = guests.let_in(client(1)).expect("there is one place");
+        let _in_place_of_its_own = guests.let_in(client(1)).expect("its oldest goes");
+        assert!(is_dismissed(&seats[2]));
+        assert!(!others.iter().any(is_dismissed));
+    }
+
+    #[test]
+    fn streams_stay_and_networks_are_one_client() {
+        let guests = Arc::new(Guests::default());
+        let host = |number: u128| IpAddr::from(Ipv6Addr::from_bits((0x2001_0db8 << 96) + number));
+        let let_in = |number| guests.let_in(host(number)).map(Arc::new).expect("there is room");
+        let seats: Vec<_> = (0..MAX_OF_ONE as u128).map(let_in).collect();
+        let stream = |seat: &Arc<Seat>| Arc::clone(seat).stream();
+        let mut streams: Vec<_> = seats[..MAX_STREAMS_OF_ONE].iter().map(|seat| stream(seat).expect("room")).collect();
+        assert!(stream(&seats[50]).is_none(), "it has as many as one may have");
+        let elsewhere = let_in(1 << 64);
+        streams.push(stream(&elsewhere).expect("there is room for others"));
+        let more = let_in(500);
+        assert_eq!(seats.iter().position(|seat| is_dismissed(seat)), Some(MAX_STREAMS_OF_ONE), "not one with a stream");
+
+        streams.truncate(1);
+        assert!(stream(&seats[50]).is_some());
+        assert!(guests.until_nobody().now_or_never().is_none());
+        drop((seats, elsewhere, more, streams));
+        assert!(guests.until_nobody().now_or_never().is_some());
     }
 }

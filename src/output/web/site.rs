@@ -18,7 +18,7 @@ use super::super::metrics::Exposition;
 use super::super::page::{self, ChartQuery};
 use super::edition::Edition;
 use super::guests::Seat;
-use super::stream::{self, Streams};
+use super::stream;
 use super::works::{Chart, Works};
 use crate::snapshot::Snapshot;
 
@@ -52,14 +52,13 @@ pub(super) struct Now {
 pub(super) struct Site {
     now: watch::Sender<Now>,
     works: Mutex<Works>,
-    streams: Arc<Streams>,
 }
 
 impl Site {
     /// Before the first snapshot, with metrics of their own for at most `metrics_services` services.
     pub(super) fn new(metrics_services: usize) -> Arc<Self> {
         let works = Mutex::new(Works::new(metrics_services));
-        Arc::new(Self { now: watch::Sender::default(), works, streams: Arc::default() })
+        Arc::new(Self { now: watch::Sender::default(), works })
     }
 
     /// Puts a newer snapshot in the place of the one before.
@@ -130,11 +129,8 @@ async fn snapshot(State(site): State<Arc<Site>>) -> Response {
 }
 
 async fn stream(State(site): State<Arc<Site>>, Extension(seat): Extension<Arc<Seat>>) -> Response {
-    match site.streams.place() {
-        Some(place) => {
-            seat.streams();
-            typed("text/event-stream", stream::body(site.watch(), place))
-        }
+    match seat.stream() {
+        Some(place) => typed("text/event-stream", stream::body(site.watch(), place)),
         None => later("as many streams are open as there may be\n"),
     }
 }

@@ -4,8 +4,6 @@
 //! of them, and holds nothing up. Snapshots are cumulative, so it misses no count.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -13,10 +11,8 @@ use futures_util::stream::unfold;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::guests::StreamPlace;
 use super::site::Now;
-
-/// Streams at a time.
-pub(super) const MAX_STREAMS: usize = 64;
 
 /// A stream on which nothing comes says this often that it is there: proxies close what is silent for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -26,31 +22,8 @@ const FIRST: &str = "retry: 2000\n\n";
 const ALIVE: &str = ":\n\n";
 const END: &str = "event: end\ndata: {}\n\n";
 
-/// How many streams are open.
-#[derive(Debug, Default)]
-pub(super) struct Streams(AtomicUsize);
-
-/// One of the streams that may be open.
-#[derive(Debug)]
-pub(super) struct Place(Arc<Streams>);
-
-impl Streams {
-    /// Room for one more stream, as long as there is.
-    pub(super) fn place(self: &Arc<Self>) -> Option<Place> {
-        let taken =
-            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < MAX_STREAMS).then_some(open + 1));
-        taken.is_ok().then(|| Place(Arc::clone(self)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// The body of a stream: the latest snapshot at once, each one that follows, and `end` after the last.
-pub(super) fn body(now: watch::Receiver<Now>, place: Place) -> Body {
+pub(super) fn body(now: watch::Receiver<Now>, place: StreamPlace) -> Body {
     let reader = Reader { now, stage: Stage::Begin, _place: place };
     Body::from_stream(unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
@@ -61,7 +34,7 @@ pub(super) fn body(now: watch::Receiver<Now>, place: Place) -> Body {
 struct Reader {
     now: watch::Receiver<Now>,
     stage: Stage,
-    _place: Place,
+    _place: StreamPlace,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
