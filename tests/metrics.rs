@@ -140,6 +140,7 @@ fn where_the_file_cannot_be_replaced_the_run_does_not_begin() {
     assert!(Command::new("mkfifo").arg(&fifo).status().expect("it starts").success());
     let cases = [
         (folder.path().display().to_string(), "is a folder; the metrics take the place of a file"),
+        (format!("{}/new/", folder.path().display()), "is a folder; the metrics take the place of a file"),
         (fifo.display().to_string(), "is a device or a pipe; the metrics take the place of a file"),
         ("/dev/null".to_owned(), "is a device or a pipe; the metrics take the place of a file"),
         (format!("{}/no/such", folder.path().display()), "cannot create a file beside it, to take its place"),

@@ -35,7 +35,7 @@ fn address_of(program: &mut Running) -> SocketAddr {
 
 #[test]
 fn node_exporter_never_reads_half_a_file() {
-    const SCRAPES: usize = 100;
+    const SCRAPES: usize = 50;
     if !has("prometheus-node-exporter", "nobody reads the file while it is rewritten") {
         return;
     }
