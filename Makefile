@@ -6,7 +6,7 @@
 # make uninstall  removes them
 # make bench      benchmarks
 # make bench-live live capture under load, beside tcpdump; as root, with PORTLABEL_BENCH
-# make fuzz       fuzzes the decoder and the readers, each for FUZZ_SECONDS=60; takes a nightly compiler and cargo-fuzz
+# make fuzz       fuzzes the decoder and the readers (captures, reports), each for FUZZ_SECONDS=60; takes a nightly compiler and cargo-fuzz
 # make fixtures   installs servers and clients (Debian), then records fixtures/ anew; CASES="dns ssh" records only these; as root
 # make names      rebuilds data/services.tsv from the packages that carry IANA's port registry, which it fetches
 # make clean      removes what was built

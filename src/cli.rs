@@ -763,7 +763,9 @@ impl Args {
     fn resolve(self) -> Result<Config, clap::Error> {
         let usage = |kind, message: String| Args::command().error(kind, message);
         if let Some(name) = misplaced_subcommand(&self.files) {
-            let advice = format!("'{name}' stands before its options, as in: portlabel {name} 443 --services FILE");
+            let example =
+                if name == "lookup" { "lookup 443 --services FILE".to_owned() } else { format!("{name} --help") };
+            let advice = format!("'{name}' stands before its options, as in: portlabel {example}");
             return Err(usage(ErrorKind::ArgumentConflict, advice));
         }
         let reads = !self.read.is_empty();

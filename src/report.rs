@@ -1,10 +1,12 @@
 //! Reports that were written before: read, held against themselves, and added up.
 //!
 //! A report is a snapshot as `-o json` or `-o ndjson` wrote it. It comes from somewhere, perhaps from somebody else: nothing
-//! in it is believed, and nothing in it makes reading take more memory than a few times its length.
+//! in it is believed, and nothing in it makes reading take more memory than some ten times its length.
 
 mod check;
+mod difference;
 mod merge;
+mod row;
 
 use std::cell::Cell;
 use std::io::{self, BufReader, Read};
@@ -14,7 +16,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub use check::Fault;
-pub use merge::{Difference, Merge, MergeError};
+pub use difference::Difference;
+pub use merge::{Merge, MergeError};
 
 use crate::snapshot::{SNAPSHOT_SCHEMA, Snapshot};
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use portlabel::engine::EngineConfig;
 use portlabel::report::{Merge, Report};
@@ -208,6 +209,9 @@ fn what_cannot_be_added_up_is_told_and_nothing_is_written() {
     let row = &report["services"][0];
     let hdr = row["packet_size_bytes"]["hdr"].as_str().expect("a histogram");
     let hdr_of_others = &report["services"][1]["packet_size_bytes"]["hdr"];
+    let mut live = report.clone();
+    live["source"]["kind"] = "live".into();
+    live["drops"]["interfaces"] = json!({});
     let big = (1_u64 << 63) - 1;
     let cases = [
         ("nothing", String::new(), "is empty; a report is what -o json or -o ndjson writes"),
@@ -234,7 +238,7 @@ fn what_cannot_be_added_up_is_told_and_nothing_is_written() {
         ("other timeouts", changed("/settings/tcp_idle_timeout_us", 1.into()), "cannot be added to a.json: they were made with another tcp_idle_timeout_us"),
         ("names", changed("/settings/user_names_sha256", "0".repeat(64).into()), "made with another user_names_sha256"),
         ("the carrier", changed("/settings/outer", true.into()), "made with another outer"),
-        ("live", changed("/source/kind", "live".into()), "one is of files, the other of a live capture"),
+        ("live", live.to_string(), "one is of files, the other of a live capture"),
         ("the same", text.clone(), "is the same report as a.json; everything in it would count twice"),
         ("too much", changed("/time_jumps", u64::MAX.into()), "totals: adding up goes beyond the largest number"),
         ("too many values", text.replacen(&row["handshake_rtt_us"].to_string(), &json!({"count": big, "sum": 9, "min": 0, "mean": 0.0, "p50": null, "p90": null, "p99": null, "max": 9, "hdr": null}).to_string(), 1), "handshake_rtt_us of https, tcp: adding up goes beyond"),
@@ -303,4 +307,39 @@ fn schemas_are_printed() {
         jsonschema::meta::validate(&schema).expect("a schema");
     }
     assert_eq!(run(&["schema", "weather"]).code, Some(2));
+}
+
+/// Reads every histogram of a report, and says what is in it: count, median, largest value.
+const OTHER_IMPLEMENTATION: &str = "
+import json, sys
+from hdrh.histogram import HdrHistogram
+for row in json.load(open(sys.argv[1]))['services']:
+    for key, summary in row.items():
+        if isinstance(summary, dict) and 'hdr' in summary:
+            read = HdrHistogram.decode(summary['hdr'])
+            print(key, read.get_total_count(), read.get_value_at_percentile(50), read.get_value_at_percentile(100))
+";
+
+#[test]
+fn another_implementation_reads_the_histograms() {
+    let (folder, report) = folder_with_report();
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/python");
+    let mut python = Command::new("python3");
+    python.env("PYTHONPATH", place).args(["-c", OTHER_IMPLEMENTATION]).arg(folder.path().join("a.json"));
+    let read = ran(&mut python);
+    assert_eq!((read.code, read.stderr.as_str()), (Some(0), ""), "tests/setup/test-tools.sh installs it");
+    let mut lines = read.stdout.lines();
+    for row in report["services"].as_array().expect("rows") {
+        for (key, summary) in row.as_object().expect("a row").iter().filter(|(_, value)| value["hdr"].is_string()) {
+            let number = |key: &str| summary[key].as_u64().expect("a number");
+            let line = lines.next().expect("a line each");
+            let numbers: Vec<u64> = line.split(' ').skip(1).map(|number| number.parse().expect("a number")).collect();
+            let [count, median, largest] = numbers.try_into().expect("three");
+            // it tells the largest value of a bucket, beyond the largest that was counted
+            let found = [count, median.clamp(number("min"), number("max"))];
+            assert_eq!(found, [number("count"), number("p50")], "{key}: {summary}");
+            assert!(largest >= number("max") && largest - number("max") <= largest / 100, "{key}: {summary}");
+        }
+    }
+    assert_eq!(lines.next(), None);
 }

@@ -27,7 +27,8 @@ pub fn diff(config: &Diff) -> ExitCode {
         }
     };
     if !config.quiet {
-        for difference in Difference::all(&before.snapshot, &after.snapshot) {
+        let (old, new) = (&before.snapshot, &after.snapshot);
+        for difference in Difference::all([&old.source, &new.source], [&old.settings, &new.settings]) {
             run::say(&format_args!("what differs may be due to how the reports were made: {difference}"));
         }
     }

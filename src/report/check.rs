@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::snapshot::{FlowCounts, ServiceRow, Snapshot, Traffic};
+use crate::snapshot::{FlowCounts, InterfaceDrops, ServiceRow, Snapshot, SourceKind, Traffic};
 
 /// Where a report contradicts itself, and how.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,8 +48,11 @@ fn check_totals(snapshot: &Snapshot) -> Result<(), String> {
         return Err(format!("final, and {} flows are active", snapshot.flows.active));
     }
     let drops = &snapshot.drops;
+    if drops.interfaces.is_some() != (snapshot.source.kind == SourceKind::Live) {
+        return Err("drops tell of interfaces in a live capture, and only there".to_owned());
+    }
     if let Some(interfaces) = &drops.interfaces {
-        let lost = |of: fn(&crate::snapshot::InterfaceDrops) -> Option<u64>| {
+        let lost = |of: fn(&InterfaceDrops) -> Option<u64>| {
             interfaces.values().filter_map(of).map(u128::from).reduce(|sum, one| sum + one)
         };
         let wide = |lost: Option<u64>| lost.map(u128::from);

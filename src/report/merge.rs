@@ -1,18 +1,18 @@
 //! One report out of several.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::Report;
 use super::check::label;
-use crate::services::Evidence;
+use super::difference::Difference;
+use super::row::{RowSum, Trouble};
 use crate::snapshot::{
-    Drops, EvidenceCounts, FlowCounts, InterfaceDrops, OtherPorts, PortTraffic, PortlessRow, SNAPSHOT_SCHEMA,
-    ServiceRow, Settings, Snapshot, SourceInfo, SourceKind, Summary, Traffic,
+    Drops, FlowCounts, InterfaceDrops, PortlessRow, SNAPSHOT_SCHEMA, ServiceRow, Settings, Snapshot, SourceInfo,
+    SourceKind, Traffic,
 };
-use crate::stats::{Overflow, SummaryError, SummarySum};
+use crate::stats::{Overflow, SummaryError};
 use crate::units::{Timestamp, Transport};
 
 /// How many buckets the histograms of a sum may hold, 16 bytes each: 128 MiB.
@@ -79,50 +79,11 @@ pub enum MergeError {
     },
 }
 
-/// In what two reports differ, so that their numbers do not mean the same.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Difference {
-    /// Files and live captures.
-    #[error("one is of files, the other of a live capture")]
-    Kind,
-    /// Filters: what matches both would count twice, and what matches neither not at all.
-    #[error("they have different filters, {} and {}", shown(.0.as_deref()), shown(.1.as_deref()))]
-    Filter(Option<String>, Option<String>),
-    /// A key of `settings`.
-    #[error("they were made with another {0} (see settings in both)")]
-    Setting(&'static str),
-}
-
-fn shown(filter: Option<&str>) -> String {
-    filter.map_or_else(|| "none".to_owned(), |filter| format!("'{filter}'"))
-}
-
-impl Difference {
-    /// Everything that keeps two reports from being added up.
-    #[must_use]
-    pub fn all(a: &Snapshot, b: &Snapshot) -> Vec<Self> {
-        let (x, y) = (&*a.settings, &*b.settings);
-        let kind = (a.source.kind != b.source.kind).then_some(Self::Kind);
-        let filters = || (a.source.filter.clone(), b.source.filter.clone());
-        let filter = (a.source.filter != b.source.filter).then(filters).map(|(a, b)| Self::Filter(a, b));
-        let settings = [
-            ("tcp_idle_timeout_us", x.tcp_idle_timeout_us == y.tcp_idle_timeout_us),
-            ("other_idle_timeout_us", x.other_idle_timeout_us == y.other_idle_timeout_us),
-            ("outer", x.outer == y.outer),
-            ("listeners", x.listeners == y.listeners),
-            ("iana_names", x.iana_names == y.iana_names),
-            ("user_names_sha256", x.user_names_sha256 == y.user_names_sha256),
-        ];
-        let settings = settings.into_iter().filter(|(_, same)| !same).map(|(key, _)| Self::Setting(key));
-        kind.into_iter().chain(filter).chain(settings).collect()
-    }
-}
-
 /// A sum of reports. It does not depend on the order in which they are added, and may be part of another one.
 #[derive(Debug)]
 pub struct Merge {
-    /// The first report: what the others must be like. Its counts are in the sum.
-    first: (String, Snapshot),
+    /// The first report: what the others must be like.
+    first: Like,
     /// Which reports were added, by a hash of what they say.
     added: BTreeMap<u64, String>,
     sources: BTreeSet<(Option<String>, String)>,
@@ -133,6 +94,14 @@ pub struct Merge {
     rows: BTreeMap<(Option<Arc<str>>, Transport), RowSum>,
     portless: BTreeMap<&'static str, Traffic>,
     buckets: usize,
+}
+
+/// What is the same in all reports.
+#[derive(Debug)]
+struct Like {
+    name: String,
+    source: Arc<SourceInfo>,
+    settings: Arc<Settings>,
 }
 
 /// Numbers of a whole report.
@@ -147,18 +116,6 @@ struct Totals {
     interface_drops: Option<u64>,
 }
 
-/// A row in the making.
-#[derive(Debug, Default)]
-struct RowSum {
-    to_server: Traffic,
-    from_server: Traffic,
-    later_fragments: Traffic,
-    ports: BTreeMap<u16, Traffic>,
-    flows: FlowCounts,
-    evidence: BTreeMap<Evidence, EvidenceCounts>,
-    summaries: [Option<SummarySum>; 4],
-}
-
 impl Merge {
     /// A sum of one report.
     ///
@@ -166,7 +123,11 @@ impl Merge {
     /// See [`MergeError`].
     pub fn new(report: Report) -> Result<Self, MergeError> {
         let mut sum = Self {
-            first: (report.name.clone(), without_counts(&report.snapshot)),
+            first: Like {
+                name: report.name.clone(),
+                source: Arc::clone(&report.snapshot.source),
+                settings: Arc::clone(&report.snapshot.settings),
+            },
             added: BTreeMap::new(),
             sources: BTreeSet::new(),
             interfaces: BTreeMap::new(),
@@ -210,11 +171,13 @@ impl Merge {
     /// What there is against adding a report.
     fn refuse(&mut self, name: &str, snapshot: &Snapshot) -> Result<(), MergeError> {
         let name = || name.to_owned();
-        let (first, like) = &self.first;
+        let Like { name: first, source, settings } = &self.first;
         if !snapshot.is_final {
             return Err(MergeError::NotFinal { name: name() });
         }
-        if let Some(difference) = Difference::all(like, snapshot).into_iter().next() {
+        if let Some(difference) =
+            Difference::all([source, &snapshot.source], [settings, &snapshot.settings]).into_iter().next()
+        {
             return Err(MergeError::Different { name: name(), first: first.clone(), difference });
         }
         if !snapshot.settings.histograms {
@@ -243,44 +206,17 @@ impl Merge {
     }
 
     fn add_row(&mut self, name: &str, row: &ServiceRow) -> Result<(), MergeError> {
-        let place = |key: &str| format!("{} of {}", key, label(row));
         let sum = self.rows.entry((row.service.clone(), row.transport)).or_default();
-        sum.to_server += row.to_server;
-        sum.from_server += row.from_server;
-        sum.later_fragments += row.later_fragments;
-        sum.flows += row.flows;
-        for port in &row.ports {
-            *sum.ports.entry(port.port).or_default() += Traffic { packets: port.packets, wire_bytes: port.wire_bytes };
-        }
-        for rule in Evidence::ALL {
-            let counts = row.named_by(rule.name());
-            if counts != EvidenceCounts::default() {
-                let own = sum.evidence.entry(rule).or_default();
-                own.flows += counts.flows;
-                own.packets += counts.packets;
-                own.wire_bytes += counts.wire_bytes;
+        self.buckets -= sum.buckets();
+        sum.add(row).map_err(|(key, trouble)| {
+            let (name, place) = (name.to_owned(), format!("{key} of {}", label(row)));
+            match trouble {
+                Trouble::Summary(source) => MergeError::Summary { name, place, source },
+                Trouble::Overflow(source) => MergeError::Overflow { name, place, source },
             }
-        }
-        for (own, (key, summary)) in sum.summaries.iter_mut().zip(row.summaries()) {
-            let Some(summary) = summary else { continue };
-            let wrong = |source| MergeError::Summary { name: name.to_owned(), place: place(key), source };
-            let part = SummarySum::read(summary).map_err(wrong)?;
-            let before = own.as_ref().map_or(0, SummarySum::buckets);
-            match own {
-                Some(own) => own.add(&part).map_err(|source| MergeError::Overflow {
-                    name: name.to_owned(),
-                    place: place(key),
-                    source,
-                })?,
-                None => *own = Some(part),
-            }
-            self.buckets += own.as_ref().map_or(0, SummarySum::buckets);
-            self.buckets -= before;
-            if self.buckets > BUCKETS_MAX {
-                return Err(MergeError::TooLarge { name: name.to_owned() });
-            }
-        }
-        Ok(())
+        })?;
+        self.buckets += sum.buckets();
+        if self.buckets > BUCKETS_MAX { Err(MergeError::TooLarge { name: name.to_owned() }) } else { Ok(()) }
     }
 
     /// The sum, as one run would have reported it.
@@ -288,7 +224,6 @@ impl Merge {
     pub fn snapshot(&self) -> Snapshot {
         let [ts, first_ts, last_ts] = self.times;
         let Totals { traffic, flows, time_jumps, learned_forgotten, histograms_refused, .. } = self.totals;
-        let like = &self.first.1;
         let mut services: Vec<_> = self.rows.iter().map(|(key, row)| Arc::new(row.row(key))).collect();
         services.sort_by(|a, b| a.order(b));
         let portless = self.portless.iter().map(|(reason, Traffic { packets, wire_bytes })| PortlessRow {
@@ -304,7 +239,7 @@ impl Merge {
             sequence: 1,
             is_final: true,
             source: Arc::new(self.source()),
-            settings: Arc::new(Settings { max_flows: self.max_flows, ..Settings::clone(&like.settings) }),
+            settings: Arc::new(Settings { max_flows: self.max_flows, ..Settings::clone(&self.first.settings) }),
             ts,
             first_ts,
             last_ts,
@@ -336,7 +271,7 @@ impl Merge {
     }
 
     fn source(&self) -> SourceInfo {
-        let like = &self.first.1.source;
+        let like = &self.first.source;
         let names: BTreeSet<_> = self.sources.iter().map(|source| self.qualified(source)).collect();
         SourceInfo {
             kind: like.kind,
@@ -347,7 +282,7 @@ impl Merge {
     }
 
     fn drops(&self) -> Drops {
-        let is_live = self.first.1.source.kind == SourceKind::Live;
+        let is_live = self.first.source.kind == SourceKind::Live;
         let mut interfaces: BTreeMap<String, InterfaceDrops> = BTreeMap::new();
         for (source, drops) in &self.interfaces {
             // a sum of several hosts, and a report of one of them, may call an interface by the same name
@@ -359,11 +294,6 @@ impl Merge {
             interfaces: is_live.then_some(interfaces),
         }
     }
-}
-
-/// What others must be like, without what they add to.
-fn without_counts(snapshot: &Snapshot) -> Snapshot {
-    Snapshot { interval: None, services: Vec::new(), portless: Vec::new(), ..snapshot.clone() }
 }
 
 /// The sum of what is known; `None` inside when nobody counted.
@@ -403,38 +333,5 @@ impl Totals {
             kernel_drops: plus(self.kernel_drops, snapshot.drops.kernel)?,
             interface_drops: plus(self.interface_drops, snapshot.drops.interface)?,
         })
-    }
-}
-
-impl RowSum {
-    fn row(&self, (service, transport): &(Option<Arc<str>>, Transport)) -> ServiceRow {
-        let mut total = self.to_server;
-        total += self.from_server;
-        let port = |(port, Traffic { packets, wire_bytes }): (&u16, &Traffic)| PortTraffic {
-            port: *port,
-            packets: *packets,
-            wire_bytes: *wire_bytes,
-        };
-        let mut ports: Vec<_> = self.ports.iter().map(port).collect();
-        ports.sort_unstable_by_key(|port| (Reverse(port.wire_bytes), port.port));
-        let summary = |at: usize| -> Option<Summary> { self.summaries[at].as_ref().map(SummarySum::summary) };
-        ServiceRow {
-            service: service.clone(),
-            transport: *transport,
-            packets: total.packets,
-            wire_bytes: total.wire_bytes,
-            to_server: self.to_server,
-            from_server: self.from_server,
-            later_fragments: self.later_fragments,
-            ports,
-            other_ports: OtherPorts::default(),
-            flows: self.flows,
-            evidence: self.evidence.iter().map(|(rule, counts)| (rule.name(), *counts)).collect(),
-            packet_size_bytes: summary(0),
-            gap_us: summary(1),
-            flow_duration_us: summary(2),
-            handshake_rtt_us: summary(3),
-            interval: None,
-        }
     }
 }

@@ -12,6 +12,10 @@ use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::Corpus;
 use lz4_flex::frame::FrameEncoder;
+use portlabel::decode::Decoder;
+use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
+use portlabel::services::Registry;
+use portlabel::snapshot::{SourceInfo, SourceKind};
 use portlabel::source::{Files, Frame, Interface, Next, Pause, Source as _, SourceError};
 use rustix::fs::{MemfdFlags, memfd_create};
 
@@ -238,6 +242,39 @@ pub fn seeds(target: &str) {
     fs::create_dir_all(&folder).expect("room");
     for (number, seed) in seeds.iter().enumerate() {
         fs::write(folder.join(format!("seed-{number}")), seed).expect("room");
+    }
+}
+
+/// Writes the inputs to begin with for the target of reports: those of short captures of `fixtures/`, behind a byte that is
+/// even.
+///
+/// # Panics
+/// They cannot be read or written.
+pub fn report_seeds() {
+    let Some(folder) = env::var_os("PORTLABEL_SEEDS").map(PathBuf::from) else { return };
+    let mut captures = Vec::new();
+    add_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures"), &mut captures);
+    fs::create_dir_all(&folder).expect("room");
+    for (number, capture) in captures.iter().enumerate() {
+        fs::write(folder.join(format!("seed-{number}")), [b"0", report(capture).as_slice()].concat()).expect("room");
+    }
+}
+
+/// The report of a capture's first frames, with histograms.
+fn report(capture: &Path) -> Vec<u8> {
+    let source = SourceInfo { kind: SourceKind::File, names: Vec::new(), host: None, filter: None };
+    let config = EngineConfig { histograms: true, ..EngineConfig::default() };
+    let mut engine = Engine::new(config, source.into(), Registry::builtin());
+    let (mut files, mut decoder, keyer) = (open(capture), Decoder::default(), engine.keyer());
+    for _ in 0..SEED_FRAMES {
+        let Ok(Next::Frame(frame)) = files.next_packet() else { break };
+        engine.ingest(&[keyer.packet(&decoder.decode(&frame))]);
+    }
+    engine.finish(RunEnd::Complete);
+    let last = engine.drain_events().last().expect("a final snapshot");
+    match last {
+        Event::Snapshot(snapshot) => serde_json::to_vec(&*snapshot).expect("JSON"),
+        Event::Flow(_) => panic!("nobody asked for flows"),
     }
 }
 
