@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::dashboard::queries;
 use super::scan::records;
-use super::{get, samples};
+use super::{get, open_metrics_samples, samples};
 use crate::netns::{Host, Wire, v4};
 use crate::program::{has, portlabel};
 use crate::records::pcap_header;
@@ -35,7 +35,7 @@ fn address_of(program: &mut Running) -> SocketAddr {
 
 #[test]
 fn node_exporter_never_reads_half_a_file() {
-    const SCRAPES: usize = 100;
+    const SCRAPES: usize = 50;
     if !has("prometheus-node-exporter", "nobody reads the file while it is rewritten") {
         return;
     }
@@ -168,6 +168,10 @@ fn prometheus_answers_every_query_of_the_dashboard() {
         (hosts.as_array().expect("names").len() == 2).then_some(hosts)
     });
     assert_eq!(hosts, serde_json::json!([EXPORTER, PAGE]));
+    // Prometheus asks the page for OpenMetrics
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    let page = client.inside(|| get(PAGE.parse().expect("an address"), "/metrics", accept)).expect("it answers").1;
+    assert_eq!(open_metrics_samples(&page), samples(&page).len());
     for template in queries() {
         for host in [PAGE, EXPORTER, ".*"] {
             let text = template.replace("$host", host).replace("$service", ".*").replace("$__rate_interval", "3s");
