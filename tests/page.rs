@@ -3,6 +3,7 @@
 mod access;
 mod browser;
 mod live;
+mod picture;
 mod report;
 mod traffic;
 

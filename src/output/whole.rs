@@ -51,3 +51,36 @@ pub(super) fn without_intervals(snapshot: &Snapshot) -> Snapshot {
     let row = |row: &Arc<ServiceRow>| Arc::new(ServiceRow { interval: None, ..row.as_ref().clone() });
     Snapshot { interval: None, services: snapshot.services.iter().map(row).collect(), ..snapshot.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    /// Keeps what it gets.
+    struct Kept(Arc<std::sync::Mutex<Vec<Arc<Snapshot>>>>);
+
+    impl Output for Kept {
+        fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
+            self.0.lock().expect("nobody panics").push(Arc::clone(snapshot));
+            Ok(())
+        }
+
+        fn finish(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_the_whole_run_comes_through() {
+        let kept = Arc::default();
+        let mut whole = Whole::new(Box::new(Kept(Arc::clone(&kept))));
+        let last = Arc::new(sample::snapshot());
+        whole.snapshot(&Arc::new(Snapshot { is_final: false, ..sample::snapshot() })).expect("is taken");
+        whole.snapshot(&last).expect("is taken");
+        let kept = kept.lock().expect("nobody panics");
+        let [only] = kept.as_slice() else { panic!("{} snapshots", kept.len()) };
+        assert_eq!((only.sequence, only.packets, only.services.len()), (1, last.packets, last.services.len()));
+        assert!(only.interval.is_none() && only.services.iter().all(|row| row.interval.is_none()));
+    }
+}

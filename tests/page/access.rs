@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::browser::{Browser, PHONE, WIDE};
+use super::browser::{Browser, PHONE, Screen, WIDE};
 use super::traffic::{report, some_services};
 
 /// Where `tests/setup/test-tools.sh` puts it.
@@ -37,5 +37,15 @@ fn no_view_has_a_serious_fault() {
             assert!(too_wide.as_f64().is_some_and(|px| px <= 0.0), "{name}, {view}: {too_wide} pixels too wide");
             browser.picture(&format!("report-{name}-{view}"));
         }
+    }
+    // names are whole from the narrowest telephones on
+    browser.run("location.hash = '#/'");
+    for width in [360, 480, 559, 600, 800, 880, 900, 1000, 1119, 1200, 1359, 1400, 1920, 2560] {
+        browser.look_on(Screen { width, ..WIDE });
+        let cut = "return [...document.querySelectorAll('#services tbody a, #services th.c-name button')]
+            .filter((e) => e.scrollWidth > e.clientWidth + 1 || e.getBoundingClientRect().width < 20).map((e) => e.textContent)";
+        assert_eq!(browser.run(cut), serde_json::json!([]), "{width}");
+        let too_wide = browser.run("return document.documentElement.scrollWidth - innerWidth");
+        assert!(too_wide.as_f64().is_some_and(|px| px <= 0.0), "{width}: {too_wide} pixels too wide");
     }
 }

@@ -226,3 +226,111 @@ fn escaped(text: &str) -> String {
         escaped
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::Value;
+
+    use super::super::super::sample;
+    use super::*;
+    use crate::snapshot::Shape;
+
+    fn query(text: &str) -> Option<ChartQuery> {
+        let (name, query) = text.split_once('?').unwrap_or((text, ""));
+        ChartQuery::parse(name, query)
+    }
+
+    /// What a chart tells the script.
+    fn data(svg: &str) -> Value {
+        let (_, rest) = svg.split_once("<metadata>").expect("metadata");
+        let text = rest.split_once("</metadata>").expect("metadata").0;
+        let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    #[test]
+    fn queries_name_a_chart_or_nothing() {
+        let throughput = |span, unit, width_px| Some(ChartQuery::throughput(span, unit, width_px));
+        let cases = [
+            ("throughput.svg", throughput(Span::Recent, RateUnit::Bits, 960)),
+            ("throughput.svg?span=whole&unit=packets&width=300", throughput(Span::Whole, RateUnit::Packets, 300)),
+            ("throughput.svg?width=1", throughput(Span::Recent, RateUnit::Bits, 240)),
+            ("throughput.svg?width=65535", throughput(Span::Recent, RateUnit::Bits, 2400)),
+            ("throughput.svg?width=65536", None),
+            ("throughput.svg?width=-1", None),
+            ("throughput.svg?unit=miles", None),
+            ("throughput.svg?color=red", None),
+            ("throughput", None),
+            ("speed.svg", None),
+            ("gap_us.svg", None),
+            ("gap_us.svg?transport=icmp", None),
+            ("", None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(query(text), want, "{text}");
+        }
+        let Some(Chart::Histogram { measure, service, transport }) =
+            query("gap_us.svg?transport=udp&service=a%26b%3C%2Bc").map(|query| query.chart)
+        else {
+            panic!("a histogram");
+        };
+        assert_eq!((measure, service.as_deref(), transport), (Measure::Gap, Some("a&b<+c"), Transport::Udp));
+    }
+
+    #[test]
+    fn a_chart_has_its_values_with_it_and_names_are_text() {
+        let mut snapshot = sample::snapshot();
+        let hostile = "</metadata><script>";
+        Arc::make_mut(&mut snapshot.services[0]).service = Some(Arc::from(hostile));
+        let mut history = History::default();
+        let query = query("throughput.svg?unit=packets").expect("a query");
+        assert_eq!(chart(&history, &snapshot, &query), None, "there is nothing yet");
+        history.update(&snapshot);
+        let svg = chart(&history, &snapshot, &query).expect("a chart");
+        assert!(!svg.contains("<script>") && !svg.contains("style="), "{svg}");
+        let data = data(&svg);
+        let series = data["series"].as_array().expect("series");
+        assert!(series.iter().any(|one| one["service"] == hostile), "{data}");
+        let packets: f64 = series.iter().filter_map(|one| one["rates"][0].as_f64()).sum();
+        #[expect(clippy::cast_precision_loss, reason = "few packets")]
+        let all = snapshot.packets as f64;
+        assert!((packets - all).abs() < 1.0, "{packets} of {all}: everything, in a second");
+    }
+
+    #[test]
+    fn a_histogram_has_every_value_and_needs_a_shape() {
+        let mut snapshot = sample::snapshot();
+        let wanted = query("packet_size_bytes.svg?transport=tcp&service=https&width=400").expect("a query");
+        assert_eq!(chart(&History::default(), &snapshot, &wanted), None, "no shape");
+        let row = Arc::make_mut(&mut snapshot.services[0]);
+        let summary = row.packet_size_bytes.as_mut().expect("values");
+        summary.shape = Shape::of([(60, 7_000), (1_514, 5_000)].into_iter());
+        let svg = chart(&History::default(), &snapshot, &wanted).expect("a chart");
+        let data = data(&svg);
+        let steps = data["steps"].as_array().expect("steps");
+        assert_eq!(steps.iter().filter_map(|step| step[2].as_u64()).sum::<u64>(), 12_000);
+        assert_eq!((&steps[0][0], &steps[0][1]), (&Value::from(56), &Value::from(63)));
+        assert!(svg.contains("p50") && svg.contains("p90 p99"), "{svg}");
+        for other in ["packet_size_bytes.svg?transport=udp&service=https", "packet_size_bytes.svg?transport=tcp"] {
+            assert_eq!(chart(&History::default(), &snapshot, &query(other).expect("a query")), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn any_distribution_can_be_drawn() {
+        for values in [&[(0, 1)][..], &[(u64::MAX, u64::MAX)], &[(0, u64::MAX), (u64::MAX, 1)], &[(7, 1), (8, 1)]] {
+            let mut snapshot = sample::snapshot();
+            let row = Arc::make_mut(&mut snapshot.services[0]);
+            for summary in [row.packet_size_bytes.as_mut(), row.handshake_rtt_us.as_mut()].into_iter().flatten() {
+                summary.shape = Shape::of(values.iter().copied());
+            }
+            for measure in [Measure::PacketSize, Measure::RoundTrip] {
+                for width_px in [240, 2400] {
+                    assert!(histogram(row, measure, width_px).is_some(), "{values:?}");
+                }
+            }
+        }
+    }
+}

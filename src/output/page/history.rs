@@ -284,3 +284,112 @@ fn subtract(sums: &mut HashMap<RowId, u64>, id: &RowId, bytes: u64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::units::Transport;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn service(name: &str) -> RowId {
+        RowId::Service(Some(Arc::from(name)), Transport::Tcp)
+    }
+
+    /// An interval of a second with these bytes, each in a packet, and as many again that are of no row.
+    fn tick(second: i64, rows: &[(&str, u64)]) -> Tick {
+        let traffic = |wire_bytes| Traffic { packets: 1, wire_bytes };
+        let rows: HashMap<_, _> = rows.iter().map(|(name, bytes)| (service(name), traffic(*bytes))).collect();
+        let wire_bytes: u64 = rows.values().map(|traffic| traffic.wire_bytes).sum();
+        let total = Traffic { packets: 2 * rows.len() as u64, wire_bytes: 2 * wire_bytes };
+        let start = Timestamp::from_wide_nanos(i128::from(second) * i128::from(SECOND));
+        Tick { start, nanos: SECOND, total, rows, dropped: u64::from(second == 3) }
+    }
+
+    fn bytes(columns: &Columns) -> u64 {
+        let rows = columns.rows.iter().flat_map(|(_, _, traffic)| traffic);
+        rows.chain(&columns.other).map(|traffic| traffic.wire_bytes).sum()
+    }
+
+    #[test]
+    fn samples_are_columns_without_gaps() {
+        let mut track = Track::new(600, WhenFull::Forget);
+        assert_eq!(track.columns(100), None);
+        for second in [0, 1, 3] {
+            track.add(&tick(second, &[("https", 70), ("ssh", 30)]), SECOND);
+        }
+        let columns = track.columns(100).expect("samples");
+        assert_eq!((columns.start.as_nanos(), columns.nanos, columns.other.len()), (0, SECOND, 4));
+        let of = |name: &str| columns.rows.iter().find(|(id, _, _)| *id == service(name)).expect("is told apart");
+        assert_eq!(of("https").2.iter().map(|traffic| traffic.wire_bytes).collect::<Vec<_>>(), [70, 70, 0, 70]);
+        assert_eq!((of("https").1, of("ssh").1), (0, 1), "the largest has the first color");
+        assert_eq!(columns.other[3], Traffic { packets: 2, wire_bytes: 100 });
+        assert_eq!(columns.dropped, [0, 0, 0, 1]);
+        // in half as many columns, they begin at multiples of their length, and say how much of them was seen
+        let columns = track.columns(3).expect("samples");
+        assert_eq!((columns.nanos, columns.seen_nanos.as_slice()), (2 * SECOND, &[2 * SECOND, 2 * SECOND][..]));
+        track.add(&tick(4, &[]), SECOND);
+        assert_eq!(track.columns(3).expect("samples").seen_nanos, [2 * SECOND, 2 * SECOND, SECOND]);
+    }
+
+    #[test]
+    fn the_recent_past_slides() {
+        let mut track = Track::new(10, WhenFull::Forget);
+        for second in 0..100 {
+            track.add(&tick(second, &[(if second < 95 { "old" } else { "new" }, 1)]), SECOND);
+        }
+        assert_eq!((track.slots.len(), bytes(&track.columns(100).expect("samples"))), (10, 20));
+        for second in 100..105 {
+            track.add(&tick(second, &[("new", 1)]), SECOND);
+        }
+        assert_eq!(track.sums.keys().collect::<Vec<_>>(), [&service("new")], "what is forgotten is in no sum");
+        // a little late, it goes where it belongs; set back by more than is kept, time begins anew
+        track.add(&tick(97, &[("new", 1)]), SECOND);
+        assert_eq!(track.slots.len(), 10);
+        track.add(&tick(-50, &[("new", 1)]), SECOND);
+        assert_eq!((track.slots.len(), bytes(&track.columns(100).expect("samples"))), (1, 2));
+    }
+
+    #[test]
+    fn the_whole_run_gets_coarser_and_loses_nothing() {
+        let mut track = Track::new(512, WhenFull::Coarsen);
+        let ten_years = 10 * 365 * 86_400;
+        let seconds: Vec<i64> = (0..2000).chain([86_400, ten_years, -ten_years]).collect();
+        for second in &seconds {
+            track.add(&tick(*second, &[("https", 5)]), SECOND);
+            assert!(track.slots.len() <= 512);
+        }
+        assert_eq!(bytes(&track.columns(1000).expect("samples")), 10 * seconds.len() as u64);
+        assert_eq!(track.columns(1000).expect("samples").dropped.iter().sum::<u64>(), 1);
+        // the ends of time
+        track.add(&tick(i64::MAX / 1_000_000_000, &[("https", 5)]), SECOND);
+        track.add(&tick(i64::MIN / 1_000_000_000, &[("https", 5)]), SECOND);
+        assert_eq!(bytes(&track.columns(1000).expect("samples")), 10 * (seconds.len() as u64 + 2));
+    }
+
+    #[test]
+    fn many_rows_are_bounded_and_colors_stay() {
+        let mut track = Track::new(600, WhenFull::Forget);
+        let names: Vec<_> = (0..3000).map(|at| format!("service-{at:04}")).collect();
+        let rows: Vec<_> = names.iter().zip(1_000..).map(|(name, bytes)| (name.as_str(), bytes)).collect();
+        track.add(&tick(0, &rows), SECOND);
+        assert_eq!((track.slots[&0].rows.len(), track.sums.len()), (ROWS_PER_SLOT, ROWS_PER_SLOT));
+        let columns = track.columns(10).expect("samples");
+        assert_eq!(columns.rows.len(), COLORS);
+        assert_eq!(bytes(&columns), track.slots[&0].total.wire_bytes, "the rest is drawn as one");
+
+        let mut track = Track::new(600, WhenFull::Forget);
+        let mut rows: Vec<_> = names[..9].iter().map(|name| (name.as_str(), 1_000)).collect();
+        track.add(&tick(0, &rows), SECOND);
+        let before = track.colors.clone();
+        rows[8].1 = 1_100; // a tenth more than the others: not enough to take the place of one
+        track.add(&tick(1, &rows), SECOND);
+        assert_eq!(track.colors, before);
+        rows[8].1 = 10_000;
+        track.add(&tick(2, &rows), SECOND);
+        let changed = track.colors.iter().zip(&before).filter(|(now, before)| now != before).count();
+        assert_eq!(changed, 1, "one makes room, and the others keep theirs");
+    }
+}

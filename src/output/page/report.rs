@@ -104,3 +104,48 @@ impl Formatter for ForScript {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::sample;
+    use super::*;
+
+    #[test]
+    fn nothing_in_the_data_ends_the_element() {
+        let mut text = Vec::new();
+        let hostile = "</script><!-- & \u{2028}\u{2029} <script>\"\\";
+        let data = BTreeMap::from([(hostile, hostile)]);
+        data.serialize(&mut Serializer::with_formatter(&mut text, ForScript)).expect("memory takes everything");
+        let text = String::from_utf8(text).expect("JSON is UTF-8");
+        assert!(!text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{text}");
+        let read: BTreeMap<String, String> = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(read, BTreeMap::from([(hostile.to_owned(), hostile.to_owned())]));
+    }
+
+    #[test]
+    fn a_report_is_the_page_with_the_final_snapshot() {
+        let mut report = Report::new(Vec::new());
+        let earlier = Snapshot { is_final: false, sequence: 4, ..sample::snapshot() };
+        report.snapshot(&Arc::new(earlier)).expect("memory takes everything");
+        assert!(report.out.is_empty(), "a report is written at the end");
+        report.snapshot(&Arc::new(sample::snapshot())).expect("memory takes everything");
+        let page = String::from_utf8(report.out).expect("UTF-8");
+        let (head, rest) = page.split_once(r#"id="report">"#).expect("data");
+        let data: serde_json::Value =
+            serde_json::from_str(rest.split_once("</script>").expect("an end").0).expect("JSON");
+        assert_eq!(data["snapshot"]["packets"], sample::snapshot().packets);
+        assert_eq!(data["charts"].as_object().map(serde_json::Map::len), Some(6), "the sample has no shapes");
+        assert!(
+            head.contains("http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'sha256-")
+        );
+    }
+
+    #[test]
+    fn what_is_allowed_is_what_is_there() {
+        let live = super::super::live();
+        assert!(live.html.contains(STYLE) && live.html.contains(SCRIPT));
+        assert!(!live.html.contains("<!--"), "every comment of the frame has its place taken");
+        assert!(!live.policy.contains("unsafe") && live.policy.contains("connect-src 'self'"));
+        assert!(!policy().contains("connect-src"), "a report connects to nothing");
+    }
+}
