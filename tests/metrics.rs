@@ -48,6 +48,20 @@ fn faults(text: &str) -> String {
     if ran.code == Some(0) { said } else { format!("code {:?}: {said}", ran.code) }
 }
 
+/// How many samples the parser of Prometheus' own client finds in OpenMetrics, of which it takes nothing that is not valid.
+#[track_caller]
+fn open_metrics_samples(text: &str) -> usize {
+    let parser = "from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
+import sys
+print(sum(len(family.samples) for family in parse(open(sys.argv[1]).read())))";
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(text.as_bytes()).expect("room");
+    // the system's own, which has the system's modules
+    let ran = ran(Command::new("/usr/bin/python3").args(["-c", parser]).arg(file.path()));
+    assert_eq!(ran.stderr, "", "{text}");
+    ran.stdout.trim().parse().expect("a number")
+}
+
 /// What a server answers to GET: the status, and the body. It is to be called where the server can be reached.
 fn get(server: SocketAddr, path: &str, accept: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE).ok()?;
@@ -90,18 +104,8 @@ fn promtool_has_nothing_against_names_of_users() {
 /// The text of the other form is held against this one's samples in unit tests, and here to Prometheus' own parser.
 #[test]
 fn open_metrics_are_valid() {
-    let parser = "from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
-import sys
-print(sum(len(family.samples) for family in parse(sys.stdin.read())))";
     let text = include_str!("../src/output/golden/metrics.openmetrics");
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("text");
-    fs::write(&path, text).expect("room");
-    let file = fs::File::open(&path).expect("is there");
-    // the system's own, which has the system's modules
-    let ran = ran(Command::new("/usr/bin/python3").args(["-c", parser]).stdin(file));
-    let samples = text.lines().filter(|line| !line.starts_with('#')).count();
-    assert_eq!((ran.code, ran.stdout.trim(), ran.stderr.as_str()), (Some(0), samples.to_string().as_str(), ""));
+    assert_eq!(open_metrics_samples(text), samples(text).len());
 }
 
 #[test]
@@ -130,12 +134,29 @@ fn metrics_say_what_the_report_says() {
 }
 
 #[test]
+fn every_family_is_explained() {
+    let families =
+        include_str!("../src/output/golden/metrics.prom").lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let rows: Vec<_> = include_str!("../README.md").lines().filter(|line| line.starts_with("| `portlabel_")).collect();
+    let mut count = 0;
+    for (family, kind) in families.filter_map(|line| line.split_once(' ')) {
+        let named =
+            rows.iter().filter(|row| row.contains(&format!("`{family}`")) && row.contains(&format!("| {kind} |")));
+        assert_eq!(named.count(), 1, "{family}, a {kind}, is in one row of the README");
+        count += 1;
+    }
+    let explained: usize = rows.iter().map(|row| row.matches("`portlabel_").count()).sum();
+    assert_eq!(explained, count, "the README has no other ones");
+}
+
+#[test]
 fn where_the_file_cannot_be_replaced_the_run_does_not_begin() {
     let folder = tempfile::tempdir().expect("a folder");
     let fifo = folder.path().join("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().expect("it starts").success());
     let cases = [
         (folder.path().display().to_string(), "is a folder; the metrics take the place of a file"),
+        (format!("{}/new/", folder.path().display()), "is a folder; the metrics take the place of a file"),
         (fifo.display().to_string(), "is a device or a pipe; the metrics take the place of a file"),
         ("/dev/null".to_owned(), "is a device or a pipe; the metrics take the place of a file"),
         (format!("{}/no/such", folder.path().display()), "cannot create a file beside it, to take its place"),

@@ -5,6 +5,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,8 +39,7 @@ pub(super) fn open(destination: &Destination, max_services: usize) -> Result<Tex
     let target = match destination {
         Destination::Stdout => Target::Stdout(Sink::replace(destination)?),
         Destination::Path(path) => {
-            if let Some(kind) = fs::metadata(path).ok().filter(|found| !found.is_file()) {
-                let what = if kind.is_dir() { "a folder" } else { "a device or a pipe" };
+            if let Some(what) = no_file(path) {
                 return Err(OutputError::NotReplaceable { path: path.clone(), what });
             }
             // a link is followed: what it leads to is what is replaced
@@ -83,6 +83,16 @@ impl Output for Textfile {
             Target::Stdout(sink) => sink.flush(),
             Target::File(_) => Ok(()),
         }
+    }
+}
+
+/// What a path leads to that is no regular file, and is not to become one.
+fn no_file(path: &Path) -> Option<&'static str> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => None,
+        Ok(found) if found.is_dir() => Some("a folder"),
+        Ok(_) => Some("a device or a pipe"),
+        Err(_) => path.as_os_str().as_bytes().ends_with(b"/").then_some("a folder"),
     }
 }
 

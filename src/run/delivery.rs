@@ -237,7 +237,7 @@ impl Delivery {
                 self.message(&text);
             }
             if let (Event::Snapshot(snapshot), Some(feed)) = (event, &self.feed) {
-                feed.publish(snapshot);
+                feed.publish_patiently(snapshot);
             }
             if let Event::Snapshot(snapshot) = event
                 && snapshot.is_final

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::dashboard::queries;
 use super::scan::records;
-use super::{get, samples};
+use super::{get, open_metrics_samples, samples};
 use crate::netns::{Host, Wire, v4};
 use crate::program::{has, portlabel};
 use crate::records::pcap_header;
@@ -35,7 +35,7 @@ fn address_of(program: &mut Running) -> SocketAddr {
 
 #[test]
 fn node_exporter_never_reads_half_a_file() {
-    const SCRAPES: usize = 100;
+    const SCRAPES: usize = 50;
     if !has("prometheus-node-exporter", "nobody reads the file while it is rewritten") {
         return;
     }
@@ -127,6 +127,15 @@ fn query(host: &Host, query: &str) -> Vec<(Value, f64)> {
     data["result"].as_array().expect("samples").iter().map(|sample| (sample["metric"].clone(), value(sample))).collect()
 }
 
+/// What the README advises to ask.
+fn queries_of_readme() -> Vec<String> {
+    let readme = include_str!("../../README.md");
+    let block = readme.split("```promql\n").nth(1).and_then(|behind| behind.split("```").next()).expect("a block");
+    let queries: Vec<_> = block.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+    assert!(queries.len() > 3, "{queries:?}");
+    queries
+}
+
 /// Text as a part of a URL's query (RFC 3986, section 2.1).
 fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |encoded, byte| format!("{encoded}%{byte:02X}"))
@@ -168,12 +177,20 @@ fn prometheus_answers_every_query_of_the_dashboard() {
         (hosts.as_array().expect("names").len() == 2).then_some(hosts)
     });
     assert_eq!(hosts, serde_json::json!([EXPORTER, PAGE]));
+    // Prometheus asks the page for OpenMetrics
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    let page = client.inside(|| get(PAGE.parse().expect("an address"), "/metrics", accept)).expect("it answers").1;
+    assert_eq!(open_metrics_samples(&page), samples(&page).len());
     for template in queries() {
         for host in [PAGE, EXPORTER, ".*"] {
             let text = template.replace("$host", host).replace("$service", ".*").replace("$__rate_interval", "3s");
             assert!(!text.contains('$'), "{text}");
             until(&text, || query(client, &text).iter().any(|(_, value)| value.is_finite()).then_some(()));
         }
+    }
+    for text in queries_of_readme() {
+        // none of them asks for something that is not there; that nothing was dropped is an answer
+        until(&text, || (!query(client, &text).is_empty() || text.ends_with("> 0")).then_some(()));
     }
     // the names of buckets are the same on either way, so that their sums are those of all hosts
     let buckets =

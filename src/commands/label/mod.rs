@@ -134,9 +134,15 @@ fn plan(config: &Config) -> Result<Option<Plan>, PrivilegeError> {
 fn tell(applied: &Applied, config: &Config) {
     if config.verbose {
         run::say(applied);
+    }
+    // whoever has not named the user does not know that there is another one
+    if config.verbose || config.user.is_none() && !config.quiet {
         for folder in applied.unwritable() {
             let folder = folder.display();
-            run::say(&format_args!("{folder}: this user can create no files there, so no output can be opened anew"));
+            let user = config.user.as_deref().unwrap_or(SERVES);
+            run::say(&format_args!(
+                "{folder}: user {user} can create no files there, so no output can be opened anew; -Z names another user"
+            ));
         }
     }
 }

@@ -210,8 +210,8 @@ const ROWS: [(Option<&str>, Transport); 8] = [
     (None, Transport::Udp),
 ];
 
-/// Values of which a row has no more shape, in runs where memory is used up.
-const FEW: usize = 4;
+/// How many values have no shape, in runs where memory is used up: more than a few; and later, some was given back.
+const WITHOUT_SHAPE: std::ops::Range<usize> = 4..8;
 
 #[derive(Clone, Debug, Default)]
 struct Row {
@@ -255,7 +255,7 @@ impl Run {
     }
 
     fn summary(&self, values: &[u64]) -> Option<Summary> {
-        let has_shape = self.has_memory || values.len() <= FEW;
+        let has_shape = self.has_memory || !WITHOUT_SHAPE.contains(&values.len());
         let shape = if has_shape { Shape::of(values.iter().map(|value| (*value, 1))) } else { None };
         let (min, max) = (*values.iter().min()?, *values.iter().max()?);
         let (count, sum) = (values.len() as u64, values.iter().sum());

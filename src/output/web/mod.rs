@@ -138,7 +138,10 @@ impl Server {
         };
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let feed = self.feed.clone();
-        let serve = move || runtime.block_on(server::serve(listener, access, site, feed));
+        let serve = move || {
+            let _abandoned = Abandoned(feed.clone());
+            runtime.block_on(server::serve(listener, access, site, feed));
+        };
         self.state = State::Serving(thread::Builder::new().name("web".to_owned()).spawn(serve)?);
         Ok(())
     }
@@ -150,6 +153,15 @@ impl Server {
             // if it has panicked, that was printed, and the run goes on without it
             drop(thread.join());
         }
+    }
+}
+
+/// Nobody waits for a thread that is gone, whatever has ended it.
+struct Abandoned(Feed);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 
