@@ -134,6 +134,22 @@ fn metrics_say_what_the_report_says() {
 }
 
 #[test]
+fn every_family_is_explained() {
+    let families =
+        include_str!("../src/output/golden/metrics.prom").lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let rows: Vec<_> = include_str!("../README.md").lines().filter(|line| line.starts_with("| `portlabel_")).collect();
+    let mut count = 0;
+    for (family, kind) in families.filter_map(|line| line.split_once(' ')) {
+        let named =
+            rows.iter().filter(|row| row.contains(&format!("`{family}`")) && row.contains(&format!("| {kind} |")));
+        assert_eq!(named.count(), 1, "{family}, a {kind}, is in one row of the README");
+        count += 1;
+    }
+    let explained: usize = rows.iter().map(|row| row.matches("`portlabel_").count()).sum();
+    assert_eq!(explained, count, "the README has no other ones");
+}
+
+#[test]
 fn where_the_file_cannot_be_replaced_the_run_does_not_begin() {
     let folder = tempfile::tempdir().expect("a folder");
     let fifo = folder.path().join("fifo");

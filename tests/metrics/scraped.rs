@@ -127,6 +127,15 @@ fn query(host: &Host, query: &str) -> Vec<(Value, f64)> {
     data["result"].as_array().expect("samples").iter().map(|sample| (sample["metric"].clone(), value(sample))).collect()
 }
 
+/// What the README advises to ask.
+fn queries_of_readme() -> Vec<String> {
+    let readme = include_str!("../../README.md");
+    let block = readme.split("```promql\n").nth(1).and_then(|behind| behind.split("```").next()).expect("a block");
+    let queries: Vec<_> = block.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+    assert!(queries.len() > 3, "{queries:?}");
+    queries
+}
+
 /// Text as a part of a URL's query (RFC 3986, section 2.1).
 fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |encoded, byte| format!("{encoded}%{byte:02X}"))
@@ -178,6 +187,10 @@ fn prometheus_answers_every_query_of_the_dashboard() {
             assert!(!text.contains('$'), "{text}");
             until(&text, || query(client, &text).iter().any(|(_, value)| value.is_finite()).then_some(()));
         }
+    }
+    for text in queries_of_readme() {
+        // none of them asks for something that is not there; that nothing was dropped is an answer
+        until(&text, || (!query(client, &text).is_empty() || text.ends_with("> 0")).then_some(()));
     }
     // the names of buckets are the same on either way, so that their sums are those of all hosts
     let buckets =
