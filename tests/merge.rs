@@ -1,9 +1,14 @@
 //! `portlabel merge`: parts of a capture add up to the whole, and what cannot be added up is told.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use portlabel::engine::EngineConfig;
 use portlabel::report::{Merge, Report};
 use portlabel::units::Transport;
@@ -95,7 +100,7 @@ fn merged<'r>(reports: impl IntoIterator<Item = &'r String>) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn parts_add_up_to_the_whole(flows in any_flows(), parts in 2..6_usize, rotated in 0..5_usize) {
@@ -209,6 +214,12 @@ fn what_cannot_be_added_up_is_told_and_nothing_is_written() {
     let row = &report["services"][0];
     let hdr = row["packet_size_bytes"]["hdr"].as_str().expect("a histogram");
     let hdr_of_others = &report["services"][1]["packet_size_bytes"]["hdr"];
+    let doubled = |rows: &str| {
+        let mut doubled = report.clone();
+        let rows = doubled[rows].as_array_mut().expect("rows");
+        rows.push(rows[0].clone());
+        doubled.to_string()
+    };
     let mut live = report.clone();
     live["source"]["kind"] = "live".into();
     live["drops"]["interfaces"] = json!({});
@@ -227,6 +238,17 @@ fn what_cannot_be_added_up_is_told_and_nothing_is_written() {
         ("no time", changed("/ts", "now".into()), "not as portlabel.snapshot/1 has it: "),
         ("a sum that is none", changed("/packets", 171.into()), "services and portless have 172 packets and"),
         ("directions", changed("/services/0/to_server/packets", 1.into()), "services[0] (https, tcp): to_server and from_server have"),
+        ("ports", changed("/services/0/ports/0/packets", 1.into()), "ports and other_ports have 1 packets"),
+        ("other ports", changed("/services/0/other_ports/ports", 1.into()), "other_ports has ports, with histograms"),
+        ("a rule", changed("/services/0/evidence/handshake/packets", 1.into()), "evidence has 1 packets"),
+        ("flows of a rule", changed("/services/0/evidence/handshake/flows", 9.into()), "flows do not add up"),
+        ("flows", changed("/flows/started", 9.into()), "flows are not those of services"),
+        ("gaps", changed("/services/0/gap_us/count", 1.into()), "gap_us has 1 values where 43 were counted"),
+        ("sizes", changed("/services/0/packet_size_bytes/sum", 1.into()), "packet_size_bytes has another sum than"),
+        ("times", changed("/first_ts", Value::Null), "first_ts and last_ts are no times of its packets"),
+        ("a row twice", doubled("services"), "is there twice"),
+        ("a reason twice", doubled("portless"), "services and portless have"),
+        ("drops", changed("/drops", json!({"kernel": 1, "interface": null, "interfaces": {}})), "drops tell of interfaces"),
         ("a name for the terminal", changed("/services/0/service", "\u{1b}[31m".into()), "a name has 1 to 63 visible ASCII"),
         ("no end", changed("/final", false.into()), "its last snapshot is not final"),
         ("no histograms", changed("/settings/histograms", false.into()), "was made without histograms"),
@@ -257,6 +279,42 @@ fn what_cannot_be_added_up_is_told_and_nothing_is_written() {
     let missing = merge(folder.path(), &["a.json", "nowhere.json"]);
     assert_eq!(missing.stderr, "portlabel: nowhere.json: cannot read: No such file or directory (os error 2)\n");
     assert_eq!(merge(folder.path(), &["."]).stderr, "portlabel: .: cannot read: is a directory\n");
+}
+
+#[test]
+fn what_is_packed_in_histograms_is_bounded() {
+    let (folder, mut report) = folder_with_report();
+    // every bucket has a value: 7,424 counters in some 50 bytes
+    let mut plain = 0x1c84_9313_u32.to_be_bytes().to_vec();
+    plain.extend([7_424_u32, 0, 2].map(u32::to_be_bytes).concat());
+    plain.extend([1, u64::MAX].map(u64::to_be_bytes).concat());
+    plain.extend(1.0_f64.to_be_bytes());
+    plain.extend([0x02; 7_424]);
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&plain).expect("memory");
+    let deflated = encoder.finish().expect("memory");
+    let len = u32::try_from(deflated.len()).expect("short").to_be_bytes();
+    let hdr = STANDARD.encode([&0x1c84_9314_u32.to_be_bytes()[..], &len, &deflated].concat());
+    let none = json!({ "packets": 0, "wire_bytes": 0 });
+    let rtt = json!({ "count": 7_424, "sum": u64::MAX, "min": 0, "mean": 0.0, "max": u64::MAX, "hdr": hdr,
+                      "p50": null, "p90": null, "p99": null });
+    let row = |number: usize| {
+        json!({
+            "service": number.to_string(), "transport": "tcp", "packets": 0, "wire_bytes": 0, "to_server": none,
+            "from_server": none, "later_fragments": none, "ports": [],
+            "other_ports": { "ports": 0, "packets": 0, "wire_bytes": 0 },
+            "flows": { "started": 0, "active": 0, "ended": 0, "evicted": 0, "unanswered": 0 }, "evidence": {},
+            "packet_size_bytes": null, "gap_us": null, "flow_duration_us": null, "handshake_rtt_us": rtt,
+            "interval": null,
+        })
+    };
+    report["services"].as_array_mut().expect("rows").extend((0..1_200).map(row));
+    write(folder.path(), "b.json", &report);
+    // 600 MB of addresses are enough for the program and the 128 MiB
+    let limited = format!("ulimit -v 600000; exec {} merge b.json", env!("CARGO_BIN_EXE_portlabel"));
+    let ran = ran(Command::new("sh").current_dir(folder.path()).args(["-c", &limited]));
+    let want = "portlabel: b.json: with it, histograms take more than 128 MiB; leave some reports out\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), want));
 }
 
 #[test]

@@ -258,6 +258,10 @@ pub fn report_seeds() {
     for (number, capture) in captures.iter().enumerate() {
         fs::write(folder.join(format!("seed-{number}")), [b"0", report(capture).as_slice()].concat()).expect("room");
     }
+    // and a histogram of the value 7, behind a byte that is odd: cookie, length, offset, digits, range, ratio, counters
+    let words = [0x1c84_9313_u32, 2, 0, 2, 0, 1, 0, 7].map(u32::to_be_bytes);
+    let histogram = [b"1", words.as_flattened(), &1.0_f64.to_be_bytes(), &[0x0d, 0x02]].concat();
+    fs::write(folder.join("seed-histogram"), histogram).expect("room");
 }
 
 /// The report of a capture's first frames, with histograms.

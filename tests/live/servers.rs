@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Datagrams, Folder, count, counters, report, report_of_file, service, services, watch};
 use crate::netns::{Host, Wire, v4, v6};
-use crate::program::{PATIENCE, has, ran};
+use crate::program::{PATIENCE, has, ran, run_with_input};
 use crate::running::{Running, until};
 
 const TOOLS: [&str; 10] =
@@ -44,7 +44,7 @@ fn real_traffic_is_what_the_clients_did_and_what_tcpdump_saw() {
     let folder = Folder::new();
     let _servers = servers(&wire.server, &folder);
 
-    let live = watch(&wire.client, &["-i", "eth0", "-o", "json", "--no-listeners"]);
+    let live = watch(&wire.client, &["-i", "eth0", "-o", "json", "--no-listeners", "--histograms"]);
     let recording = folder.path("tcpdump.pcap");
     let tcpdump = record(&wire.client, &recording);
     let ways: [fn(&Host) -> IpAddr; 4] =
@@ -81,6 +81,12 @@ fn real_traffic_is_what_the_clients_did_and_what_tcpdump_saw() {
     assert_eq!(count(&live, "/flows/started"), want_flows, "{live:#}");
     // Not the totals: one of the two begins first, and multicast listener reports may pass between.
     assert_eq!(timeless(&live), timeless(&recorded));
+    // and what is captured live is a report that can be added up
+    let merged = run_with_input(&["merge", "-"], live.to_string().as_bytes(), 4096);
+    assert_eq!((merged.code, merged.stderr.as_str()), (Some(0), ""));
+    for key in ["source", "settings", "packets", "wire_bytes", "drops", "flows", "portless"] {
+        assert_eq!(merged.json()[key], live[key], "{key}");
+    }
 }
 
 /// The rows of services, with the number of times that were taken in place of the times: the kernel asks the clock for
@@ -91,6 +97,8 @@ fn timeless(report: &Value) -> Vec<Value> {
         for summary in ["gap_us", "flow_duration_us", "handshake_rtt_us"] {
             row[summary] = row[summary]["count"].take();
         }
+        // the live report alone has histograms
+        row["packet_size_bytes"].as_object_mut().map(|sizes| sizes.remove("hdr"));
     }
     rows
 }

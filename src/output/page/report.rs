@@ -145,7 +145,11 @@ mod tests {
         let live = super::super::live();
         assert!(live.html.contains(STYLE) && live.html.contains(SCRIPT));
         assert!(!live.html.contains("<!--"), "every comment of the frame has its place taken");
-        assert!(!live.policy.contains("unsafe") && live.policy.contains("connect-src 'self'"));
+        assert!(
+            !live.policy.contains("-inline")
+                && !live.policy.contains("-eval")
+                && live.policy.contains("connect-src 'self'")
+        );
         assert!(!policy().contains("connect-src"), "a report connects to nothing");
     }
 }
