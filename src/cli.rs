@@ -305,7 +305,8 @@ struct Args {
     /// Become this user, and give up every right that reading and the outputs do not need, once everything is open
     ///
     /// No capabilities, no files but the captures and those in the folders of outputs, no new sockets or connections, no other
-    /// programs. Captures are opened as that user.
+    /// programs. Captures are opened as that user. 'root' gives nothing up. Without this, root becomes 'nobody' where there is
+    /// --listen.
     #[arg(short = 'Z', long, value_name = "NAME")]
     user: Option<String>,
 

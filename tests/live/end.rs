@@ -252,11 +252,13 @@ fn a_terminal_that_goes_ends_a_run_in_order() {
         report(&program.end());
     }
     // unless somebody wants it to go on
-    let mut command = wire.client.command("nohup");
-    let mut program = super::watching(command.arg(PROGRAM).args(args(&["-o", "json"])));
-    program.signal(Signal::HUP);
-    Datagrams::new(&wire, 0).send(3, b"three");
-    program.signal(Signal::USR1);
-    program.await_saying("captured\n");
-    assert_eq!(count(&report(&program.interrupt()), "/packets"), 3);
+    for rights in [&[][..], &["-Z", "nobody"]] {
+        let mut command = wire.client.command("nohup");
+        let mut program = super::watching(command.arg(PROGRAM).args(args(&["-o", "json"])).args(rights));
+        program.signal(Signal::HUP);
+        Datagrams::new(&wire, 0).send(3, b"three");
+        program.signal(Signal::USR1);
+        program.await_saying("captured\n");
+        assert_eq!(count(&report(&program.interrupt()), "/packets"), 3, "{rights:?}");
+    }
 }

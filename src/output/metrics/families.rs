@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::series::{Buckets, DURATION_LIMITS_US, RTT_LIMITS_US, SIZE_LIMITS_BYTES, Series, Tally};
-use crate::snapshot::{EvidenceCounts, InterfaceDrops, Snapshot};
+use crate::snapshot::{EvidenceCounts, InterfaceDrops, PortlessRow, Snapshot};
 
 /// A family: samples with the same name and meaning.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ pub(super) fn of_program() -> Vec<Family> {
 /// What is told of a run as a whole.
 pub(super) fn of_run(snapshot: &Snapshot) -> Vec<Family> {
     let timestamp = snapshot.ts.map(|ts| Sample::bare(seconds_since_epoch(ts.as_nanos())));
-    let portless = |value: fn(&crate::snapshot::PortlessRow) -> u64| {
+    let portless = |value: fn(&PortlessRow) -> u64| {
         snapshot.portless.iter().map(|row| Sample::labelled("reason", row.reason, value(row))).collect()
     };
     let drops = |value: fn(&InterfaceDrops) -> Option<u64>| {
@@ -94,12 +94,11 @@ pub(super) fn of_run(snapshot: &Snapshot) -> Vec<Family> {
     };
     let evidence = evidence(snapshot);
     let named = |value: fn(&EvidenceCounts) -> u64| {
-        let labels =
-            |rule: &str, transport: &str| vec![("evidence", rule.to_owned()), ("transport", transport.to_owned())];
-        let counts = evidence.iter();
-        counts
-            .map(|((rule, transport), counts)| Sample { labels: labels(rule, transport), value: value(counts) })
-            .collect()
+        let samples = evidence.iter().map(|((rule, transport), counts)| Sample {
+            labels: vec![("evidence", (*rule).to_owned()), ("transport", (*transport).to_owned())],
+            value: value(counts),
+        });
+        samples.collect()
     };
     let bare = |value| vec![Sample::bare(value)];
     vec![

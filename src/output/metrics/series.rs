@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::{AddAssign, Sub};
 use std::sync::Arc;
 
-use crate::snapshot::{FlowCounts, ServiceRow, Summary, Traffic};
+use crate::snapshot::{FlowCounts, ServiceRow, Shape, Summary, Traffic};
 use crate::units::Transport;
 
 /// Bytes below which a packet is for each bucket of packet sizes. All are where a step of
@@ -75,23 +75,21 @@ impl<const N: usize> Default for Buckets<N> {
 }
 
 impl<const N: usize> Buckets<N> {
-    /// Those of a summary. Where it has no shape any more (the memory for histograms is used up), the buckets are as they
-    /// were `before`, and what has come since is above all limits.
-    fn of(summary: Option<&Summary>, limits: &[u64; N], before: &Self) -> Self {
-        let Some(summary) = summary else { return *before };
-        let mut within = before.within;
-        if let Some(shape) = &summary.shape {
-            within = [0; N];
-            for (smallest, count) in shape.steps() {
-                if let Some(bucket) = within.get_mut(limits.partition_point(|limit| *limit <= smallest)) {
-                    *bucket += count;
-                }
+    /// Those of a summary. One that has lost its shape, because the memory for histograms is used up, never has one again: its
+    /// buckets are empty here, which takes nothing from those of the series, and what comes is above all limits.
+    fn of(summary: Option<&Summary>, limits: &[u64; N]) -> Self {
+        let Some(summary) = summary else { return Self::default() };
+        let mut within = [0; N];
+        for (smallest, count) in summary.shape.iter().flat_map(Shape::steps) {
+            if let Some(bucket) = within.get_mut(limits.partition_point(|limit| *limit <= smallest)) {
+                *bucket += count;
             }
         }
         Self { count: summary.count, sum: summary.sum, within }
     }
 }
 
+/// What there is more than before; nothing where there is less.
 impl<const N: usize> Sub for Buckets<N> {
     type Output = Self;
 
@@ -127,19 +125,15 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// That of a row, which had `before` in the snapshot before.
-    fn of(row: &ServiceRow, before: &Self) -> Self {
+    /// That of a row.
+    fn of(row: &ServiceRow) -> Self {
         Self {
             to_server: row.to_server,
             from_server: row.from_server,
             flows: row.flows,
-            packet_size_bytes: Buckets::of(
-                row.packet_size_bytes.as_ref(),
-                &SIZE_LIMITS_BYTES,
-                &before.packet_size_bytes,
-            ),
-            handshake_rtt_us: Buckets::of(row.handshake_rtt_us.as_ref(), &RTT_LIMITS_US, &before.handshake_rtt_us),
-            flow_duration_us: Buckets::of(row.flow_duration_us.as_ref(), &DURATION_LIMITS_US, &before.flow_duration_us),
+            packet_size_bytes: Buckets::of(row.packet_size_bytes.as_ref(), &SIZE_LIMITS_BYTES),
+            handshake_rtt_us: Buckets::of(row.handshake_rtt_us.as_ref(), &RTT_LIMITS_US),
+            flow_duration_us: Buckets::of(row.flow_duration_us.as_ref(), &DURATION_LIMITS_US),
         }
     }
 
@@ -204,7 +198,7 @@ impl Series {
                 Some(name) if seen.is_own => Owner::Service(Arc::clone(name)),
                 Some(_) => Owner::Other,
             };
-            let now = Tally::of(row, &seen.tally);
+            let now = Tally::of(row);
             self.tallies.entry((owner, row.transport)).or_default().add_difference(&now, &seen.tally);
             seen.tally = now;
         }

@@ -210,8 +210,8 @@ const ROWS: [(Option<&str>, Transport); 8] = [
     (None, Transport::Udp),
 ];
 
-/// How many values have no shape, in runs where memory is used up: more than a few; and later, some was given back.
-const WITHOUT_SHAPE: std::ops::Range<usize> = 4..8;
+/// With more values than these a row has no shape any more, in runs where memory is used up.
+const FEW: usize = 4;
 
 #[derive(Clone, Debug, Default)]
 struct Row {
@@ -255,7 +255,7 @@ impl Run {
     }
 
     fn summary(&self, values: &[u64]) -> Option<Summary> {
-        let has_shape = self.has_memory || !WITHOUT_SHAPE.contains(&values.len());
+        let has_shape = self.has_memory || values.len() <= FEW;
         let shape = if has_shape { Shape::of(values.iter().map(|value| (*value, 1))) } else { None };
         let (min, max) = (*values.iter().min()?, *values.iter().max()?);
         let (count, sum) = (values.len() as u64, values.iter().sum());
@@ -365,6 +365,13 @@ proptest! {
                 let count = run.up_to(values, f64::INFINITY);
                 prop_assert_eq!(total(&format!("{name}_count"), &[]), count);
                 prop_assert_eq!(total(&format!("{name}_bucket"), &[("le", "inf")]), count);
+                let counts = now.iter().filter(|((found, _), _)| *found == format!("{name}_count"));
+                for ((_, labels), count) in counts {
+                    let of_series = |(found, of): &&Name| {
+                        *found == format!("{name}_bucket") && labels.iter().all(|(label, value)| of.get(label) == Some(value))
+                    };
+                    prop_assert!(now.keys().filter(of_series).all(|bucket| now[bucket] <= *count), "{name} {labels:?}");
+                }
                 for limit in limits {
                     let below = real(*limit) - 0.5;
                     let le = if per_unit > 1.0 { real(*limit) / per_unit } else { below };

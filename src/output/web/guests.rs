@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Connections at a time.
-pub(super) const MAX_GUESTS: usize = 256;
+const MAX_GUESTS: usize = 256;
 /// Those of one client.
 const MAX_OF_ONE: usize = MAX_GUESTS / 2;
 
