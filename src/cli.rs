@@ -846,6 +846,7 @@ impl Args {
             engine: EngineConfig {
                 limits: limits(self.idle_timeout, self.active_timeout, self.max_flows),
                 interval: self.interval.or((is_live || draws_time).then_some(DEFAULT_INTERVAL)),
+                max_intervals: None,
                 flow_records: outputs.iter().any(|spec| spec.format.wants_flows()),
                 shapes: listen.is_some() || outputs.iter().any(|spec| spec.format.wants_shapes()),
                 histograms: self.histograms,

@@ -32,6 +32,9 @@ pub struct EngineConfig {
     pub limits: Limits,
     /// A snapshot each time this much packet time has passed; `None`: only the final one. Not zero.
     pub interval: Option<Duration>,
+    /// Double the interval each time so many snapshots have been taken: for pictures of a capture, whose length is not known
+    /// before it is read. The number is that of snapshots which cover the time so far; at least 2.
+    pub max_intervals: Option<u32>,
     /// Report each flow when it ends.
     pub flow_records: bool,
     /// Give the summaries of snapshots their [`Summary::shape`](crate::snapshot::Summary::shape), which takes time.
@@ -81,6 +84,10 @@ pub struct Engine {
     first_ts: Option<Timestamp>,
     last_ts: Option<Timestamp>,
     sequence: u64,
+    /// How long the next interval is.
+    step: Option<Duration>,
+    /// How many of that length cover the time so far.
+    steps: u32,
     open_interval: Option<OpenInterval>,
     losses: LossLedger,
     /// Snapshots that nobody took, since the last one that was.
@@ -105,6 +112,7 @@ impl Engine {
         Self {
             flows: FlowTable::new(config.limits),
             settings: Arc::new(settings(&config, &registry)),
+            step: config.interval,
             config,
             labeller: Labeller::new(registry),
             clock: PacketClock::default(),
@@ -113,6 +121,7 @@ impl Engine {
             first_ts: None,
             last_ts: None,
             sequence: 0,
+            steps: 0,
             open_interval: None,
             losses: LossLedger::new(&source),
             source,
@@ -174,7 +183,7 @@ impl Engine {
 
     /// A live capture begins at `now`.
     pub fn begin(&mut self, now: Timestamp) {
-        if let Some(step) = self.config.interval {
+        if let Some(step) = self.step {
             self.open_interval(now, step, true);
         }
     }
@@ -183,7 +192,7 @@ impl Engine {
     /// whose time is up end. For live captures; a file has no time but that of its packets.
     pub fn tick(&mut self, now: Timestamp) {
         let is_set_back = self.clock.now().is_some_and(|clock| clock.nanos_since(now) > SET_BACK_NANOS);
-        if let Some(step) = self.config.interval {
+        if let Some(step) = self.step {
             self.place_in_interval(now, step, is_set_back || self.clock.is_jump(now));
         }
         if is_set_back {
@@ -229,7 +238,7 @@ impl Engine {
     /// Moves packet time on: ends intervals and flows whose time is up. Nothing of the packet itself is counted before the
     /// interval that it ends is reported.
     fn advance(&mut self, ts: Timestamp) {
-        if let Some(step) = self.config.interval {
+        if let Some(step) = self.step {
             self.place_packet(ts, step);
         }
         self.first_ts = Some(self.first_ts.map_or(ts, |first| first.min(ts)));
@@ -258,7 +267,7 @@ impl Engine {
     }
 
     #[cold]
-    fn change_interval(&mut self, ts: Timestamp, step: Duration, jumps: bool) {
+    fn change_interval(&mut self, ts: Timestamp, mut step: Duration, jumps: bool) {
         if let Some(OpenInterval { mut end, .. }) = self.open_interval {
             if !jumps {
                 // flows whose time is up within the interval end in it, though it takes a later packet to notice
@@ -275,8 +284,23 @@ impl Engine {
                 }
                 self.skipped_snapshots += silent.saturating_sub(SILENT_SNAPSHOTS);
             }
+            step = self.lengthen(step, end);
         }
         self.open_interval(ts, step, false);
+    }
+
+    /// The length of the next interval, after one of `step` has ended at `end`.
+    fn lengthen(&mut self, step: Duration, end: Timestamp) -> Duration {
+        let Some(max_intervals) = self.config.max_intervals else { return step };
+        self.steps = self.steps.saturating_add(1);
+        let doubled = step.saturating_mul(2);
+        // not in the middle of an interval that is twice as long: none begins before the one before it has ended
+        if self.steps < max_intervals || end.floor_to(doubled) != end {
+            return step;
+        }
+        self.steps /= 2;
+        self.step = Some(doubled);
+        doubled
     }
 
     fn open_interval(&mut self, ts: Timestamp, step: Duration, is_partial: bool) {
@@ -674,6 +698,29 @@ mod tests {
             row.interval = None;
         }
         assert_eq!(&with, without, "totals are the same with intervals and without");
+    }
+
+    #[test]
+    fn intervals_get_longer_with_the_capture() {
+        let config = EngineConfig {
+            interval: Some(Duration::from_secs(1)),
+            max_intervals: Some(4),
+            flow_records: true,
+            ..EngineConfig::default()
+        };
+        let packets: Vec<_> = (1..40).map(|second| tcp(second * SECOND, 1, true, ACK)).collect();
+        let source = SourceInfo { kind: SourceKind::File, names: Vec::new(), host: None, filter: None };
+        let mut engine = Engine::new(config, source.into(), Registry::builtin());
+        let (_, snapshots) = run(&mut engine, &packets);
+        let bounds: Vec<_> = bounds(&snapshots).into_iter().map(|(start, end, ..)| (start, end)).collect();
+        let lengths: Vec<_> = bounds.iter().map(|(start, end)| end - start).collect();
+        assert_eq!(lengths, [1, 1, 1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8]);
+        assert!(
+            bounds.windows(2).all(|pair| pair[0].1 == pair[1].0),
+            "each begins where the one before ends: {bounds:?}"
+        );
+        let came = snapshots.iter().map(|s| s.services[0].interval.as_ref().expect("asked for").packets);
+        assert_eq!(came.sum::<u64>(), 39);
     }
 
     #[test]

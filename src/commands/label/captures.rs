@@ -49,8 +49,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     let total_bytes = files.total_bytes();
     let progress = (config.progress && total_bytes > 0).then(|| Progress::new(files.progress(), total_bytes));
     let mut delivery = Delivery::new(outputs, progress, config.quiet).served_by(server);
-    let engine_config = EngineConfig { interval: interval(config, total_bytes), ..config.engine.clone() };
-    let engine = Engine::new(engine_config, source.into(), registry);
+    let engine = Engine::new(engine_config(config), source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
     let intake = Intake::new(files, Decoder::new(config.engine.outer), engine.keyer(), filter, saving, bounds);
     let threads = match thread::available_parallelism() {
@@ -75,17 +74,20 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     Ok(run::run(intake, engine, &mut delivery, &stop, threads))
 }
 
-/// The interval of small captures in a report, which are short as a rule: its chart merges intervals where there are many.
+/// The interval at which a report begins; it grows with the capture.
 const FINE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Captures are small up to this size together, in bytes: so few packets make few snapshots, however long they took.
-const SMALL_BYTES: u64 = 16 << 20;
+/// How many intervals a picture of a capture has at most, about: its chart has no more columns.
+const MAX_INTERVALS: u32 = 512;
 
-/// How often a snapshot is taken. For a report alone, it is finer than for a screen, whose rates are those of a second.
-fn interval(config: &Config, total_bytes: u64) -> Option<Duration> {
-    let has_screen = config.listen.is_some() || config.outputs.iter().any(|spec| spec.format == Format::Tui);
-    let is_fine = config.intervals_for_pictures && !has_screen && (1..=SMALL_BYTES).contains(&total_bytes);
-    config.engine.interval.map(|interval| if is_fine { FINE_INTERVAL } else { interval })
+/// What the engine does. For a report, intervals that nobody asked for are as many as it can show. What is looked at while
+/// it is read (a capture may come through a pipe, as it is made) has intervals that stay what they are.
+fn engine_config(config: &Config) -> EngineConfig {
+    let is_watched = config.listen.is_some() || config.outputs.iter().any(|spec| spec.format == Format::Tui);
+    if !config.intervals_for_pictures || config.engine.interval.is_none() || is_watched {
+        return config.engine.clone();
+    }
+    EngineConfig { interval: Some(FINE_INTERVAL), max_intervals: Some(MAX_INTERVALS), ..config.engine.clone() }
 }
 
 /// As many open files as the system allows: captures that overlap in time are open together. Where it does not help, the

@@ -124,6 +124,10 @@ impl Track {
         if self.slot_nanos == 0 {
             self.slot_nanos = slot_nanos;
         }
+        // one that is longer has been in several
+        while self.slot_nanos < tick.nanos {
+            self.coarsen();
+        }
         let at = self.slot_of(tick.start);
         let at = self.make_room(at, tick.start);
         let slot = self.slots.entry(at).or_default();
@@ -311,6 +315,15 @@ mod tests {
     fn bytes(columns: &Columns) -> u64 {
         let rows = columns.rows.iter().flat_map(|(_, _, traffic)| traffic);
         rows.chain(&columns.other).map(|traffic| traffic.wire_bytes).sum()
+    }
+
+    #[test]
+    fn a_longer_interval_makes_slots_longer() {
+        let mut track = Track::new(600, WhenFull::Coarsen);
+        track.add(&tick(3, &[("https", 70)]), SECOND);
+        track.add(&Tick { nanos: 4 * SECOND, ..tick(4, &[("https", 400)]) }, 4 * SECOND);
+        let columns = track.columns(100).expect("samples");
+        assert_eq!((columns.nanos, columns.other.len(), bytes(&columns)), (4 * SECOND, 2, 940));
     }
 
     #[test]
