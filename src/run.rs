@@ -144,6 +144,9 @@ where
     }
     // before outputs are completed: a screen may then wait for its user, whose end is no interruption any more
     let interrupted = stop.load(Ordering::Relaxed) && !delivery.nobody_reads();
+    if interrupted {
+        delivery.told("interrupted: the inputs were not read to their end");
+    }
     let outcome = Outcome { interrupted, ..delivery.finish() };
     delivery.stay(stop);
     outcome
@@ -253,6 +256,11 @@ fn stop_when_nobody_reads(delivery: &Delivery, stop: &AtomicBool) {
 }
 
 impl Notice {
+    /// It tells what is missing in the numbers.
+    const fn is_of_inputs(&self) -> bool {
+        !matches!(self, Self::Save(_) | Self::LeftOut { .. })
+    }
+
     /// How bad it is for the exit code; `None` is a remark.
     fn severity(&self) -> Option<Severity> {
         match self {

@@ -6,6 +6,8 @@ mod live;
 mod picture;
 mod report;
 mod traffic;
+mod troubled;
+mod wishes;
 
 use portlabel::decode::Portless;
 use portlabel::services::Evidence;

@@ -17,6 +17,7 @@ mod sink;
 mod table;
 mod textfile;
 mod ticks;
+mod told;
 mod tui;
 mod web;
 mod whole;
@@ -66,6 +67,10 @@ pub trait Output {
     fn message(&mut self, _text: &str) -> bool {
         false
     }
+
+    /// Takes what users were told of the inputs: damage, what could not be read, that reading was interrupted. Outputs that
+    /// are passed on alone keep it; the others leave it to standard error.
+    fn told(&mut self, _text: &str) {}
 
     /// Takes the record of a flow that ended. Most formats have no use for it; see [`Format::wants_flows`].
     ///

@@ -3,10 +3,10 @@
 //! The file is replaced as a whole at each snapshot: whoever reads it sees one snapshot or the next, and never a half.
 //! Standard output gets the final snapshot alone.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(super) fn open(destination: &Destination, max_services: usize) -> Result<Tex
                 return Err(OutputError::NotReplaceable { path: path.clone(), what });
             }
             // a link is followed: what it leads to is what is replaced
-            let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+            let path = followed(path);
             temporary(&path).map_err(|source| OutputError::Beside { path: path.clone(), source })?;
             Target::File(path)
         }
@@ -96,11 +96,26 @@ fn no_file(path: &Path) -> Option<&'static str> {
     }
 }
 
+/// Links that are followed one after the other, as the kernel has it (`path_resolution(7)`).
+const MAX_LINKS: u32 = 40;
+
+/// The path that a link leads to, whether anything is there or not.
+fn followed(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = fs::read_link(&path) else { break };
+        // a relative target is one of the link's folder, an absolute one replaces it
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path.canonicalize().unwrap_or(path)
+}
+
 /// Puts a file with this text in the place of another.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut file = temporary(path)?;
-    file.write_all(text.as_bytes())?;
-    file.persist(path)?;
+    // its own errors have no path in them, where those of the crate have that of the file nobody has asked for
+    file.as_file_mut().write_all(text.as_bytes())?;
+    file.persist(path).map_err(|failed| failed.error)?;
     Ok(())
 }
 
@@ -108,9 +123,11 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 /// It goes when it is dropped.
 fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // the umask is taken away from the mode
-    builder.prefix(".portlabel-").suffix(".tmp").permissions(Permissions::from_mode(0o666)).tempfile_in(folder)
+    let create = |path: &Path| -> io::Result<File> {
+        // the umask is taken away from the mode
+        OpenOptions::new().write(true).create_new(true).mode(0o666).open(path)
+    };
+    tempfile::Builder::new().prefix(".portlabel-").suffix(".tmp").make_in(folder, create)
 }
 
 /// The error with the file before it, and of the same kind.
@@ -175,6 +192,18 @@ mod tests {
     }
 
     #[test]
+    fn a_link_to_nothing_stays_one_too() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (first, second) = (dir.path().join("first.prom"), dir.path().join("second.prom"));
+        symlink("second.prom", &first).expect("room");
+        symlink(dir.path().join("behind"), &second).expect("room");
+        opened(&first).expect("opens").snapshot(&earlier()).expect("room");
+        assert_eq!(names(dir.path()), ["behind", "first.prom", "second.prom"]);
+        assert!(fs::symlink_metadata(&first).expect("is there").is_symlink());
+        assert!(fs::read_to_string(dir.path().join("behind")).expect("text").starts_with("# HELP "));
+    }
+
+    #[test]
     fn what_is_no_file_is_told_at_once() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = opened(dir.path()).expect_err("a folder");
@@ -201,7 +230,8 @@ mod tests {
         drop(dir);
         for error in [output.start().expect_err("gone"), output.snapshot(&earlier()).expect_err("gone")] {
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
-            assert!(error.to_string().starts_with(&format!("{}: cannot replace it: ", path.display())), "{error}");
+            let want = format!("{}: cannot replace it: No such file or directory (os error 2)", path.display());
+            assert_eq!(error.to_string(), want);
         }
     }
 }

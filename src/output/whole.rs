@@ -37,6 +37,10 @@ impl Output for Whole {
         self.inner.message(text)
     }
 
+    fn told(&mut self, text: &str) {
+        self.inner.told(text);
+    }
+
     fn flow(&mut self, record: &FlowRecord) -> io::Result<()> {
         self.inner.flow(record)
     }

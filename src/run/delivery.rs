@@ -200,7 +200,20 @@ impl Delivery {
         let severity = notice.severity();
         self.outcome.input_trouble |= matches!(severity, Some(Severity::Unreadable | Severity::Damaged));
         if !(self.quiet && severity == Some(Severity::Skipped)) {
-            self.message(&notice.to_string());
+            let text = notice.to_string();
+            self.message(&text);
+            if notice.is_of_inputs() {
+                self.told(&text);
+            }
+        }
+    }
+
+    /// Passes on what was told of the inputs to those who keep it with the numbers.
+    pub(super) fn told(&mut self, text: &str) {
+        self.outputs.iter_mut().for_each(|channel| channel.output().told(text));
+        self.writers.iter_mut().for_each(|writer| writer.told(text));
+        if let Some(server) = &self.server {
+            server.told(text);
         }
     }
 
@@ -295,6 +308,8 @@ impl Delivery {
         if let Some(mut progress) = self.progress.take() {
             progress.clear();
         }
+        // a screen may wait for its user, and nothing else for the screen
+        self.outputs.sort_by_key(Channel::is_screen);
         self.each_output(|output| output.finish());
         let writers = std::mem::take(&mut self.writers);
         self.finish_writers(writers);

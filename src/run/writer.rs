@@ -21,6 +21,7 @@ pub(super) type Events = Arc<Vec<Event>>;
 
 enum Job {
     Write(Events),
+    Told(String),
     Reopen,
 }
 
@@ -95,6 +96,11 @@ impl Writer {
     fn place(&self, job: Job) -> bool {
         let placed = self.jobs.as_ref().map(|jobs| jobs.try_send(job));
         !matches!(placed, Some(Err(TrySendError::Full(_))))
+    }
+
+    /// Passes on what was told of the inputs, unless there is no room: standard error has it.
+    pub(super) fn told(&self, text: &str) {
+        self.place(Job::Told(text.to_owned()));
     }
 
     /// Has the file opened anew, if it is one that may have been moved away.
@@ -186,6 +192,7 @@ fn write(mut channel: Channel, jobs: &Receiver<Job>, says: &Sender<String>) -> i
     for job in jobs {
         match job {
             Job::Write(events) => events.iter().try_for_each(|event| deliver(channel.output(), event))?,
+            Job::Told(text) => channel.output().told(&text),
             Job::Reopen => {
                 if let Err(error) = channel.reopen() {
                     // nothing is lost by that

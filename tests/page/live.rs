@@ -67,6 +67,10 @@ fn numbers_move_and_rows_are_sorted_filtered_and_opened() {
     served.second(6);
     browser.until("return view.latest.packets === 18");
     assert_eq!(browser.text("#t-packets"), "15");
+    let columns = browser.run("return throughput.data.series[0].rates.length");
+    browser.click("#services [data-sort=bytes]");
+    assert_eq!(browser.run("return painter.underway"), serde_json::Value::Null, "no other chart is asked for");
+    assert_eq!(browser.run("return throughput.data.series[0].rates.length"), columns);
     browser.picture("live-paused");
     browser.click("#pause");
     browser.until_text("#t-packets", "18");
@@ -128,7 +132,21 @@ fn charts_tell_their_values_to_mouse_touch_and_keys() {
 
 #[test]
 fn nothing_jumps_while_numbers_change() {
-    let Some((browser, mut served)) = opened(3) else { return };
+    let Some(browser) = Browser::start(WIDE) else { return };
+    let mut served = Served::start(0);
+    browser.open(&served.url);
+    browser.until("return source.readyState === EventSource.OPEN");
+    browser.run(
+        "window.first = 0; new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) first += entry.value;
+         }).observe({ type: 'layout-shift', buffered: true })",
+    );
+    (0..3).for_each(|second| served.second(second));
+    browser.until_text("#t-packets", "6");
+    browser.until("return document.querySelector('#throughput svg') !== null");
+    browser.run_async("requestAnimationFrame(() => setTimeout(arguments[0]))");
+    let first = browser.run("return first").as_f64().expect("a number");
+    assert!(first <= 0.02, "{first} when the first numbers come");
     browser.run(
         "window.shifts = []; new PerformanceObserver((list) => {
             for (const entry of list.getEntries()) shifts.push([entry.value, ...entry.sources.map(({ node }) => node?.outerHTML ?? node?.textContent)]);

@@ -160,6 +160,8 @@ fn the_end_waits_for_nobody() {
     let ended = fed.server.program.interrupt();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(ended.code, Some(3), "its input has not ended: {ended:?}");
-    let events: Vec<_> = std::iter::from_fn(|| reading.event()).map(|event| event.name).collect();
+    let mut events: Vec<_> = std::iter::from_fn(|| reading.event()).map(|event| event.name).collect();
+    // that it was interrupted comes in time for the last snapshot or not
+    events.retain(|name| name != "told");
     assert_eq!(events, ["snapshot", "end"]);
 }

@@ -12,15 +12,16 @@ class Chart {
    *   how many values there are, which one is at a pixel of the canvas, and from where to where it goes
    */
   constructor(container, label, read, axis) {
-    Object.assign(this, { container, read, axis, data: null, selected: null, byKeys: false });
+    Object.assign(this, { container, read, axis, data: null, subject: null, selected: null, byKeys: false, onOther: null });
     this.waiting = el('p', { className: 'waiting', textContent: '' });
     this.plot = el('div', { className: 'plot', tabIndex: 0, role: 'application', 'aria-roledescription': 'chart', hidden: true });
     this.plot.setAttribute('aria-label', `${label}. Arrow keys read the values.`);
     this.cross = el('div', { className: 'cross', hidden: true });
     this.tip = el('div', { className: 'tip', hidden: true });
+    this.told = el('p', { className: 'told', hidden: true });
     this.spoken = el('p', { className: 'visually-hidden', role: 'status' });
     this.plot.append(this.cross, this.tip);
-    container.append(this.waiting, this.plot, this.spoken);
+    container.append(this.waiting, this.plot, this.told, this.spoken);
     this.plot.addEventListener('pointermove', (event) => this.point(event));
     this.plot.addEventListener('pointerdown', (event) => this.point(event));
     this.plot.addEventListener('pointerleave', (event) => { if (event.pointerType === 'mouse') this.select(null); });
@@ -28,8 +29,24 @@ class Chart {
     this.plot.addEventListener('blur', () => this.select(null));
   }
 
-  /** Shows a picture, or a text where there is none. */
-  show(svg, otherwise = '') {
+  /** Shows a picture of a subject, or a text where there is none. What was read of another subject is read no more. */
+  show(subject, svg, otherwise = '') {
+    const isOther = subject !== this.subject || !this.data;
+    this.subject = subject;
+    this.draw(svg, otherwise);
+    if (!isOther) return;
+    this.select(null);
+    this.onOther?.();
+  }
+
+  /** Says something of the picture, above it; one that is `stale` is not what was asked for. */
+  tell(text, stale = false) {
+    this.told.hidden = !text;
+    say(this.told, text);
+    this.plot.classList.toggle('stale', stale);
+  }
+
+  draw(svg, otherwise) {
     const picture = svg && new DOMParser().parseFromString(svg, SVG_TYPE).documentElement;
     const metadata = picture && picture.querySelector('metadata');
     this.waiting.hidden = Boolean(metadata);
@@ -159,10 +176,13 @@ function readHistogram(data, at) {
   return { title, lines: [{ name: what, value: count(number) }, { name: 'of all', value: share(number, whole) }] };
 }
 
-/** Values of a chart as a table, made when it is opened: it would change under whoever reads it. */
+/**
+ * Values of a chart as a table, made when it is opened, and anew when the chart is of something else: with each picture, it
+ * would change under whoever reads it.
+ */
 function valuesTable(details, chart, rows) {
   const place = details.querySelector('.scroll');
-  details.addEventListener('toggle', () => {
+  const fill = () => {
     place.replaceChildren();
     if (!details.open || !chart.data) return;
     const [head, ...body] = rows(chart.data);
@@ -171,5 +191,73 @@ function valuesTable(details, chart, rows) {
     table.append(el('thead', {}, el('tr', {}, ...head.map((text, at) => cell('th', text, at)))));
     table.append(el('tbody', {}, ...body.map((row) => el('tr', {}, ...row.map((text, at) => cell('td', text, at))))));
     place.append(table);
-  });
+  };
+  details.addEventListener('toggle', fill);
+  chart.onOther = fill;
+}
+
+/** How long a picture is waited for, and how long a server that has too much to draw is left alone. */
+const PICTURE_MS = 15_000;
+const BUSY_MS = 1_000;
+
+/**
+ * A picture, out of the report or from the server.
+ * @returns {Promise<{state: 'drawn'|'none'|'busy'|'away', svg: string|null}>} without one, there are no values (`none`), or
+ *   it is to be asked for again: the server has too much to draw, or cannot be reached
+ */
+async function picture({ key, name, query }, signal) {
+  if (REPORT) return Object.hasOwn(REPORT.charts, key) ? { state: 'drawn', svg: REPORT.charts[key] } : { state: 'none', svg: null };
+  try {
+    const answer = await fetch(`charts/${name}?${new URLSearchParams(query)}`, { cache: 'no-store', signal });
+    if (answer.ok) return { state: 'drawn', svg: await answer.text() };
+    return { state: { 404: 'none', 503: 'busy' }[answer.status] ?? 'away', svg: null };
+  } catch {
+    return { state: 'away', svg: null };
+  }
+}
+
+/** Gets the pictures of one chart, one at a time. The last wish wins, whatever is on its way when it comes. */
+class Painter {
+  /** @param {(wish: object, answer: {state: string, svg: string|null}) => void} show */
+  constructor(show) {
+    Object.assign(this, { show, wish: null, settled: null, underway: null, again: 0 });
+  }
+
+  /** A wish has a `subject`, what it is a picture of, and a `stamp`, which changes with what the picture would show. */
+  want(wish) {
+    this.wish = wish;
+    if (!this.underway) this.get();
+    else if (this.underway.wish.subject !== wish.subject) this.letGo();
+  }
+
+  /** Nothing is wished for any more; what was drawn is to be drawn anew when it is. */
+  forget() {
+    Object.assign(this, { wish: null, settled: null });
+    if (this.underway) this.letGo();
+  }
+
+  letGo() {
+    this.underway.isOld = true;
+    this.underway.abort.abort();
+  }
+
+  async get() {
+    clearTimeout(this.again);
+    while (this.wish && this.wish.stamp !== this.settled) {
+      const { wish } = this;
+      const abort = new AbortController();
+      const patience = setTimeout(() => abort.abort(), PICTURE_MS);
+      const underway = this.underway = { wish, abort, isOld: false };
+      const answer = await picture(wish, abort.signal);
+      clearTimeout(patience);
+      if (underway.isOld) continue;
+      const isSettled = answer.state === 'drawn' || answer.state === 'none';
+      this.settled = isSettled ? wish.stamp : null;
+      this.show(wish, answer);
+      if (isSettled) continue;
+      this.again = setTimeout(() => this.underway || this.get(), answer.state === 'busy' ? BUSY_MS : PICTURE_MS);
+      break;
+    }
+    this.underway = null;
+  }
 }

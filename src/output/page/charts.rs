@@ -236,6 +236,7 @@ mod tests {
     use super::super::super::sample;
     use super::*;
     use crate::snapshot::Shape;
+    use crate::units::Timestamp;
 
     fn query(text: &str) -> Option<ChartQuery> {
         let (name, query) = text.split_once('?').unwrap_or((text, ""));
@@ -297,6 +298,25 @@ mod tests {
         #[expect(clippy::cast_precision_loss, reason = "few packets")]
         let all = snapshot.packets as f64;
         assert!((packets - all).abs() < 1.0, "{packets} of {all}: everything, in a second");
+    }
+
+    #[test]
+    fn slow_traffic_is_no_nothing() {
+        let mut snapshot = sample::snapshot();
+        let interval = snapshot.interval.as_mut().expect("an interval");
+        interval.end = Timestamp::from_wide_nanos(i128::from(interval.start.as_nanos()) + 1_000_000_000_000_000);
+        (snapshot.packets, snapshot.wire_bytes) = (30, 3_000);
+        snapshot.services.truncate(1);
+        snapshot.portless.clear();
+        let row = Arc::make_mut(&mut snapshot.services[0]).interval.as_mut().expect("an interval");
+        (row.packets, row.wire_bytes) = (30, 3_000);
+        let mut history = History::default();
+        history.update(&snapshot);
+        for (unit, want) in [("bits", 0.024), ("bytes", 0.003), ("packets", 0.000_03)] {
+            let query = query(&format!("throughput.svg?unit={unit}")).expect("a query");
+            let data = data(&chart(&history, &snapshot, &query).expect("a chart"));
+            assert_eq!(data["series"][0]["rates"], serde_json::json!([want]), "{unit}");
+        }
     }
 
     #[test]

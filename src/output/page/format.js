@@ -15,6 +15,12 @@ function scaled(value, units) {
   return `${number} ${units[at]}`.trim();
 }
 
+/** @param {number} value @param {string[]} units @returns {string} a rate, of which slow ones are no less than they are: `0.03 b/s` */
+const rateIn = (value, units) => value > 0 && value < 1 ? `${Number(value.toPrecision(2))} ${units[0]}` : scaled(value, units);
+
+/** @param {number} value @param {string} one @param {string} many @returns {string} `1 flow was`, `2 flows were` */
+const counted = (value, one, many) => `${count(value)} ${value === 1 ? one : many}`;
+
 /** @param {number|null} value @returns {string} `15.3 MB` */
 const bytes = (value) => value == null ? '–' : scaled(value, ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB']);
 
@@ -40,9 +46,9 @@ function share(part, whole) {
 
 /** What throughput is counted in: its name, its rate, and a row's part of it. */
 const UNITS = {
-  bits: { title: 'Bits/s', of: (traffic) => traffic.wire_bytes * 8, rate: (value) => scaled(value, ['b/s', 'kb/s', 'Mb/s', 'Gb/s', 'Tb/s', 'Pb/s']) },
-  bytes: { title: 'Bytes/s', of: (traffic) => traffic.wire_bytes, rate: (value) => scaled(value, ['B/s', 'kB/s', 'MB/s', 'GB/s', 'TB/s', 'PB/s']) },
-  packets: { title: 'Packets/s', of: (traffic) => traffic.packets, rate: (value) => scaled(value, ['p/s', 'k p/s', 'M p/s', 'G p/s']) },
+  bits: { title: 'Bits/s', of: (traffic) => traffic.wire_bytes * 8, rate: (value) => rateIn(value, ['b/s', 'kb/s', 'Mb/s', 'Gb/s', 'Tb/s', 'Pb/s']) },
+  bytes: { title: 'Bytes/s', of: (traffic) => traffic.wire_bytes, rate: (value) => rateIn(value, ['B/s', 'kB/s', 'MB/s', 'GB/s', 'TB/s', 'PB/s']) },
+  packets: { title: 'Packets/s', of: (traffic) => traffic.packets, rate: (value) => rateIn(value, ['p/s', 'k p/s', 'M p/s', 'G p/s']) },
 };
 
 /** @param {string|null} ts RFC 3339 with nanoseconds @returns {number} milliseconds since the Unix epoch, NaN without one */

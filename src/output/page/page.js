@@ -14,6 +14,7 @@ const view = {
   previous: null, // the one before it, for rates
   rates: new Map(), // units of each row in its last interval, and how long that was
   paused: false,
+  run: 0, // runs that were seen before this one
   state: 'connecting',
   sort: { key: 'bytes', down: true },
   filter: [],
@@ -71,6 +72,8 @@ function showState() {
   if ($('state').dataset.state !== state && $('state').dataset.state !== 'connecting') announce(`State: ${text}`);
   $('state').dataset.state = state;
   say($('state-text'), text);
+  // there is nothing to pause any more; its place stays
+  $('pause').classList.toggle('unseen', view.state === 'ended' && !view.paused);
 }
 
 /** Tells screen readers what changed, in few words and seldom. */
@@ -119,6 +122,21 @@ function showVitals(snapshot) {
   document.title = `${rateText(rate)} · ${where} · portlabel`;
 }
 
+/** Lines that are read at once; the others are one click away. */
+const FIRST_TOLD = 5;
+
+/** What was said of the inputs while they were read: whoever sees the numbers is to know what is missing in them. */
+function showTold({ told, more_told: more }) {
+  const items = (texts) => texts.map((text) => el('li', { textContent: printable(text) }));
+  const rest = told.slice(FIRST_TOLD);
+  const left = more ? [el('li', { textContent: `and ${count(more)} more, which are not kept` })] : [];
+  $('told').hidden = told.length === 0;
+  $('told-first').replaceChildren(...items(told.slice(0, FIRST_TOLD)));
+  $('told-more').hidden = rest.length === 0;
+  say($('told-more').firstElementChild, `${count(rest.length + more)} more`);
+  $('told-rest').replaceChildren(...items(rest), ...left);
+}
+
 // ---- the list
 
 function showTotals(snapshot) {
@@ -131,11 +149,12 @@ function showTotals(snapshot) {
   const sameDay = first && last && first.slice(0, 10) === last.slice(0, 10);
   const seconds = spanSeconds(snapshot);
   say($('t-time'), first ? `${dateTime(first)} – ${sameDay ? dateTime(last).slice(11) : dateTime(last)} UTC · ${duration(seconds * 1e6)}` : snapshot.final ? 'no packets' : 'no packet yet');
+  $('t-time').title = $('t-time').textContent;
   const remarks = [
-    snapshot.time_jumps && `packet time jumped ${count(snapshot.time_jumps)} times by more than an hour`,
-    snapshot.flows.evicted && `${count(snapshot.flows.evicted)} flows ended early because the table of flows was full`,
-    snapshot.learned_forgotten && `${count(snapshot.learned_forgotten)} servers were forgotten to make room`,
-    snapshot.histograms_refused && `${count(snapshot.histograms_refused)} distributions are without percentiles: memory for histograms was used up`,
+    snapshot.time_jumps && `packet time jumped ${counted(snapshot.time_jumps, 'time', 'times')} by more than an hour`,
+    snapshot.flows.evicted && `${counted(snapshot.flows.evicted, 'flow', 'flows')} ended early because the table of flows was full`,
+    snapshot.learned_forgotten && `${counted(snapshot.learned_forgotten, 'server was', 'servers were')} forgotten to make room`,
+    snapshot.histograms_refused && `${counted(snapshot.histograms_refused, 'distribution is', 'distributions are')} without percentiles: memory for histograms was used up`,
   ].filter(Boolean);
   $('remarks').hidden = remarks.length === 0;
   say($('remarks'), remarks.join(' · '));
@@ -216,6 +235,44 @@ function showServices(snapshot) {
   const matching = sorted(snapshot);
   const shown = view.all ? matching : matching.slice(0, FIRST_ROWS);
   const body = $('services').tBodies[0];
+  showRows(body, shown, snapshot);
+
+  const { length } = snapshot.services;
+  say($('count'), matching.length === length ? `${count(length)}` : `${count(matching.length)} of ${count(length)}`);
+  $('empty').hidden = matching.length > 0;
+  say($('empty'), length ? 'No service matches the filter.' : snapshot.final ? 'No packets with ports.' : 'No packets with ports yet.');
+  $('more').hidden = shown.length === matching.length;
+  say($('more').firstElementChild, `Show all ${count(matching.length)}`);
+}
+
+/** Rows that are still to be shown: the first ones are there at once, and the others follow in pieces. */
+const pieces = { order: '', timer: 0, rest: null, isOld: false };
+
+function showRows(body, shown, snapshot) {
+  const order = JSON.stringify([view.sort, view.filter, view.unit, view.run]);
+  if (pieces.rest && pieces.order === order) {
+    // newer numbers do not keep the last rows from ever being reached
+    pieces.isOld = true;
+    return;
+  }
+  clearTimeout(pieces.timer);
+  Object.assign(pieces, { order, isOld: false, rest: inPieces(body, shown, snapshot) });
+  showPiece(body);
+}
+
+function showPiece(body) {
+  const focused = body.contains(document.activeElement) ? document.activeElement : null;
+  const { done } = pieces.rest.next();
+  if (focused && focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+  if (!done) {
+    pieces.timer = setTimeout(() => showPiece(body));
+    return;
+  }
+  pieces.rest = null;
+  if (pieces.isOld && opened() === null) showServices(view.snapshot);
+}
+
+function* inPieces(body, shown, snapshot) {
   const keys = new Set(shown.map(keyOf));
   for (const [key, row] of rows) {
     if (!keys.has(key)) {
@@ -223,9 +280,9 @@ function showServices(snapshot) {
       rows.delete(key);
     }
   }
-  const focused = body.contains(document.activeElement) ? document.activeElement : null;
   let place = body.firstElementChild;
-  for (const row of shown) {
+  for (const [at, row] of shown.entries()) {
+    if (at > 0 && at % FIRST_ROWS === 0) yield;
     const key = keyOf(row);
     let known = rows.get(key);
     if (!known) rows.set(key, known = new Row(row));
@@ -234,14 +291,6 @@ function showServices(snapshot) {
     else if (known.element.isConnected && body.moveBefore) body.moveBefore(known.element, place);
     else body.insertBefore(known.element, place);
   }
-  if (focused && focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
-
-  const { length } = snapshot.services;
-  say($('count'), matching.length === length ? `${count(length)}` : `${count(matching.length)} of ${count(length)}`);
-  $('empty').hidden = matching.length > 0;
-  say($('empty'), length ? 'No service matches the filter.' : snapshot.final ? 'No packets with ports.' : 'No packets with ports yet.');
-  $('more').hidden = shown.length === matching.length;
-  say($('more').firstElementChild, `Show all ${count(matching.length)}`);
 }
 
 function showSort() {
@@ -359,56 +408,64 @@ class Measure {
       el('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': `${label}, values` }));
     section.append(this.frame, this.none, this.numbers, this.details);
     this.chart = new Chart(this.frame, label, readHistogram, HISTOGRAM_AXIS);
+    this.painter = new Painter((wish, answer) => this.drawn(wish, answer));
     valuesTable(this.details, this.chart, (data) => [['From', 'To', MEASURES[data.measure].what], ...data.steps.map(([low, high, number]) => [form(low), form(high), count(number)])]);
   }
 
   show(row) {
     const summary = row[this.name];
-    this.frame.hidden = this.details.hidden = this.numbers.hidden = !summary;
+    this.frame.hidden = this.numbers.hidden = !summary;
     this.none.hidden = Boolean(summary);
     say(this.none, 'No values.');
-    if (!summary) return;
+    if (!summary) {
+      this.painter.forget();
+      this.chart.show(null, null);
+      this.details.hidden = true;
+      return;
+    }
     const { form } = this;
     fillNumbers(this.numbers, [
       ['p50', form(summary.p50)], ['p90', form(summary.p90)], ['p99', form(summary.p99)], ['min', form(summary.min)],
       ['mean', form(Math.round(summary.mean))], ['max', form(summary.max)], ['values', count(summary.count)],
     ].map(([name, text]) => [name, text.startsWith('–') ? '–' : text]));
-    this.load(row, summary);
+    const key = keyOf(row);
+    const subject = `${view.run} ${key}`;
+    if (this.chart.subject !== subject) {
+      this.chart.show(subject, null, 'Drawing …');
+      this.details.hidden = true;
+    }
+    if (!view.paused) this.chart.tell('');
+    const width = widthOf(this.frame, MOST_HISTOGRAM_PX);
+    this.painter.want({
+      subject, stamp: `${subject} ${width} ${summary.count}`, isLate: isLate(),
+      key: `${this.name}:${key.replace('/', ':')}`, name: `${this.name}.svg`,
+      query: { transport: row.transport, ...(row.service === null ? {} : { service: row.service }), width },
+    });
   }
 
-  async load(row, summary) {
-    const key = keyOf(row);
-    const stamp = `${key} ${summary.count}`;
-    if (this.stamp === stamp || this.loading) return;
-    this.loading = true;
-    const svg = await picture(`${this.name}:${key.replace('/', ':')}`, `${this.name}.svg`, {
-      transport: row.transport, ...(row.service === null ? {} : { service: row.service }), width: widthOf(this.frame, MOST_HISTOGRAM_PX),
-    });
-    this.loading = false;
-    this.stamp = stamp;
-    this.chart.show(svg, REPORT ? 'Histograms are drawn for the services with most bytes.' : 'No histogram of it is kept.');
-    this.details.hidden = !svg;
-    // another service may have been opened meanwhile
-    if (opened() !== key && view.snapshot) this.stamp = '';
+  drawn({ subject, isLate }, { state, svg }) {
+    if (svg || !this.chart.data || state === 'none') this.chart.show(subject, svg, NO_HISTOGRAM[state] ?? '');
+    this.chart.tell(svg && isLate ? LATE : '');
+    this.details.hidden = !this.chart.data;
   }
 }
+
+/** Why there is no histogram. */
+const NO_HISTOGRAM = {
+  none: REPORT ? 'Histograms are drawn for the services with most bytes.' : 'No histogram of it is kept.',
+  busy: 'The server has too much to draw; it is asked again.',
+  away: 'The server cannot be reached; the histogram comes when it is back.',
+};
+
+/** What is drawn while the page is paused is newer than the rest of it. */
+const LATE = 'Drawn after the pause, and newer than the numbers here';
+const isLate = () => view.paused && view.latest !== view.snapshot;
 
 // ---- charts
 
 const widthOf = (frame, most = 2400) => Math.max(240, Math.min(most, Math.round(frame.clientWidth)));
 /** The widest histogram, in pixels; the style sheet knows it too. */
 const MOST_HISTOGRAM_PX = 576;
-
-/** A chart: out of the report, or from the server. `null` where there is none. */
-async function picture(key, name, query) {
-  if (REPORT) return REPORT.charts[key] ?? null;
-  try {
-    const answer = await fetch(`charts/${name}?${new URLSearchParams(query)}`, { cache: 'no-store' });
-    return answer.ok ? await answer.text() : null;
-  } catch {
-    return null; // the server is away, which the stream tells
-  }
-}
 
 const throughput = new Chart($('throughput'), 'Throughput over time, stacked by service', readThroughput, THROUGHPUT_AXIS);
 valuesTable($('throughput-values'), throughput, (data) => {
@@ -419,20 +476,57 @@ valuesTable($('throughput-values'), throughput, (data) => {
 });
 const measures = [...document.querySelectorAll('[data-measure]')].map((section) => new Measure(section));
 
-let loadingThroughput = false;
-async function loadThroughput() {
-  if (loadingThroughput || $('overview').hidden) return;
-  loadingThroughput = true;
-  const width = widthOf($('throughput'));
-  const svg = await picture(`throughput:${view.unit}:${width < 560 ? 'narrow' : 'wide'}`, 'throughput.svg', { span: view.span, unit: view.unit, width });
-  loadingThroughput = false;
-  if (!svg && throughput.data && view.state === 'reconnecting') return;
-  throughput.show(svg, REPORT ? 'There were no packets to draw.' : 'Nothing to draw yet.');
+const SPANS = { recent: '10 minutes', whole: 'all' };
+
+/** Why there is no throughput chart, or not the one that was asked for. */
+const NO_THROUGHPUT = {
+  none: REPORT ? 'There were no packets to draw.' : 'Nothing to draw yet.',
+  busy: 'The server has too much to draw; it is asked again.',
+  away: 'The server cannot be reached; the chart comes when it is back.',
+};
+
+const painter = new Painter(showThroughput);
+
+/** The unit and the span of the chart that is there, and what became of the last wish. */
+const drawn = { unit: null, span: null, isLate: false, state: 'none' };
+
+function loadThroughput() {
+  if ($('overview').hidden || !view.snapshot) return;
+  const { unit, span, run } = view;
+  // a picture that stands still is stretched
+  const width = view.paused && painter.wish ? painter.wish.query.width : widthOf($('throughput'));
+  const form = width < 560 ? 'narrow' : 'wide';
+  const subject = `${run} ${unit} ${span} ${REPORT ? form : width}`;
+  painter.want({
+    subject, stamp: `${subject} ${view.snapshot.sequence}`, isLate: isLate(), unit, span,
+    key: `throughput:${unit}:${form}`, name: 'throughput.svg', query: { span, unit, width },
+  });
+  tellThroughput();
+}
+
+function showThroughput({ unit, span, isLate }, { state, svg }) {
+  drawn.state = state;
+  if (svg || state === 'none') {
+    Object.assign(drawn, { unit, span, isLate });
+    throughput.show(`${view.run} ${unit} ${span}`, svg, NO_THROUGHPUT[state]);
+  } else if (!throughput.data) {
+    throughput.show(null, null, NO_THROUGHPUT[state]);
+  }
+  tellThroughput();
   $('throughput-values').hidden = !throughput.data;
   const series = throughput.data?.series ?? [];
   view.colors = new Map(series.filter(({ transport }) => transport).map((series) => [keyOf(series), colorOf(series)]));
   showKeys(series);
   for (const row of view.snapshot?.services ?? []) rows.get(keyOf(row))?.color(row);
+}
+
+/** Says what the chart is where that is not what the buttons say: nobody takes bits for bytes. */
+function tellThroughput() {
+  if (!throughput.data) return throughput.tell('');
+  const isStale = drawn.unit !== view.unit || drawn.span !== view.span;
+  if (!isStale) return throughput.tell(drawn.isLate && view.paused ? LATE : '');
+  const why = NO_THROUGHPUT[drawn.state === 'none' ? '' : drawn.state];
+  throughput.tell([`Still ${UNITS[drawn.unit].title}, ${SPANS[drawn.span]}`, why].filter(Boolean).join('. '), true);
 }
 
 /** The names of what is drawn, the highest first. */
@@ -453,6 +547,7 @@ function show() {
   const { snapshot } = view;
   showState();
   if (!snapshot) return;
+  document.body.dataset.filled = '';
   showSource(snapshot);
   showVitals(snapshot);
   const key = opened();
@@ -480,8 +575,9 @@ function take(snapshot) {
   const before = view.latest;
   const isOther = before && (snapshot.sequence < before.sequence || before.first_ts !== null && (snapshot.first_ts === null || millis(snapshot.first_ts) > millis(before.first_ts)));
   if (isOther) {
-    Object.assign(view, { previous: null, snapshot: null, paused: false });
-    for (const measure of measures) measure.stamp = '';
+    Object.assign(view, { previous: null, snapshot: null, paused: false, run: view.run + 1 });
+    throughput.show(null, null, NO_THROUGHPUT.none);
+    showTold({ told: [], more_told: 0 });
     showPause();
     announce('A new run has begun');
   }
@@ -511,7 +607,6 @@ function route(event) {
   if (key !== null && wasList) scrolled = scrollY;
   $('overview').hidden = key !== null;
   $('one').hidden = key === null;
-  for (const measure of measures) measure.stamp = '';
   show();
   if (!event) return;
   if (key !== null) {
@@ -622,7 +717,6 @@ function listen() {
   addEventListener('resize', () => {
     if (width === innerWidth) return;
     width = innerWidth;
-    for (const measure of measures) measure.stamp = '';
     show();
   });
 }
@@ -659,6 +753,7 @@ function connect() {
     clearTimeout(silence);
     if (!snapshot.final && snapshot.source.kind === 'live') silence = setTimeout(lose, SILENCE_MS + 3 * length);
   });
+  source.addEventListener('told', ({ data }) => showTold(JSON.parse(data)));
   source.addEventListener('end', () => {
     view.state = 'ended';
     tries = Math.max(tries, TRIES_AT_END);
@@ -687,6 +782,7 @@ if (REPORT) {
   view.state = 'report';
   view.span = 'whole';
   if (isKnown(REPORT.snapshot)) view.snapshot = view.latest = REPORT.snapshot;
+  showTold(REPORT);
 } else {
   $('pause').hidden = false;
   $('spans').hidden = false;

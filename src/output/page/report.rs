@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
+use super::super::told::Told;
 use super::super::{Output, whole};
 use super::charts::{ChartQuery, Measure, RateUnit, chart, histogram};
 use super::history::{History, Span};
@@ -27,6 +28,9 @@ const HISTOGRAM_PX: u16 = 400;
 pub(in crate::output) struct Report<W> {
     out: W,
     history: History,
+    told: Told,
+    /// The final snapshot, once it is there. It is written when nothing more can be told of it.
+    last: Option<Arc<Snapshot>>,
 }
 
 /// What the script of a report reads.
@@ -35,11 +39,14 @@ struct Data<'a> {
     snapshot: &'a Snapshot,
     /// SVG by what it shows: `throughput:UNIT:WIDTH`, or `MEASURE:TRANSPORT`, with `:SERVICE` behind it if there is one.
     charts: BTreeMap<String, String>,
+    /// What was told of the inputs.
+    #[serde(flatten)]
+    told: &'a Told,
 }
 
 impl<W: Write> Report<W> {
     pub(in crate::output) fn new(out: W) -> Self {
-        Self { out, history: History::default() }
+        Self { out, history: History::default(), told: Told::default(), last: None }
     }
 
     fn charts(&self, snapshot: &Snapshot) -> BTreeMap<String, String> {
@@ -62,7 +69,8 @@ impl<W: Write> Report<W> {
     }
 
     fn write(&mut self, snapshot: &Snapshot) -> io::Result<()> {
-        let data = Data { snapshot: &whole::without_intervals(snapshot), charts: self.charts(snapshot) };
+        let whole = whole::without_intervals(snapshot);
+        let data = Data { snapshot: &whole, charts: self.charts(snapshot), told: &self.told };
         let Pieces { before_policy, before_style, before_data, before_script, end } = pieces();
         let policy = format!(r#"<meta http-equiv="Content-Security-Policy" content="{}">"#, policy());
         for piece in [before_policy, &policy, before_style, STYLE, before_data] {
@@ -79,10 +87,20 @@ impl<W: Write> Report<W> {
 impl<W: Write> Output for Report<W> {
     fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
         self.history.update(snapshot);
-        if snapshot.is_final { self.write(snapshot) } else { Ok(()) }
+        if snapshot.is_final {
+            self.last = Some(Arc::clone(snapshot));
+        }
+        Ok(())
+    }
+
+    fn told(&mut self, text: &str) {
+        self.told.add(text);
     }
 
     fn finish(&mut self) -> io::Result<()> {
+        if let Some(snapshot) = self.last.take() {
+            self.write(&snapshot)?;
+        }
         self.out.flush()
     }
 }
@@ -127,13 +145,18 @@ mod tests {
         let mut report = Report::new(Vec::new());
         let earlier = Snapshot { is_final: false, sequence: 4, ..sample::snapshot() };
         report.snapshot(&Arc::new(earlier)).expect("memory takes everything");
-        assert!(report.out.is_empty(), "a report is written at the end");
+        report.told("a.pcap: cut at byte 40");
         report.snapshot(&Arc::new(sample::snapshot())).expect("memory takes everything");
+        report.told("interrupted");
+        assert!(report.out.is_empty(), "a report is written at the end");
+        report.finish().expect("memory takes everything");
         let page = String::from_utf8(report.out).expect("UTF-8");
         let (head, rest) = page.split_once(r#"id="report">"#).expect("data");
         let data: serde_json::Value =
             serde_json::from_str(rest.split_once("</script>").expect("an end").0).expect("JSON");
         assert_eq!(data["snapshot"]["packets"], sample::snapshot().packets);
+        assert_eq!(data["told"], serde_json::json!(["a.pcap: cut at byte 40", "interrupted"]));
+        assert_eq!(data["more_told"], 0);
         assert_eq!(data["charts"].as_object().map(serde_json::Map::len), Some(6), "the sample has no shapes");
         assert!(
             head.contains("http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'sha256-")

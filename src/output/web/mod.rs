@@ -81,7 +81,7 @@ pub struct Server {
 #[derive(Debug)]
 enum State {
     Bound(TcpListener, Access, Arc<Site>),
-    Serving(JoinHandle<()>),
+    Serving(JoinHandle<()>, Arc<Site>),
     Ended,
 }
 
@@ -128,6 +128,15 @@ impl Server {
         self.feed.clone()
     }
 
+    /// Passes on what was told of the inputs.
+    pub fn told(&self, text: &str) {
+        let site = match &self.state {
+            State::Bound(_, _, site) | State::Serving(_, site) => site,
+            State::Ended => return,
+        };
+        site.told(text);
+    }
+
     /// Starts the thread that serves. To be done when privileges were dropped.
     ///
     /// # Errors
@@ -137,18 +146,18 @@ impl Server {
             return Ok(());
         };
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-        let feed = self.feed.clone();
+        let (feed, served) = (self.feed.clone(), Arc::clone(&site));
         let serve = move || {
             let _abandoned = Abandoned(feed.clone());
-            runtime.block_on(server::serve(listener, access, site, feed));
+            runtime.block_on(server::serve(listener, access, served, feed));
         };
-        self.state = State::Serving(thread::Builder::new().name("web".to_owned()).spawn(serve)?);
+        self.state = State::Serving(thread::Builder::new().name("web".to_owned()).spawn(serve)?, site);
         Ok(())
     }
 
     /// Gives clients what was published last, says good-bye, and ends the thread, within a second or so.
     pub fn end(&mut self) {
-        if let State::Serving(thread) = std::mem::replace(&mut self.state, State::Ended) {
+        if let State::Serving(thread, _) = std::mem::replace(&mut self.state, State::Ended) {
             self.feed.close();
             // if it has panicked, that was printed, and the run goes on without it
             drop(thread.join());

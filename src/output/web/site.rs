@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::super::metrics::Exposition;
 use super::super::page::{self, ChartQuery};
+use super::super::told::Told;
 use super::edition::Edition;
 use super::guests::Seat;
 use super::stream;
@@ -43,6 +44,8 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
 pub(super) struct Now {
     /// The latest snapshot; `None` before the first.
     pub(super) edition: Option<Arc<Edition>>,
+    /// What was told of the inputs.
+    pub(super) told: Arc<Told>,
     /// It is the last.
     pub(super) is_over: bool,
 }
@@ -65,7 +68,13 @@ impl Site {
     pub(super) fn update(&self, snapshot: Arc<Snapshot>) {
         self.works().update(&snapshot);
         let is_over = snapshot.is_final;
-        self.now.send_replace(Now { edition: Some(Arc::new(Edition::new(snapshot))), is_over });
+        let edition = Some(Arc::new(Edition::new(snapshot)));
+        self.now.send_modify(|now| (now.edition, now.is_over) = (edition, is_over));
+    }
+
+    /// Keeps what was told of the inputs.
+    pub(super) fn told(&self, text: &str) {
+        self.now.send_modify(|now| Arc::make_mut(&mut now.told).add(text));
     }
 
     /// Ends the streams: nothing more will come.

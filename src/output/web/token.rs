@@ -1,13 +1,17 @@
 //! The secret that clients know.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use subtle::ConstantTimeEq as _;
 
 use super::super::printable_path;
@@ -16,6 +20,9 @@ use super::super::printable_path;
 const SHORTEST: usize = 16;
 /// No secret is longer, in bytes.
 const LONGEST: usize = 1024;
+
+/// A pipe, such as that of `<(pass show token)`, has its token through by then.
+const PIPE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The secret that clients send along: as a bearer token (RFC 6750), or as the password of any user (RFC 7617).
 pub(super) struct Token(String);
@@ -30,6 +37,12 @@ pub enum TokenError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// It is a pipe, and nobody writes to it, or not to the end.
+    #[error("{}: is a pipe, and no whole token came through it within {} s", printable_path(.path), PIPE_PATIENCE.as_secs())]
+    Silent {
+        /// The pipe.
+        path: PathBuf,
     },
     /// There is nothing in it.
     #[error("{}: the token is empty; make one with: openssl rand -hex 32", printable_path(.path))]
@@ -63,10 +76,14 @@ impl Token {
     /// [`TokenError`]: it cannot be read, or is no good as a token.
     pub(super) fn read(path: &Path) -> Result<(Self, Option<String>), TokenError> {
         let failed = |source| TokenError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
+        // a pipe that nobody writes to would not even be opened
+        let without_waiting = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let file = OpenOptions::new().read(true).custom_flags(without_waiting).open(path).map_err(failed)?;
         let found = file.metadata().map_err(failed)?;
-        let mut text = Vec::new();
-        file.take(LONGEST as u64 + 3).read_to_end(&mut text).map_err(failed)?;
+        let text = read_in_time(&file, PIPE_PATIENCE).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => TokenError::Silent { path: path.to_owned() },
+            _ => failed(error),
+        })?;
         let path = path.to_owned();
         let token = text.trim_ascii_end();
         match token.len() {
@@ -107,6 +124,30 @@ impl Token {
     }
 }
 
+/// Reads a file or a pipe to its end, or as much as a token has at most.
+///
+/// # Errors
+/// Those of reading; [`io::ErrorKind::TimedOut`] when the end of a pipe does not come in time.
+fn read_in_time(file: &File, patience: Duration) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + patience;
+    let mut text = Vec::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&left)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        // what is there by now, or a bit more than a token has
+        match file.take((LONGEST + 3 - text.len()) as u64).read_to_end(&mut text) {
+            Ok(_) => return Ok(text),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
@@ -116,6 +157,8 @@ impl fmt::Debug for Token {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -170,6 +213,17 @@ mod tests {
         }
         let missing = Token::read(&folder.path().join("none")).expect_err("it is not there").to_string();
         assert!(missing.ends_with("none: cannot read the token: No such file or directory (os error 2)"), "{missing}");
+        // a pipe of the shell, and one that nobody writes to
+        let (from_shell, mut shell) = io::pipe().expect("a pipe");
+        writeln!(shell, "{SECRET}").expect("room");
+        drop(shell);
+        let through_pipe = format!("/dev/fd/{}", from_shell.as_raw_fd());
+        let (token, remark) = Token::read(Path::new(&through_pipe)).expect("good");
+        assert_eq!((token.0.as_str(), remark), (SECRET, None));
+        let (silent, _nobody) = io::pipe().expect("a pipe");
+        let silent = File::from(std::os::fd::OwnedFd::from(silent));
+        let error = read_in_time(&silent, Duration::from_millis(10)).expect_err("nobody writes");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         fs::write(&path, SECRET).expect("room");
         for (mode, is_told) in [(0o600, false), (0o640, false), (0o644, true)] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("it is ours");

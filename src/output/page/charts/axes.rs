@@ -8,7 +8,7 @@ use super::super::super::human;
 use crate::units::Timestamp;
 
 /// Seconds of which a time axis has a line each, so many as give it few enough lines.
-const TIME_STEPS_SECONDS: [f64; 31] = [
+const TIME_STEPS_SECONDS: [f64; 36] = [
     0.000_001,
     0.000_01,
     0.000_1,
@@ -40,6 +40,11 @@ const TIME_STEPS_SECONDS: [f64; 31] = [
     2_592_000.0,
     31_536_000.0,
     315_360_000.0,
+    630_720_000.0,
+    1_576_800_000.0,
+    3_153_600_000.0,
+    6_307_200_000.0,
+    15_768_000_000.0,
 ];
 
 /// Time from an instant on, in seconds.
@@ -218,10 +223,13 @@ fn linear(value: f64, range: &Range<f64>, limit: (i32, i32)) -> i32 {
     limit.0 + (part.clamp(0.0, 1.0) * f64::from(limit.1 - limit.0)).round() as i32
 }
 
-/// A value without a unit, as short as a line's label should be: `0`, `0.5`, `250`, `2.5 k`.
+/// A value without a unit, as short as a line's label should be: `0`, `2e-6`, `0.05`, `250`, `2.5 k`.
 pub(super) fn short(value: f64) -> String {
     if value > 0.0 && value < 1.0 {
-        return format!("{value}");
+        // lines are at multiples of what binary fractions come close to
+        let text = format!("{value:.2e}");
+        let rounded: f64 = text.parse().unwrap_or(value);
+        return if rounded < 0.001 { format!("{rounded:e}") } else { rounded.to_string() };
     }
     let (mut scaled, mut prefix) = (value, "");
     for next in ["k", "M", "G", "T", "P", "E"] {
@@ -238,4 +246,38 @@ pub(super) fn short(value: f64) -> String {
 /// A time in microseconds, without a fraction of zero: `1 ms`, `2.5 s`.
 pub(super) fn micros(micros: u64) -> String {
     human::micros(micros).replace(".0 ", " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_short() {
+        let cases = [
+            (0.0, "0"),
+            (3.0 * 0.1, "0.3"),
+            (3.0 * 0.05, "0.15"),
+            (3.0 * 0.01, "0.03"),
+            (6.0 * 0.000_001, "6e-6"),
+            (1.0, "1"),
+            (250.0, "250"),
+            (2_500.0, "2.5 k"),
+        ];
+        for (value, want) in cases {
+            assert_eq!(short(value), want, "{value}");
+        }
+    }
+
+    #[test]
+    fn centuries_have_lines_that_do_not_touch() {
+        // all that a timestamp can be, on a telephone and on a wide screen
+        let range = 0.0..18_446_744_073.0;
+        for lines in [2.4, 12.0, 24.0] {
+            let axis = TimeAxis::new(Timestamp::from_nanos(i64::MIN), range.clone(), lines);
+            let points = axis.key_points(plotters::coord::ranged1d::BoldPoints(64));
+            assert!(!points.is_empty() && points.len() <= 25, "{lines}: {points:?}");
+            assert!(range.end / axis.step <= lines, "{lines}: {}", axis.step);
+        }
+    }
 }

@@ -143,7 +143,7 @@ fn outline(heights: &[f64], step_seconds: f64) -> Vec<(f64, f64)> {
     points
 }
 
-/// Units a second, with one decimal place below a hundred.
+/// Units a second, to four significant digits: what is slow is no less than it is.
 fn rate(traffic: Traffic, nanos: u64, unit: RateUnit) -> f64 {
     let amount = match unit {
         RateUnit::Bits => u128::from(traffic.wire_bytes) * 8,
@@ -152,7 +152,11 @@ fn rate(traffic: Traffic, nanos: u64, unit: RateUnit) -> f64 {
     };
     #[expect(clippy::cast_precision_loss, reason = "a rate is a real number")]
     let rate = amount as f64 * 1e9 / nanos.max(1) as f64;
-    if rate < 100.0 { (rate * 10.0).round() / 10.0 } else { rate.round() }
+    if rate <= 0.0 {
+        return 0.0;
+    }
+    let unit = 10f64.powf(3.0 - rate.log10().floor());
+    if unit > 1.0 { (rate * unit).round() / unit } else { rate.round() }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "it is for pixels")]
