@@ -256,6 +256,8 @@ function showRows(body, shown, snapshot) {
     return;
   }
   clearTimeout(pieces.timer);
+  // in another order, thousands of rows would be laid out before the first are seen
+  if (pieces.order !== order && body.rows.length > 2 * FIRST_ROWS) body.replaceChildren();
   Object.assign(pieces, { order, isOld: false, rest: inPieces(body, shown, snapshot) });
   showPiece(body);
 }

@@ -90,16 +90,18 @@ impl Ranged for TimeAxis {
 
 impl ValueFormatter<f64> for TimeAxis {
     fn format_ext(&self, value: &f64) -> String {
-        let text = at(self.start, *value).to_string();
+        let text = at(self.start, *value, self.step).to_string();
         // 2026-01-31T10:00:05.000000000Z
         let part = match self.step {
             step if step >= 86_400.0 => 0..10,
+            // on which day, if there are several
+            step if step >= 60.0 && self.range.end - self.range.start > 86_400.0 => 5..16,
             step if step >= 60.0 => 11..16,
             step if step >= 1.0 => 11..19,
             step if step >= 0.001 => 11..23,
             _ => 11..26,
         };
-        text.get(part).unwrap_or_default().to_owned()
+        text.get(part).unwrap_or_default().replace('T', " ")
     }
 }
 
@@ -109,9 +111,17 @@ fn seconds(ts: Timestamp) -> f64 {
     ts.as_nanos() as f64 / 1e9
 }
 
+/// The time of a line, which is a round one: seconds since the epoch are known to less than a microsecond, and a line at
+/// 16:00 is not to say 15:59.
 #[expect(clippy::cast_possible_truncation, reason = "it saturates")]
-fn at(start: Timestamp, seconds: f64) -> Timestamp {
-    Timestamp::from_wide_nanos(i128::from(start.as_nanos()) + (seconds * 1e9).round() as i128)
+fn at(start: Timestamp, seconds: f64, step: f64) -> Timestamp {
+    let nanos = i128::from(start.as_nanos()) + (seconds * 1e9).round() as i128;
+    let round = match step {
+        step if step >= 1.0 => 1_000_000,
+        step if step >= 0.001 => 1_000,
+        _ => 1,
+    };
+    Timestamp::from_wide_nanos((nanos + round / 2).div_euclid(round) * round)
 }
 
 /// Values from zero up, with lines at multiples of 1, 2 or 5 times a power of ten, and room above the largest.
@@ -267,6 +277,15 @@ mod tests {
         for (value, want) in cases {
             assert_eq!(short(value), want, "{value}");
         }
+    }
+
+    #[test]
+    fn lines_are_at_round_times() {
+        let start = Timestamp::from_nanos(1_789_999_999_000_000_123);
+        let axis = TimeAxis::new(start, 0.0..80_000.0, 12.0);
+        let points = axis.key_points(plotters::coord::ranged1d::BoldPoints(64));
+        let labels: Vec<_> = points.iter().map(|point| axis.format_ext(point)).collect();
+        assert!(labels.len() > 8 && labels.iter().all(|label| label.ends_with(":00")), "{labels:?}");
     }
 
     #[test]
