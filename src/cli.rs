@@ -663,8 +663,13 @@ impl MergeArgs {
         if outputs.is_empty() {
             outputs.push(Spec { format: Format::Json, destination: Destination::Stdout });
         }
-        if let Some(spec) = outputs.iter().find(|spec| matches!(spec.format, Format::Tui | Format::Flows)) {
-            return conflict(format!("'{}' is made of packets, which reports do not have", spec.format));
+        let unfit = |format| match format {
+            Format::Tui => Some("a screen needs a run, and reports are of runs that have ended"),
+            Format::Flows => Some("flow records are made of packets, which reports do not have"),
+            _ => None,
+        };
+        if let Some((spec, why)) = outputs.iter().find_map(|spec| Some((spec, unfit(spec.format)?))) {
+            return conflict(format!("'-o {}': {why}", spec.format));
         }
         if let Some(message) = output::conflict(&outputs).or_else(|| output::overwrites_input(&outputs, &self.reports))
         {

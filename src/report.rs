@@ -1,13 +1,15 @@
 //! Reports that were written before: read, held against themselves, and added up.
 //!
 //! A report is a snapshot as `-o json` or `-o ndjson` wrote it. It comes from somewhere, perhaps from somebody else: nothing
-//! in it is believed, and nothing in it makes reading take more memory than some ten times its length.
+//! in it is believed, no list in it is read further than a run could have written it, and none of it is printed at length.
 
 mod check;
 mod difference;
 mod merge;
+mod overlap;
 mod row;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, BufReader, Read};
 use std::rc::Rc;
@@ -18,11 +20,15 @@ use serde_json::value::RawValue;
 pub use check::Fault;
 pub use difference::Difference;
 pub use merge::{Merge, MergeError};
+pub use overlap::Overlap;
 
 use crate::snapshot::{SNAPSHOT_SCHEMA, Snapshot};
 
 /// The longest document that is read: hundreds of times a report of thousands of services with their histograms.
 const DOCUMENT_LEN_MAX: u64 = 256 << 20;
+
+/// What some editors and shells put before a text in UTF-8; it is no part of the document (RFC 8259, section 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The last snapshot of a file.
 #[derive(Clone, Debug)]
@@ -53,7 +59,7 @@ pub enum ReportError {
         name: String,
     },
     /// It is not JSON, or ends within a document.
-    #[error("{name}: {}not JSON: {source}", nth(*.document))]
+    #[error("{name}: {}not JSON: {}", nth(*.document), cut(&.source.to_string()))]
     NotJson {
         /// The file.
         name: String,
@@ -73,7 +79,7 @@ pub enum ReportError {
         schema: Option<String>,
     },
     /// It names the schema, and does not follow it.
-    #[error("{name}: {}not as {SNAPSHOT_SCHEMA} has it: {source}", nth(*.document))]
+    #[error("{name}: {}not as {SNAPSHOT_SCHEMA} has it: {}", nth(*.document), cut(&.source.to_string()))]
     Content {
         /// The file.
         name: String,
@@ -99,7 +105,18 @@ fn nth(document: u64) -> String {
 
 /// What a document calls itself.
 fn named(schema: Option<&str>) -> String {
-    schema.map_or_else(|| "names no schema".to_owned(), |schema| format!("is of the schema '{schema}'"))
+    schema.map_or_else(|| "names no schema".to_owned(), |schema| format!("is of the schema '{}'", cut(schema)))
+}
+
+/// Text of a report as messages have it: of what is long, the beginning and the end.
+pub(crate) fn cut(text: &str) -> Cow<'_, str> {
+    const BEGINNING: usize = 120;
+    const END: usize = 80;
+    let places = || text.char_indices().map(|(at, _)| at);
+    match places().nth(BEGINNING).zip(places().nth_back(END - 1)) {
+        Some((beginning, end)) if beginning < end => format!("{}…{}", &text[..beginning], &text[end..]).into(),
+        _ => text.into(),
+    }
 }
 
 /// What every document of ours begins with.
@@ -111,14 +128,19 @@ struct Envelope {
 
 impl Report {
     /// Reads the last snapshot of `input`: the one of `-o json`, or the last line of `-o ndjson`. Every document has to be
-    /// whole.
+    /// whole. A byte order mark before the first is skipped.
     ///
     /// # Errors
     /// See [`ReportError`].
     pub fn read(name: &str, input: impl Read) -> Result<Self, ReportError> {
         let name = || name.to_owned();
         let left = Rc::new(Cell::new(DOCUMENT_LEN_MAX));
-        let input = Limited { input: BufReader::with_capacity(64 << 10, input), left: Rc::clone(&left) };
+        let mut input = BufReader::with_capacity(64 << 10, input);
+        let mut beginning = Vec::new();
+        let read = input.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut beginning);
+        read.map_err(|source| ReportError::Read { name: name(), source })?;
+        let beginning = beginning.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&beginning);
+        let input = Limited { input: beginning.chain(input), left: Rc::clone(&left) };
         let (mut last, mut document) = (None, 0);
         for text in serde_json::Deserializer::from_reader(input).into_iter::<Box<RawValue>>() {
             document += 1;
@@ -164,5 +186,19 @@ impl<R: Read> Read for Limited<R> {
             io::Error::new(io::ErrorKind::FileTooLarge, "a document has more than 256 MiB; no report is as long")
         })?);
         Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_long_is_cut_in_its_middle() {
+        for short in [String::new(), "a".repeat(200), "é".repeat(200)] {
+            assert_eq!(cut(&short), short);
+        }
+        let long = format!("{}{}{}", "é".repeat(120), "x".repeat(1_000), "ü".repeat(80));
+        assert_eq!(cut(&long), format!("{}…{}", "é".repeat(120), "ü".repeat(80)));
     }
 }

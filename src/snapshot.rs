@@ -3,15 +3,19 @@
 //! A [`Snapshot`] is cumulative: whoever skips one loses nothing, and rates are differences. Its JSON form is
 //! `portlabel.snapshot/1`, a [`FlowRecord`]'s is `portlabel.flow/1`; field order here is key order there.
 
+mod bounded;
+
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use bounded::{NAMES_MAX, ROWS_MAX};
+
 use crate::decode::Portless;
-use crate::services::Evidence;
 use crate::units::{Endpoint, Timestamp, Transport};
+use bounded::{PORTS_MAX, REASONS_MAX};
 
 /// Schema name of a [`Snapshot`] in JSON.
 pub const SNAPSHOT_SCHEMA: &str = "portlabel.snapshot/1";
@@ -60,14 +64,16 @@ pub struct Snapshot {
     pub learned_forgotten: u64,
     /// How often a row's summary had to do without quantiles because the memory set aside for histograms was used up.
     pub histograms_refused: u64,
-    /// The interval that ends here; `None` without `--interval`.
+    /// The interval that ends here; `None` without `--interval`, or when nothing was read.
     #[serde(deserialize_with = "nullable")]
     pub interval: Option<Interval>,
     /// One row a service and transport, ordered by wire bytes (largest first), then name (unlabelled last), then transport.
     ///
     /// One that is as it was is shared with the snapshot before.
+    #[serde(deserialize_with = "bounded::list::<ROWS_MAX, _, _>")]
     pub services: Vec<Arc<ServiceRow>>,
     /// Packets without ports by reason, ordered by wire bytes (largest first), then name. Only reasons that occurred.
+    #[serde(deserialize_with = "bounded::list::<REASONS_MAX, _, _>")]
     pub portless: Vec<PortlessRow>,
 }
 
@@ -77,6 +83,7 @@ pub struct SourceInfo {
     /// File or live.
     pub kind: SourceKind,
     /// The inputs as the user named them; a folder's captures one by one.
+    #[serde(deserialize_with = "bounded::list::<NAMES_MAX, _, _>")]
     pub names: Vec<String>,
     /// Host name of a live capture.
     #[serde(deserialize_with = "nullable")]
@@ -132,7 +139,7 @@ pub struct Drops {
     #[serde(deserialize_with = "nullable")]
     pub interface: Option<u64>,
     /// The same for each interface of a live capture by its name; `None` for files.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::interfaces")]
     pub interfaces: Option<BTreeMap<String, InterfaceDrops>>,
 }
 
@@ -232,6 +239,7 @@ pub struct ServiceRow {
     /// Fragments after the first, inside the totals above.
     pub later_fragments: Traffic,
     /// The largest server ports by wire bytes, then by number.
+    #[serde(deserialize_with = "bounded::list::<PORTS_MAX, _, _>")]
     pub ports: Vec<PortTraffic>,
     /// The server ports that are not in `ports`.
     pub other_ports: OtherPorts,
@@ -239,7 +247,7 @@ pub struct ServiceRow {
     pub flows: FlowCounts,
     /// Which rule named how much: keys are the names of [`Evidence`](crate::services::Evidence), only those that occurred,
     /// in the order in which the rules are tried.
-    #[serde(serialize_with = "evidence_map", deserialize_with = "evidence_counts")]
+    #[serde(serialize_with = "evidence_map", deserialize_with = "bounded::evidence")]
     pub evidence: Vec<(&'static str, EvidenceCounts)>,
     /// Bytes on the wire, packet by packet.
     #[serde(deserialize_with = "nullable")]
@@ -707,19 +715,6 @@ fn evidence_map<S: serde::Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_map(evidence.iter().map(|(name, counts)| (name, counts)))
-}
-
-/// What [`evidence_map`] wrote, in the order in which the rules are tried.
-fn evidence_counts<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<(&'static str, EvidenceCounts)>, D::Error> {
-    let mut written: BTreeMap<String, EvidenceCounts> = BTreeMap::deserialize(deserializer)?;
-    let known =
-        Evidence::ALL.into_iter().filter_map(|rule| Some((rule.name(), written.remove(rule.name())?))).collect();
-    match written.first_key_value() {
-        Some((name, _)) => Err(serde::de::Error::custom(format_args!("'{name}' is no rule that this version knows"))),
-        None => Ok(known),
-    }
 }
 
 /// A key that may be `null`, and has to be there.

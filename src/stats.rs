@@ -16,7 +16,7 @@ use foldhash::quality::RandomState;
 
 pub use distribution::{Distribution, HistogramBudget};
 pub use hdr::HdrError;
-pub use sum::{Overflow, SummaryError, SummarySum};
+pub use sum::{Overflow, SummaryError, SummarySum, check_summary};
 
 use crate::decode::Portless;
 use crate::flow::{Counted, Flow};

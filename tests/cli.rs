@@ -589,6 +589,26 @@ fn a_destination_that_cannot_be_opened_is_told_before_anything_is_read() {
 }
 
 #[test]
+fn a_line_that_was_cut_costs_no_other() {
+    let (dns, folder) = (capture("dns"), folder());
+    let log = folder.path().join("log");
+    for (format, header) in [("ndjson", 0), ("csv", 1), ("flows", 0)] {
+        let add = || run(&[&dns, "-o", &format!("{format}={}", text(&log))]);
+        drop(fs::remove_file(&log));
+        assert_eq!(add().stderr, "");
+        let first = fs::read_to_string(&log).expect("it is there");
+        // as after kill -9
+        fs::write(&log, &first[..first.len() - 20]).expect("it can be");
+        let again = add();
+        let told = format!("portlabel: {}: its last line is not whole; going on in a new one\n", text(&log));
+        assert_eq!((again.code, again.stderr), (Some(0), told), "{format}");
+        let records: String = first.split_inclusive('\n').skip(header).collect();
+        let both = fs::read_to_string(&log).expect("it is there");
+        assert_eq!(both, format!("{}\n{records}", &first[..first.len() - 20]), "{format}");
+    }
+}
+
+#[test]
 fn a_full_disk_is_told() {
     let dns = capture("dns");
     let full = || File::options().write(true).open("/dev/full").expect("Linux has it");

@@ -219,6 +219,26 @@ fn a_run_that_goes_on_can_be_compared() {
     let (first, _) = lines.split_once('\n').expect("several lines");
     let path = folder.path().join("a.json");
     let ran = run_with_input(&["diff", "-", path.to_str().expect("ASCII"), "--json"], first.as_bytes(), 100);
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let remark = "portlabel: standard input: is not final: the run that writes it goes on, or was cut off\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), remark));
     assert!(ran.json()["before"]["flows"]["active"].as_u64() > Some(0));
+}
+
+#[test]
+fn numbers_that_contradict_each_other_are_not_compared() {
+    let (folder, report) = folder_with("office", "a.json");
+    let sizes = &report["services"][0]["packet_size_bytes"];
+    for (key, value, want) in [
+        ("min", 99_999.into(), "packet_size_bytes: count 45, sum "),
+        ("mean", 1.0.into(), "packet_size_bytes: mean 1 is not sum "),
+        ("p50", 1.into(), "packet_size_bytes: percentiles 1, "),
+        ("p99", sizes["min"].clone(), "packet_size_bytes: percentiles "),
+    ] {
+        let mut changed = report.clone();
+        changed["services"][0]["packet_size_bytes"][key] = value;
+        write(folder.path(), "b.json", &changed);
+        let ran = diff(folder.path(), &["a.json", "b.json"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{key}");
+        assert!(ran.stderr.contains(want), "{key}: {}", ran.stderr);
+    }
 }

@@ -6,6 +6,8 @@ use portlabel::commands::DIFF_JSON_SCHEMA;
 use portlabel::output::{FLOW_JSON_SCHEMA, SNAPSHOT_JSON_SCHEMA};
 use serde_json::Value;
 
+use crate::program::{portlabel, ran};
+
 const SCHEMAS: [&str; 3] = [SNAPSHOT_JSON_SCHEMA, FLOW_JSON_SCHEMA, DIFF_JSON_SCHEMA];
 
 /// Where the parts are documented that several keys have.
@@ -154,4 +156,22 @@ fn is_unit_of(unit: &str, key: &str, part: Option<&str>) -> bool {
         (None, Some(named)) => unit == named,
         (None, None) => !unit.is_empty(),
     }
+}
+
+#[test]
+fn the_interval_is_null_where_it_is_said_to_be() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let path = folder.path().join("a.pcap");
+    // a header (Ethernet, microseconds) without packets
+    let header = [0xa1b2_c3d4_u32, 0x0002_0004, 0, 0, 65_535, 1];
+    std::fs::write(&path, header.map(u32::to_be_bytes).concat()).expect("room");
+    let ran = ran(portlabel().arg(path).args(["-o", "json", "--interval", "1s"]));
+    assert_eq!((ran.code, &ran.json()["interval"]), (Some(0), &Value::Null), "{}", ran.stderr);
+    let said = "null without --interval, or when nothing was read";
+    let readme = of_readme();
+    let row = readme["portlabel.snapshot/1"].iter().find(|[key, ..]| key == "interval").expect("a row");
+    assert!(row[2].ends_with(said), "{row:?}");
+    let schema: Value = serde_json::from_str(SNAPSHOT_JSON_SCHEMA).expect("JSON");
+    let described = schema["properties"]["interval"]["description"].as_str().expect("a description");
+    assert!(described.ends_with(&format!("{said}.")), "{described}");
 }

@@ -180,6 +180,82 @@ fn the_last_line_of_ndjson_counts_and_standard_input_is_a_report() {
 }
 
 #[test]
+fn a_byte_order_mark_is_skipped() {
+    let (folder, report) = folder_with_report();
+    fs::write(folder.path().join("b.json"), format!("\u{feff}{report}")).expect("room");
+    let ran = merge(folder.path(), &["b.json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert_eq!(ran.json(), report);
+    fs::write(folder.path().join("c.json"), "\u{feff}").expect("room");
+    assert!(merge(folder.path(), &["c.json"]).stderr.contains("c.json: is empty"));
+}
+
+#[test]
+fn reports_of_one_source_at_one_time_are_told() {
+    let (folder, report) = folder_with_report();
+    let (first, last) = (report["first_ts"].as_str().expect("a time"), report["last_ts"].as_str().expect("a time"));
+    let part = |name: &str, kind: &str, host: Value, names: &[&str], year: &str| {
+        let mut part = report.clone();
+        part["source"] = json!({ "kind": kind, "names": names, "host": host, "filter": null });
+        if kind == "live" {
+            part["drops"]["interfaces"] = json!({});
+        }
+        for key in ["first_ts", "last_ts"] {
+            part[key] = format!("{year}{}", &part[key].as_str().expect("a time")[4..]).into();
+        }
+        part["time_jumps"] = name.len().into(); // no two are the same report
+        write(folder.path(), name, &part);
+    };
+    let now = &first[..4];
+    part("a", "file", Value::Null, &["x.pcap", "y.pcap", "z.pcap"], now);
+    part("bb", "file", Value::Null, &["z.pcap", "y.pcap"], now);
+    part("ccc", "file", Value::Null, &["u.pcap", "-"], now);
+    part("dddd", "file", Value::Null, &["x.pcap"], "2001");
+    part("eeeee", "file", Value::Null, &["v.pcap", "-"], now);
+    part("1", "live", "red".into(), &["eth0"], now);
+    part("22", "live", "blue".into(), &["eth0"], now);
+    part("333", "live", "red".into(), &["eth1"], now);
+    part("4444", "live", "red".into(), &["eth0"], now);
+    let sums = [["ab", "a", "ccc"], ["12", "1", "22"]];
+    for [name, one, other] in sums {
+        write(folder.path(), name, &merge(folder.path(), &[one, other]).json());
+    }
+    let span = format!("from {first} to {last}");
+    let cases: [(&[&str], Option<(&str, &str, &str)>); 7] = [
+        // reports, and what is said: which, what, as which
+        (&["a", "ccc", "dddd", "eeeee"], None),
+        (&["a", "ccc", "bb"], Some(("bb", "y.pcap and 1 more", "a"))),
+        (&["a", "ab"], Some(("ab", "x.pcap and 2 more", "a"))),
+        (&["a", "ccc", "ab"], Some(("ab", "x.pcap and 2 more", "a and 1 more"))),
+        (&["1", "22", "333"], None),
+        (&["1", "22", "333", "4444"], Some(("4444", "red:eth0", "1"))),
+        (&["12", "4444"], Some(("4444", "red:eth0", "12"))),
+    ];
+    for (reports, said) in cases {
+        let ran = merge(folder.path(), reports);
+        let want = said.map_or_else(String::new, |(name, what, other)| {
+            format!(
+                "portlabel: {name}: tells of {what} {span}, as {other} does; packets that are in both count twice\n"
+            )
+        });
+        assert_eq!((ran.code, ran.stderr), (Some(0), want), "{reports:?}");
+    }
+    assert_eq!(merge(folder.path(), &["a", "bb", "-q"]).stderr, "");
+}
+
+#[test]
+fn a_sum_has_no_longer_lists_than_a_report() {
+    let (folder, mut report) = folder_with_report();
+    for (name, from) in [("a.json", 0), ("b.json", 600_000)] {
+        report["source"]["names"] = (from..from + 600_000).map(|at: u32| at.to_string()).collect();
+        write(folder.path(), name, &report);
+    }
+    let ran = merge(folder.path(), &["a.json", "b.json"]);
+    let want = "portlabel: b.json: with it, the sum has more than 1000000 inputs; leave some reports out\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), want));
+}
+
+#[test]
 fn interfaces_of_several_hosts_are_told_apart() {
     let (folder, report) = folder_with_report();
     for (name, host, kernel) in [("a", "red", 1), ("b", "blue", 2), ("c", "red", 4)] {
@@ -224,6 +300,7 @@ fn what_cannot_be_added_up_is_told_and_nothing_is_written() {
     live["source"]["kind"] = "live".into();
     live["drops"]["interfaces"] = json!({});
     let big = (1_u64 << 63) - 1;
+    let (port, long) = (row["ports"][0].clone(), "x".repeat(100_000));
     let cases = [
         ("nothing", String::new(), "is empty; a report is what -o json or -o ndjson writes"),
         ("no JSON", "port,packets\n".to_owned(), "not JSON: expected value at line 1 column 1"),
@@ -250,6 +327,22 @@ fn what_cannot_be_added_up_is_told_and_nothing_is_written() {
         ("a reason twice", doubled("portless"), "services and portless have"),
         ("drops", changed("/drops", json!({"kernel": 1, "interface": null, "interfaces": {}})), "drops tell of interfaces"),
         ("a name for the terminal", changed("/services/0/service", "\u{1b}[31m".into()), "a name has 1 to 63 visible ASCII"),
+        ("a reserved name", changed("/services/0/service", "Unlabelled".into()), "services[0] (Unlabelled, tcp): the name is reserved"),
+        ("another reserved name", changed("/services/0/service", "other".into()), "services[0] (other, tcp): the name is reserved"),
+        ("no values", changed("/services/0/handshake_rtt_us/count", 0.into()), "handshake_rtt_us: count 0, sum "),
+        ("a minimum above", changed("/services/0/packet_size_bytes/min", 99_999.into()), "packet_size_bytes: count 45, sum "),
+        ("a mean", changed("/services/0/packet_size_bytes/mean", 100.0.into()), "packet_size_bytes: mean 100 is not sum "),
+        ("falling", changed("/services/0/packet_size_bytes/p99", 61.into()), "packet_size_bytes: percentiles "),
+        ("some percentiles", changed("/services/0/packet_size_bytes/p90", Value::Null), ", null and "),
+        ("another median", changed("/services/0/packet_size_bytes/p50", row["packet_size_bytes"]["min"].clone()), "packet_size_bytes of https, tcp: hdr contradicts p50"),
+        ("inputs", changed("/source/names", vec!["a"; 1_000_001].into()), "a list of more than 1000000; no report has as many"),
+        ("ports of a row", changed("/services/0/ports", vec![port; 65_537].into()), "a list of more than 65536; no report"),
+        ("reasons", changed("/portless", vec![report["portless"][0].clone(); 13].into()), "a list of more than 12; no report"),
+        ("a rule twice", text.replacen("\"evidence\":{", "\"evidence\":{\"handshake\":{\"flows\":0,\"packets\":0,\"wire_bytes\":0},", 1), "the rule 'handshake' is there twice"),
+        ("a long schema", changed("/schema", long.clone().into()), "is of the schema 'xxx"),
+        ("a long number", changed("/packets", long.clone().into()), "invalid type: string \"xxx"),
+        ("a long name", changed("/services/0/service", long.clone().into()), "services[0] (xxx"),
+        ("a long filter", changed("/source/filter", long.into()), "different filters, none and 'xxx"),
         ("no end", changed("/final", false.into()), "its last snapshot is not final"),
         ("no histograms", changed("/settings/histograms", false.into()), "was made without histograms"),
         ("no hdr", text.replacen("\"hdr\":", "\"hdr_\":", 1), " of https, tcp: has no hdr: make the report"),
@@ -275,6 +368,7 @@ fn what_cannot_be_added_up_is_told_and_nothing_is_written() {
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{name}: {}", ran.stderr);
         assert!(ran.stderr.starts_with("portlabel: b.json: ") && ran.stderr.contains(want), "{name}: {}", ran.stderr);
         assert!(!folder.path().join("sum.json").exists(), "{name}");
+        assert!(ran.stderr.len() < 600, "{name}: {} bytes", ran.stderr.len());
     }
     let missing = merge(folder.path(), &["a.json", "nowhere.json"]);
     assert_eq!(missing.stderr, "portlabel: nowhere.json: cannot read: No such file or directory (os error 2)\n");
@@ -296,8 +390,8 @@ fn what_is_packed_in_histograms_is_bounded() {
     let len = u32::try_from(deflated.len()).expect("short").to_be_bytes();
     let hdr = STANDARD.encode([&0x1c84_9314_u32.to_be_bytes()[..], &len, &deflated].concat());
     let none = json!({ "packets": 0, "wire_bytes": 0 });
-    let rtt = json!({ "count": 7_424, "sum": u64::MAX, "min": 0, "mean": 0.0, "max": u64::MAX, "hdr": hdr,
-                      "p50": null, "p90": null, "p99": null });
+    let rtt = json!({ "count": 7_424, "sum": u64::MAX, "min": 0, "mean": 2.0_f64.powi(64) / 7_424.0, "max": u64::MAX, "hdr": hdr,
+                      "p50": (1_u64 << 35) - 1, "p90": (154_u64 << 51) - 1, "p99": (182_u64 << 56) - 1 });
     let row = |number: usize| {
         json!({
             "service": number.to_string(), "transport": "tcp", "packets": 0, "wire_bytes": 0, "to_server": none,
@@ -322,6 +416,7 @@ fn the_smaller_limit_of_flows_and_another_version_are_no_reason() {
     let (folder, mut report) = folder_with_report();
     report["settings"]["max_flows"] = 7.into();
     report["version"] = "9.0.0".into();
+    report["source"]["names"] = json!(["another"]);
     write(folder.path(), "b.json", &report);
     let ran = merge(folder.path(), &["a.json", "b.json"]);
     assert_eq!(ran.code, Some(0));
@@ -339,8 +434,8 @@ fn reports_are_not_overwritten_and_usage_is_checked() {
     let cases: [(&[&str], &str); 5] = [
         (&["merge"], "required arguments were not provided"),
         (&["merge", "-", "-"], "'-' is named twice"),
-        (&["merge", path, "-o", "tui"], "'tui' is made of packets"),
-        (&["merge", path, "-o", "flows=x"], "'flows' is made of packets"),
+        (&["merge", path, "-o", "tui"], "'-o tui': a screen needs a run"),
+        (&["merge", path, "-o", "flows=x"], "'-o flows': flow records are made of packets"),
         (&["merge", path, "-o", &json], "would overwrite it"),
     ];
     for (args, want) in cases {

@@ -27,6 +27,10 @@ pub fn diff(config: &Diff) -> ExitCode {
         }
     };
     if !config.quiet {
+        for report in [&before, &after].into_iter().filter(|report| !report.snapshot.is_final) {
+            let name = &report.name;
+            run::say(&format_args!("{name}: is not final: the run that writes it goes on, or was cut off"));
+        }
         let (old, new) = (&before.snapshot, &after.snapshot);
         for difference in Difference::all([&old.source, &new.source], [&old.settings, &new.settings]) {
             run::say(&format_args!("what differs may be due to how the reports were made: {difference}"));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::reports;
 use crate::cli;
 use crate::output::{self, OnQuit, OutputError};
-use crate::report::{Merge, MergeError, Report, ReportError};
+use crate::report::{Merge, MergeError, Report, ReportError, cut};
 use crate::run;
 use crate::snapshot::Snapshot;
 
@@ -45,13 +45,16 @@ fn sum(config: &cli::Merge) -> Result<Snapshot, Trouble> {
     for path in others {
         sum.add(read(path, config)?)?;
     }
+    if !config.quiet {
+        sum.overlaps().iter().for_each(|overlap| run::say(overlap));
+    }
     Ok(sum.snapshot())
 }
 
 fn read(path: &Path, config: &cli::Merge) -> Result<Report, ReportError> {
     let report = reports::read(path)?;
     if report.version != env!("CARGO_PKG_VERSION") && !config.quiet {
-        let (name, version) = (&report.name, &report.version);
+        let (name, version) = (&report.name, cut(&report.version));
         run::say(&format_args!("{name}: written by version {version}, which may name some ports differently"));
     }
     Ok(report)

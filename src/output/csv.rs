@@ -10,13 +10,25 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::sink::Sink;
+use super::log::Log;
 use super::{Destination, Output, OutputError};
 use crate::snapshot::{COLUMNS, Column, Interval, ServiceRow, Snapshot, Value};
 
+/// What CSV is written to.
+pub(super) trait Table: Write {
+    /// There is nothing in it any more, and the header is to be written again.
+    fn was_emptied(&self) -> bool;
+}
+
+impl Table for Log {
+    fn was_emptied(&self) -> bool {
+        self.is_empty_file()
+    }
+}
+
 /// `-o csv`.
 #[derive(Debug)]
-pub(super) struct Csv<W: Write> {
+pub(super) struct Csv<W: Table> {
     out: csv::Writer<W>,
     /// The header is yet to be written.
     wants_header: bool,
@@ -38,7 +50,7 @@ pub(super) fn open(destination: &Destination) -> Result<Box<dyn Output + Send>, 
     {
         return Err(OutputError::OtherColumns { path: path.clone() });
     }
-    Ok(Box::new(Csv::new(Sink::append(destination)?, first_line.is_none())))
+    Ok(Box::new(Csv::new(Log::open(destination)?, first_line.is_none())))
 }
 
 /// The first line of a file, without its end; `None` when it is empty, new, or no regular file.
@@ -79,7 +91,7 @@ fn header_line() -> Vec<u8> {
     header().collect::<Vec<_>>().join(",").into_bytes()
 }
 
-impl<W: Write> Csv<W> {
+impl<W: Table> Csv<W> {
     pub(super) fn new(out: W, wants_header: bool) -> Self {
         Self { out: csv::Writer::from_writer(out), wants_header }
     }
@@ -107,7 +119,7 @@ impl<W: Write> Csv<W> {
     }
 
     fn rows(&mut self, snapshot: &Snapshot) -> Result<(), csv::Error> {
-        if std::mem::take(&mut self.wants_header) {
+        if std::mem::take(&mut self.wants_header) || self.out.get_ref().was_emptied() {
             self.out.write_record(header())?;
         }
         let ts = snapshot.ts.map(|ts| ts.to_string()).unwrap_or_default();
@@ -128,13 +140,17 @@ fn as_text(name: &str) -> Cow<'_, str> {
     }
 }
 
-impl<W: Write> Output for Csv<W> {
+impl<W: Table> Output for Csv<W> {
     /// Flushes, so that whoever follows the output has every snapshot whole.
     fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
         self.rows(snapshot).map_err(|error| match error.into_kind() {
             csv::ErrorKind::Io(error) => error,
             other => io::Error::other(format!("{other:?}")),
         })?;
+        self.out.flush()
+    }
+
+    fn retry(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 
@@ -147,6 +163,12 @@ impl<W: Write> Output for Csv<W> {
 mod tests {
     use super::super::sample;
     use super::*;
+
+    impl Table for &mut Vec<u8> {
+        fn was_emptied(&self) -> bool {
+            false
+        }
+    }
 
     fn text(snapshots: &[Snapshot], wants_header: bool) -> String {
         let mut text = Vec::new();
@@ -208,5 +230,20 @@ mod tests {
             let text = text(&[snapshot], false);
             assert_eq!(text.split(',').nth(1), Some(want));
         }
+    }
+
+    #[test]
+    fn a_file_that_was_emptied_gets_its_header_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log.csv");
+        let mut output = open(&Destination::Path(path.clone())).expect("it can be created");
+        let snapshot = Arc::new(sample::snapshot());
+        output.snapshot(&snapshot).expect("it can be written");
+        let first = std::fs::read_to_string(&path).expect("it is there");
+        // as logrotate does with `copytruncate`
+        File::options().write(true).open(&path).and_then(|file| file.set_len(0)).expect("it can be cut");
+        output.snapshot(&snapshot).expect("it can be written");
+        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), first);
+        assert!(open(&Destination::Path(path)).is_ok(), "the next run goes on in it");
     }
 }

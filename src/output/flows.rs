@@ -13,11 +13,16 @@ pub const FLOW_JSON_SCHEMA: &str = include_str!("../../data/schema/flow.schema.j
 #[derive(Debug)]
 pub(super) struct Flows<W> {
     out: W,
+    /// Bytes of records since they were written out.
+    held_bytes: usize,
 }
+
+/// Records are written out in pieces of about this size, in bytes.
+const PIECE_BYTES: usize = 64 * 1024;
 
 impl<W: Write> Flows<W> {
     pub(super) fn new(out: W) -> Self {
-        Self { out }
+        Self { out, held_bytes: 0 }
     }
 }
 
@@ -28,8 +33,19 @@ impl<W: Write> Output for Flows<W> {
     }
 
     fn flow(&mut self, record: &FlowRecord) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, record)?;
-        self.out.write_all(b"\n")
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        self.out.write_all(&line)?;
+        self.held_bytes += line.len();
+        if self.held_bytes < PIECE_BYTES {
+            return Ok(());
+        }
+        self.held_bytes = 0;
+        self.out.flush()
+    }
+
+    fn retry(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     fn finish(&mut self) -> io::Result<()> {

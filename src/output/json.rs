@@ -57,6 +57,10 @@ impl<W: Write> Output for Ndjson<W> {
         self.out.flush()
     }
 
+    fn retry(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.out.flush()
     }

@@ -8,6 +8,7 @@ mod csv;
 mod flows;
 pub mod human;
 mod json;
+mod log;
 mod metrics;
 mod page;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::snapshot::{FlowRecord, Snapshot};
+use log::Log;
 use sink::Sink;
 
 pub use flows::FLOW_JSON_SCHEMA;
@@ -61,6 +63,15 @@ pub trait Output {
     /// # Errors
     /// The destination cannot be written.
     fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()>;
+
+    /// Writes what an earlier call could not, so that writing may go on after an error. Outputs that keep nothing for that
+    /// begin again by themselves.
+    ///
+    /// # Errors
+    /// The destination cannot be written, still.
+    fn retry(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Takes what users are to be told, if it has the terminal: whatever else was printed there would be in its way. It
     /// shows the text, and prints it on standard error when it has given the terminal back. The others say `false`.
@@ -254,8 +265,11 @@ pub enum OutputError {
     /// What was still to be written cannot be.
     #[error(transparent)]
     Finish(io::Error),
+    /// Standard output cannot be written.
+    #[error("cannot write to standard output: {0}")]
+    Stdout(io::Error),
     /// A CSV file is there, and its first line is not the header that this version writes.
-    #[error("{}: has other columns than this version writes; move it away to start a new file", printable_path(.path))]
+    #[error("{}: does not begin with the columns that this version writes; move it away to start a new file", printable_path(.path))]
     OtherColumns {
         /// The file.
         path: PathBuf,
@@ -323,10 +337,10 @@ pub fn open(spec: &Spec, settings: &Settings, on_quit: &OnQuit) -> Result<Box<dy
             Box::new(table::Table::new(Sink::replace(destination)?, options))
         }
         Format::Json => Box::new(json::Json::new(Sink::replace(destination)?)),
-        Format::Ndjson => Box::new(json::Ndjson::new(Sink::append(destination)?)),
+        Format::Ndjson => Box::new(json::Ndjson::new(Log::open(destination)?)),
         Format::Csv => csv::open(destination)?,
         Format::Prometheus => Box::new(textfile::open(destination, settings.metrics_services)?),
-        Format::Flows => Box::new(flows::Flows::new(Sink::append(destination)?)),
+        Format::Flows => Box::new(flows::Flows::new(Log::open(destination)?)),
         Format::Html => Box::new(page::Report::new(Sink::replace(destination)?)),
         Format::Tui => Box::new(tui::open(options, Arc::clone(on_quit))?),
     };
@@ -367,6 +381,18 @@ impl Channel {
     #[must_use]
     pub fn is_log_file(&self) -> bool {
         self.spec.format.is_log() && self.spec.destination != Destination::Stdout
+    }
+
+    /// What could not be written may be written later: a disk has room again, a file its folder. A pipe has neither.
+    #[must_use]
+    pub fn may_recover(&self) -> bool {
+        match &self.spec.destination {
+            Destination::Stdout => false,
+            Destination::Path(path) => {
+                let is_kept = self.spec.format.is_log() || self.spec.format == Format::Prometheus;
+                is_kept && fs::metadata(path).map_or(true, |found| found.is_file())
+            }
+        }
     }
 
     /// Goes on in the file that has the name now, creating it where it was moved away. Where that is not possible, it goes on

@@ -1,4 +1,4 @@
-//! Where the bytes of an output go: buffered, and with errors that say where.
+//! Where an output goes that replaces what is there: buffered, and with errors that say where.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -17,8 +17,8 @@ enum Target {
     Stdout(io::Stdout),
     File {
         file: File,
-        /// What is there is to be replaced, and nothing was written yet: until something is, it stays.
-        replaces: bool,
+        /// Nothing was written yet: until something is, what is there stays.
+        is_untouched: bool,
     },
 }
 
@@ -28,23 +28,12 @@ impl Sink {
     /// # Errors
     /// [`OutputError::Open`].
     pub(super) fn replace(destination: &Destination) -> Result<Self, OutputError> {
-        Self::open(destination, true, OpenOptions::new().write(true).create(true).truncate(false))
-    }
-
-    /// Opens a destination and adds to what is there.
-    ///
-    /// # Errors
-    /// [`OutputError::Open`].
-    pub(super) fn append(destination: &Destination) -> Result<Self, OutputError> {
-        Self::open(destination, false, OpenOptions::new().append(true).create(true))
-    }
-
-    fn open(destination: &Destination, replaces: bool, how: &OpenOptions) -> Result<Self, OutputError> {
         let target = match destination {
             Destination::Stdout => Target::Stdout(io::stdout()),
             Destination::Path(path) => {
-                let file = how.open(path).map_err(|source| OutputError::Open { path: path.clone(), source })?;
-                Target::File { file, replaces }
+                let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+                let file = file.map_err(|source| OutputError::Open { path: path.clone(), source })?;
+                Target::File { file, is_untouched: true }
             }
         };
         Ok(Self { destination: destination.clone(), writer: BufWriter::with_capacity(64 * 1024, target) })
@@ -70,9 +59,9 @@ impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stdout(stdout) => stdout.write(bytes),
-            Self::File { file, replaces } => {
+            Self::File { file, is_untouched } => {
                 // a device or a pipe has nothing to replace, and cannot be cut
-                if std::mem::take(replaces) && file.metadata()?.is_file() {
+                if std::mem::take(is_untouched) && file.metadata()?.is_file() {
                     file.set_len(0)?;
                 }
                 file.write(bytes)

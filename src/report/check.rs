@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::cut;
+use crate::services::RESERVED;
 use crate::snapshot::{FlowCounts, InterfaceDrops, ServiceRow, Snapshot, SourceKind, Traffic};
+use crate::stats::check_summary;
 
 /// Where a report contradicts itself, and how.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +72,12 @@ fn check_row(row: &ServiceRow, snapshot: &Snapshot) -> Result<(), String> {
     {
         return Err(format!("a name has 1 to {NAME_LEN_MAX} visible ASCII characters"));
     }
+    let is_reserved = |name: &str| RESERVED.iter().any(|word| word.eq_ignore_ascii_case(name));
+    if row.service.as_deref().is_some_and(is_reserved) {
+        return Err(
+            "the name is reserved for rows without one name; unlabelled traffic has the service null".to_owned()
+        );
+    }
     let whole = sum([total(row)]);
     equal("to_server and from_server have", sum([row.to_server, row.from_server]), whole)?;
     let other_ports = Traffic { packets: row.other_ports.packets, wire_bytes: row.other_ports.wire_bytes };
@@ -101,12 +110,13 @@ fn check_row(row: &ServiceRow, snapshot: &Snapshot) -> Result<(), String> {
             return Err(format!("{key} has {found} values where {count} were counted"));
         }
     }
-    match &row.packet_size_bytes {
-        Some(sizes) if sizes.sum != row.wire_bytes => {
-            Err("packet_size_bytes has another sum than wire_bytes".to_owned())
-        }
-        _ => Ok(()),
+    if row.packet_size_bytes.as_ref().is_some_and(|sizes| sizes.sum != row.wire_bytes) {
+        return Err("packet_size_bytes has another sum than wire_bytes".to_owned());
     }
+    for (key, summary) in row.summaries() {
+        summary.map_or(Ok(()), check_summary).map_err(|error| format!("{key}: {error}"))?;
+    }
+    Ok(())
 }
 
 /// Packets and bytes, wide enough for any sum.
@@ -143,5 +153,5 @@ fn equal(what: &str, [packets, bytes]: Wide, want: Wide) -> Result<(), String> {
 
 /// How a row is called in messages.
 pub(super) fn label(row: &ServiceRow) -> String {
-    format!("{}, {}", row.service.as_deref().unwrap_or("unlabelled"), row.transport)
+    format!("{}, {}", cut(row.service.as_deref().unwrap_or("unlabelled")), row.transport)
 }

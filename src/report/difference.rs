@@ -1,5 +1,6 @@
 //! In what reports differ that were made in different ways.
 
+use super::cut;
 use crate::snapshot::{Settings, SourceInfo};
 
 /// In what two reports differ, so that their numbers do not mean the same.
@@ -17,7 +18,7 @@ pub enum Difference {
 }
 
 fn shown(filter: Option<&str>) -> String {
-    filter.map_or_else(|| "none".to_owned(), |filter| format!("'{filter}'"))
+    filter.map_or_else(|| "none".to_owned(), |filter| format!("'{}'", cut(filter)))
 }
 
 impl Difference {

@@ -1,16 +1,18 @@
 //! One report out of several.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::io;
 use std::sync::Arc;
 
 use super::Report;
 use super::check::label;
 use super::difference::Difference;
+use super::overlap::{Overlap, Spans};
 use super::row::{RowSum, Trouble};
 use crate::snapshot::{
-    Drops, FlowCounts, InterfaceDrops, PortlessRow, SNAPSHOT_SCHEMA, ServiceRow, Settings, Snapshot, SourceInfo,
-    SourceKind, Traffic,
+    Drops, FlowCounts, InterfaceDrops, NAMES_MAX, PortlessRow, ROWS_MAX, SNAPSHOT_SCHEMA, ServiceRow, Settings,
+    Snapshot, SourceInfo, SourceKind, Traffic,
 };
 use crate::stats::{Overflow, SummaryError};
 use crate::units::{Timestamp, Transport};
@@ -71,6 +73,16 @@ pub enum MergeError {
         /// What is said of it.
         source: Overflow,
     },
+    /// The sum would have longer lists than can be read.
+    #[error("{name}: with it, the sum has more than {max} {what}; leave some reports out")]
+    TooMany {
+        /// The report.
+        name: String,
+        /// What is too many.
+        what: &'static str,
+        /// The most there can be.
+        max: usize,
+    },
     /// All histograms together are too large.
     #[error("{name}: with it, histograms take more than 128 MiB; leave some reports out")]
     TooLarge {
@@ -86,6 +98,8 @@ pub struct Merge {
     first: Like,
     /// Which reports were added, by a hash of what they say.
     added: BTreeMap<u64, String>,
+    spans: Spans,
+    overlaps: Vec<Overlap>,
     sources: BTreeSet<(Option<String>, String)>,
     interfaces: BTreeMap<(Option<String>, String), InterfaceDrops>,
     totals: Totals,
@@ -129,6 +143,8 @@ impl Merge {
                 settings: Arc::clone(&report.snapshot.settings),
             },
             added: BTreeMap::new(),
+            spans: Spans::default(),
+            overlaps: Vec::new(),
             sources: BTreeSet::new(),
             interfaces: BTreeMap::new(),
             totals: Totals::default(),
@@ -157,7 +173,8 @@ impl Merge {
         let Snapshot { ts, first_ts, last_ts, .. } = snapshot;
         let earliest = |a: Option<Timestamp>, b: Option<Timestamp>| a.into_iter().chain(b).min();
         self.times = [self.times[0].max(ts), earliest(self.times[1], first_ts), self.times[2].max(last_ts)];
-        self.add_source(&snapshot);
+        self.overlaps.extend(self.spans.add(&name, &snapshot));
+        self.add_source(&name, &snapshot)?;
         for row in &snapshot.portless {
             *self.portless.entry(row.reason).or_default() +=
                 Traffic { packets: row.packets, wire_bytes: row.wire_bytes };
@@ -186,23 +203,22 @@ impl Merge {
         if snapshot.packets == 0 {
             return Ok(()); // nothing of it could count twice
         }
-        let mut hasher = DefaultHasher::new();
-        // a snapshot is numbers and strings, which can always be written
-        serde_json::to_vec(snapshot).unwrap_or_default().hash(&mut hasher);
-        match self.added.insert(hasher.finish(), name()) {
+        match self.added.insert(hash(snapshot), name()) {
             Some(first) => Err(MergeError::Twice { name: name(), first }),
             None => Ok(()),
         }
     }
 
     /// Names of interfaces mean something on their own host only.
-    fn add_source(&mut self, snapshot: &Snapshot) {
+    fn add_source(&mut self, name: &str, snapshot: &Snapshot) -> Result<(), MergeError> {
         let SourceInfo { names, host, .. } = &*snapshot.source;
         let of_host = |name: &String| (host.clone(), name.clone());
         self.sources.extend(names.iter().map(of_host));
         for (name, drops) in snapshot.drops.interfaces.iter().flatten() {
             add_drops(self.interfaces.entry(of_host(name)).or_default(), drops);
         }
+        at_most(NAMES_MAX, "inputs", self.sources.len(), name)?;
+        at_most(NAMES_MAX, "interfaces", self.interfaces.len(), name)
     }
 
     fn add_row(&mut self, name: &str, row: &ServiceRow) -> Result<(), MergeError> {
@@ -216,7 +232,14 @@ impl Merge {
             }
         })?;
         self.buckets += sum.buckets();
+        at_most(ROWS_MAX, "rows", self.rows.len(), name)?;
         if self.buckets > BUCKETS_MAX { Err(MergeError::TooLarge { name: name.to_owned() }) } else { Ok(()) }
+    }
+
+    /// Reports that were added, and may tell of the same packets as others: at most one remark a report.
+    #[must_use]
+    pub fn overlaps(&self) -> &[Overlap] {
+        &self.overlaps
     }
 
     /// The sum, as one run would have reported it.
@@ -294,6 +317,33 @@ impl Merge {
             interfaces: is_live.then_some(interfaces),
         }
     }
+}
+
+/// What a snapshot says, as a number.
+fn hash(snapshot: &Snapshot) -> u64 {
+    struct Hashed(DefaultHasher);
+
+    impl io::Write for Hashed {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut hashed = Hashed(DefaultHasher::new());
+    // a snapshot is numbers and strings, which can always be written
+    let written = serde_json::to_writer(&mut hashed, snapshot);
+    debug_assert!(written.is_ok());
+    hashed.0.finish()
+}
+
+/// A list of the sum is one that can be read again.
+fn at_most(max: usize, what: &'static str, len: usize, name: &str) -> Result<(), MergeError> {
+    if len > max { Err(MergeError::TooMany { name: name.to_owned(), what, max }) } else { Ok(()) }
 }
 
 /// The sum of what is known; `None` inside when nobody counted.

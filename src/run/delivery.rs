@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::writer::{Writer, deliver};
+use super::writer::{Writer, Written, deliver};
 use super::{Notice, Outcome, PROGRESS_TICK};
 use crate::engine::Event;
 use crate::output::{Channel, Feed, Output, Server, print_line};
@@ -320,11 +320,12 @@ impl Delivery {
         // none has to wait for another's reader
         writers.iter_mut().for_each(Writer::close);
         for writer in writers {
-            let (said, written) = writer.finish();
+            let (said, Written { end, has_gaps }) = writer.finish();
             for text in said {
                 self.message(&text);
             }
-            if let Err(error) = written {
+            self.outcome.output_failed |= has_gaps;
+            if let Err(error) = end {
                 self.failed_to_write(&error);
             }
         }

@@ -2,7 +2,7 @@
 //! answer to signals.
 //!
 //! What its reader does not take in time is left out of this output alone; the next snapshot there says how many came
-//! before it.
+//! before it. The same goes for what a file cannot take, because its disk is full: as soon as it can, writing goes on.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_
 use std::thread::{Builder, JoinHandle};
 
 use crate::engine::Event;
-use crate::output::{Channel, Output};
+use crate::output::{Channel, Output, OutputError};
 use crate::snapshot::Snapshot;
 
 /// Batches of events on their way: enough for readers that pause for a moment, as a disk does.
@@ -32,7 +32,7 @@ pub(super) struct Writer {
     /// `None` once nothing comes any more.
     jobs: Option<SyncSender<Job>>,
     said: Receiver<String>,
-    thread: JoinHandle<io::Result<()>>,
+    thread: JoinHandle<Written>,
     left_out: LeftOut,
     /// Snapshots that were left out since the last one that was not.
     skipped: u64,
@@ -42,11 +42,40 @@ pub(super) struct Writer {
     reopens: bool,
 }
 
-/// What a reader did not take in time.
+/// What is missing in an output.
 #[derive(Clone, Copy, Debug, Default)]
 struct LeftOut {
     snapshots: u64,
     flows: u64,
+}
+
+impl LeftOut {
+    /// What it is, if it is anything.
+    fn told(self) -> Option<String> {
+        let counts = [(self.snapshots, "snapshots"), (self.flows, "flow records")];
+        let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        Some(counts.collect::<Vec<_>>().join(" and ")).filter(|told| !told.is_empty())
+    }
+
+    fn add(&mut self, events: &[Event]) {
+        self.snapshots += snapshots(events).count() as u64;
+        self.flows += events.iter().filter(|event| matches!(event, Event::Flow(_))).count() as u64;
+    }
+}
+
+/// How many snapshots the next one has to tell of, when these are left out.
+fn untold(events: &[Event]) -> u64 {
+    let told = |snapshot: &Arc<Snapshot>| snapshot.interval.as_ref().map_or(0, |interval| interval.skipped_snapshots);
+    snapshots(events).map(|snapshot| 1 + told(snapshot)).sum()
+}
+
+/// How writing went.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Why it ended, if not because everything was written.
+    pub(super) end: io::Result<()>,
+    /// Something is missing because it could not be written.
+    pub(super) has_gaps: bool,
 }
 
 impl Writer {
@@ -85,11 +114,8 @@ impl Writer {
             self.last = Some(told);
             return;
         }
-        for snapshot in snapshots(events) {
-            self.left_out.snapshots += 1;
-            self.skipped += 1 + snapshot.interval.as_ref().map_or(0, |interval| interval.skipped_snapshots);
-        }
-        self.left_out.flows += events.iter().filter(|event| matches!(event, Event::Flow(_))).count() as u64;
+        self.left_out.add(events);
+        self.skipped += untold(events);
     }
 
     /// Whether there was room for a job. Nobody misses one that comes after writing has failed.
@@ -133,11 +159,8 @@ impl Writer {
         }
     }
 
-    /// Waits until everything is written. What there is to be told of it.
-    ///
-    /// # Errors
-    /// Those of writing.
-    pub(super) fn finish(self) -> (Vec<String>, io::Result<()>) {
+    /// Waits until everything is written. What there is to be told of it, and how it went.
+    pub(super) fn finish(self) -> (Vec<String>, Written) {
         if let (Some(events), Some(jobs)) = (self.last, &self.jobs) {
             // fails when the thread has ended, and it tells why
             drop(jobs.send(Job::Write(events)));
@@ -145,12 +168,8 @@ impl Writer {
         drop(self.jobs);
         let written = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let mut said: Vec<_> = self.said.iter().collect();
-        let LeftOut { snapshots, flows } = self.left_out;
-        let counts = [(snapshots, "snapshots"), (flows, "flow records")];
-        let counts: Vec<_> =
-            counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-        if !counts.is_empty() {
-            said.push(format!("{}: {} left out, because the reader was too slow", self.name, counts.join(" and ")));
+        if let Some(told) = self.left_out.told() {
+            said.push(format!("{}: {told} left out, because the reader was too slow", self.name));
         }
         (said, written)
     }
@@ -188,18 +207,94 @@ fn telling(events: &Events, skipped: u64) -> Events {
 }
 
 /// What the thread does.
-fn write(mut channel: Channel, jobs: &Receiver<Job>, says: &Sender<String>) -> io::Result<()> {
-    for job in jobs {
+fn write(channel: Channel, jobs: &Receiver<Job>, says: &Sender<String>) -> Written {
+    let mut pen = Pen { channel, says, fails: false, missing: LeftOut::default(), untold: 0, has_gaps: false };
+    let mut end = jobs.iter().try_for_each(|job| pen.take(job));
+    if end.is_ok() {
+        end = pen.channel.output().finish();
+        pen.has_gaps |= pen.untold > 0 || pen.missing.flows > 0;
+    }
+    Written { end, has_gaps: pen.has_gaps }
+}
+
+/// The writing end.
+struct Pen<'s> {
+    channel: Channel,
+    says: &'s Sender<String>,
+    /// Writing has failed, and is tried again with each job.
+    fails: bool,
+    /// What has come since then.
+    missing: LeftOut,
+    /// Snapshots of that, and of those that they would have told of.
+    untold: u64,
+    has_gaps: bool,
+}
+
+impl Pen<'_> {
+    fn take(&mut self, job: Job) -> io::Result<()> {
         match job {
-            Job::Write(events) => events.iter().try_for_each(|event| deliver(channel.output(), event))?,
-            Job::Told(text) => channel.output().told(&text),
+            Job::Write(events) if self.fails && self.channel.output().retry().is_err() => {
+                self.miss(&events);
+                Ok(())
+            }
+            Job::Write(events) => self.write(&events),
+            Job::Told(text) => {
+                self.channel.output().told(&text);
+                Ok(())
+            }
             Job::Reopen => {
-                if let Err(error) = channel.reopen() {
-                    // nothing is lost by that
-                    drop(says.send(format!("{error}; going on in the file that was open")));
-                }
+                self.reopen();
+                Ok(())
             }
         }
     }
-    channel.output().finish()
+
+    fn write(&mut self, events: &Events) -> io::Result<()> {
+        let events = telling(events, self.untold);
+        for (at, event) in events.iter().enumerate() {
+            let delivered = deliver(self.channel.output(), event);
+            if matches!(event, Event::Snapshot(_)) {
+                // the output has it, and writes it as soon as it can
+                self.untold = 0;
+            }
+            if let Err(error) = delivered {
+                if !self.channel.may_recover() {
+                    return Err(error);
+                }
+                self.miss(&events[at + 1..]);
+                if !std::mem::replace(&mut self.fails, true) {
+                    self.say(format!("{error}; trying again with each report"));
+                }
+                return Ok(());
+            }
+        }
+        if std::mem::take(&mut self.fails) {
+            let missing = std::mem::take(&mut self.missing);
+            self.has_gaps |= missing.told().is_some();
+            let told = missing.told().map_or_else(String::new, |told| format!("; {told} are missing"));
+            self.say(format!("{}: is written again{told}", self.channel));
+        }
+        Ok(())
+    }
+
+    fn miss(&mut self, events: &[Event]) {
+        self.missing.add(events);
+        self.untold += untold(events);
+    }
+
+    fn reopen(&mut self) {
+        match self.channel.reopen() {
+            Ok(()) => {}
+            Err(OutputError::Finish(error)) => {
+                self.say(format!("{error}; the end of the file that was moved away is lost"));
+            }
+            // nothing is lost by that
+            Err(error) => self.say(format!("{error}; going on in the file that was open")),
+        }
+    }
+
+    /// Whoever would be told is gone only when the run is.
+    fn say(&self, text: String) {
+        drop(self.says.send(text));
+    }
 }

@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 pub use decide::{Explanation, Step};
 pub use evidence::Evidence;
 pub use learned::{Past, Standing};
+pub use parse::RESERVED;
 pub use tables::Layer;
 
 use learned::Learned;

@@ -36,12 +36,62 @@ pub enum SummaryError {
         /// The largest.
         max: u64,
     },
+    /// Its mean is another one than that of its sum.
+    #[error("mean {mean} is not sum {sum} divided by count {count}")]
+    Mean {
+        /// What it says.
+        mean: f64,
+        /// Sum of the values.
+        sum: u64,
+        /// Number of values.
+        count: u64,
+    },
+    /// Its percentiles fall, are not within its minimum and maximum, or not all there.
+    #[error("percentiles {}, {} and {} cannot be those of values from {min} to {max}", shown(.percentiles[0]), shown(.percentiles[1]), shown(.percentiles[2]))]
+    Percentiles {
+        /// The 50th, 90th and 99th.
+        percentiles: [Option<u64>; 3],
+        /// The smallest value.
+        min: u64,
+        /// The largest.
+        max: u64,
+    },
     /// Its histogram is that of other values.
     #[error("hdr contradicts {what}")]
     Contradiction {
         /// The key that it contradicts.
         what: &'static str,
     },
+}
+
+fn shown(percentile: Option<u64>) -> String {
+    percentile.map_or_else(|| "null".to_owned(), |value| value.to_string())
+}
+
+/// How far a mean may be from the one of the sum, as a part of it or, below one, in all: whoever reads a number may round it.
+const MEAN_ERROR_MAX: f64 = 1e-9;
+
+/// Holds the numbers of a summary against each other. Its histogram is not looked at.
+///
+/// # Errors
+/// [`SummaryError::Impossible`], [`SummaryError::Mean`] or [`SummaryError::Percentiles`].
+pub fn check_summary(summary: &Summary) -> Result<(), SummaryError> {
+    let Summary { count, sum, min, max, mean, p50, p90, p99, .. } = *summary;
+    if count == 0 || !is_between(sum, u128::from(count) * u128::from(min), u128::from(count) * u128::from(max)) {
+        return Err(SummaryError::Impossible { count, sum, min, max });
+    }
+    let want = super::mean(sum, count);
+    let is_mean = (mean - want).abs() <= MEAN_ERROR_MAX * want.max(1.0);
+    if !is_mean {
+        return Err(SummaryError::Mean { mean, sum, count });
+    }
+    let percentiles = [p50, p90, p99];
+    let in_order = match percentiles {
+        [None, None, None] => true,
+        [Some(p50), Some(p90), Some(p99)] => [min, p50, p90, p99, max].is_sorted(),
+        _ => false,
+    };
+    if in_order { Ok(()) } else { Err(SummaryError::Percentiles { percentiles, min, max }) }
 }
 
 /// A sum does not fit into 64 bits (a number of values, into 63).
@@ -55,21 +105,19 @@ impl SummarySum {
     /// # Errors
     /// See [`SummaryError`].
     pub fn read(summary: &Summary) -> Result<Self, SummaryError> {
-        let Summary { count, sum, min, max, .. } = *summary;
-        if count == 0 || !is_between(sum, u128::from(count) * u128::from(min), u128::from(count) * u128::from(max)) {
-            return Err(SummaryError::Impossible { count, sum, min, max });
-        }
+        check_summary(summary)?;
+        let Summary { count, sum, min, max, p50, p90, p99, .. } = *summary;
         let buckets = match &summary.hdr {
             Hdr::LeftOut => return Err(SummaryError::LeftOut),
             Hdr::Refused => None,
             Hdr::Encoded(text) => Some(hdr::decode(text)?),
         };
         let read = Self { count, sum, min, max, buckets };
-        read.contradiction().map_or(Ok(read), |what| Err(SummaryError::Contradiction { what }))
+        read.contradiction([p50, p90, p99]).map_or(Ok(read), |what| Err(SummaryError::Contradiction { what }))
     }
 
-    /// The key that the histogram contradicts.
-    fn contradiction(&self) -> Option<&'static str> {
+    /// The key that the histogram contradicts, given the 50th, 90th and 99th percentile.
+    fn contradiction(&self, percentiles: [Option<u64>; 3]) -> Option<&'static str> {
         let buckets = self.buckets.as_deref()?;
         let total = |value: fn(u16) -> u64| {
             buckets.iter().map(|(bucket, count)| u128::from(value(*bucket)) * u128::from(*count)).sum::<u128>()
@@ -80,6 +128,9 @@ impl SummarySum {
             ("min", place(buckets.first()) == Some(buckets::index(self.min))),
             ("max", place(buckets.last()) == Some(buckets::index(self.max))),
             ("sum", is_between(self.sum, total(smallest), total(largest))),
+            ("p50", percentiles[0] == self.percentile(50)),
+            ("p90", percentiles[1] == self.percentile(90)),
+            ("p99", percentiles[2] == self.percentile(99)),
         ];
         checks.into_iter().find(|(_, holds)| !holds).map(|(what, _)| what)
     }
@@ -189,10 +240,27 @@ mod tests {
             change(&mut changed);
             SummarySum::read(&changed).expect_err("changed").to_string()
         };
-        assert_eq!(changed(|s| s.count = 5), "hdr contradicts count");
+        assert_eq!(changed(|s| (s.count, s.mean) = (5, 14_420.2)), "hdr contradicts count");
         assert_eq!(changed(|s| s.min = 101), "hdr contradicts min");
         assert_eq!(changed(|s| s.max = 80_000), "hdr contradicts max");
-        assert_eq!(changed(|s| s.sum = 73_500), "hdr contradicts sum");
+        assert_eq!(changed(|s| (s.sum, s.mean) = (73_500, 18_375.0)), "hdr contradicts sum");
+        assert_eq!(changed(|s| s.p50 = Some(1001)), "hdr contradicts p50");
+        assert_eq!(changed(|s| s.p90 = s.p50), "hdr contradicts p90");
+        assert_eq!(
+            changed(|s| s.p99 = s.p50),
+            "percentiles 1003, 70000 and 1003 cannot be those of values from 100 to 70000"
+        );
+        assert_eq!(
+            changed(|s| s.p99 = None),
+            "percentiles 1003, 70000 and null cannot be those of values from 100 to 70000"
+        );
+        assert_eq!(changed(|s| (s.p50, s.p90, s.p99) = (None, None, None)), "hdr contradicts p50");
+        assert_eq!(
+            changed(|s| s.p50 = Some(99)),
+            "percentiles 99, 70000 and 70000 cannot be those of values from 100 to 70000"
+        );
+        assert_eq!(changed(|s| s.mean = 100.0), "mean 100 is not sum 72101 divided by count 4");
+        assert_eq!(changed(|s| s.mean = f64::NAN), "mean NaN is not sum 72101 divided by count 4");
         assert!(changed(|s| s.count = 0).starts_with("count 0, sum 72101, min 100 and max 70000 cannot be"));
         assert!(changed(|s| s.sum = 3).ends_with("cannot be those of one distribution"));
         assert_eq!(changed(|s| s.hdr = Hdr::LeftOut), "has no hdr: make the report with --histograms");
@@ -209,7 +277,10 @@ mod tests {
 
     #[test]
     fn no_sum_wraps() {
-        let refused = |count, sum| Summary { count, sum, min: 0, max: u64::MAX, hdr: Hdr::Refused, ..summary(&[1]) };
+        let refused = |count, sum| {
+            let mean = super::super::mean(sum, count);
+            Summary { count, sum, min: 0, mean, max: u64::MAX, hdr: Hdr::Refused, ..summary(&[1]) }
+        };
         for (count, sum) in [(u64::MAX, 1), (1, u64::MAX), (1 << 63, 1)] {
             let mut total = SummarySum::read(&refused(1, 1)).expect("possible");
             let before = total.clone();

@@ -1,11 +1,14 @@
 //! `-w`: what is read back is what was counted.
 
+use std::fs;
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use super::{Datagrams, Folder, ONLY_DATAGRAMS, PROGRAM, assert_conserved, converse, count, report, report_of_file};
 use super::{services, watch, watching};
 use crate::netns::{Wire, v4, v6};
-use crate::program::ran;
+use crate::program::{document, ran};
 
 /// What a report says of the packets, and nothing else.
 fn of_packets(report: &Value) -> Vec<Value> {
@@ -74,4 +77,55 @@ fn a_full_disk_ends_the_saving_and_nothing_else() {
     assert_conserved(&report);
     assert_eq!(count(&report, "/packets"), 1_010);
     assert_eq!(ended.stderr.matches("cannot write").count(), 1, "{ended:?}");
+}
+
+#[test]
+fn a_disk_that_has_room_again_is_written_again() {
+    let Some(wire) = Wire::new() else { return };
+    let folder = Folder::new();
+    // the mount is this program's alone, and almost full
+    let script = r#"mount -t tmpfs -o size=64k none "$0" && head -c 40960 /dev/zero >"$0/filler" && exec "$@""#;
+    let formats = ["ndjson", "csv", "prometheus"];
+    let outputs = formats.map(|format| format!("{format}={}", folder.text(format)));
+    let mut command = wire.client.command("sh");
+    command.args(["-c", script, &folder.text(""), PROGRAM, "-i", "eth0", "-Z", "root", "--interval", "100ms"]);
+    command.args(outputs.iter().flat_map(|output| ["-o", output])).args(["-o", "json"]);
+    let mut program = watching(command.args(ONLY_DATAGRAMS));
+    let datagrams = Datagrams::new(&wire, 0);
+    let there = PathBuf::from(format!("/proc/{}/root", program.id())).join(folder.text("").trim_start_matches('/'));
+    for _ in 0..3 {
+        datagrams.send(1, b"something to report");
+    }
+    for format in formats {
+        program.await_saying(&format!("{}: ", folder.text(format)));
+        program.await_saying("No space left on device (os error 28); trying again with each report\n");
+    }
+    fs::remove_file(there.join("filler")).expect("it is there");
+    let read = |format: &str| fs::read_to_string(there.join(format)).unwrap_or_default();
+    for format in formats {
+        program.await_saying(&format!("{format} to {}: is written again", folder.text(format)));
+    }
+    // no record is cut, and what is missing is told
+    let sound = |text: &str| {
+        let mut next = 1;
+        let whole = text.lines().map(document).map(|line| {
+            let skipped = count(&line, "/interval/skipped_snapshots");
+            assert_eq!(count(&line, "/sequence"), next + skipped, "{line:#}");
+            next = count(&line, "/sequence") + 1;
+            skipped
+        });
+        whole.sum::<u64>()
+    };
+    let skipped = program.await_state("tells what is missing", |_| {
+        let text = read("ndjson");
+        Some(sound(text.strip_suffix('\n')?)).filter(|skipped| *skipped > 0)
+    });
+    let csv = read("csv");
+    let columns: Vec<_> = csv.lines().map(|line| line.split(',').count()).collect();
+    assert!(columns.len() > 3 && columns.iter().all(|found| *found == columns[0]), "{columns:?}");
+    assert!(read("prometheus").contains("portlabel_read_packets_total 3\n"));
+    let ended = program.interrupt();
+    assert_eq!(ended.code, Some(1), "something is missing for good: {ended:?}");
+    assert_eq!(count(&ended.json(), "/packets"), 3);
+    assert!(skipped > 0 && ended.stderr.contains(" snapshots are missing\n"), "{ended:?}");
 }

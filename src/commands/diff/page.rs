@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::compare::{Basis, Change, Comparison, Shift, Side, Status, Volume};
 use crate::output::{human, printable};
+use crate::report::cut;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -64,7 +65,7 @@ fn about(side: &Side<'_>) -> String {
         what.push(human::micros(side.span_us));
     }
     if let Some(host) = &side.source.host {
-        what.push(format!("on {}", printable(host)));
+        what.push(format!("on {}", printable(&cut(host))));
     }
     let lost = [("kernel", side.drops.kernel), ("interface", side.drops.interface)];
     for (by, packets) in lost {

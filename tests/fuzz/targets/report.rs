@@ -37,9 +37,9 @@ fn histogram(plain: &[u8]) {
     let text = STANDARD.encode([&0x1c84_9314_u32.to_be_bytes()[..], &len.to_be_bytes(), &deflated].concat());
     let hdr = Hdr::Encoded(Arc::from(text));
     // one value: a histogram that has another number is refused when all of it is read
-    let none = None;
+    let seven = Some(7);
     let summary =
-        Summary { count: 1, sum: 7, min: 7, mean: 7.0, p50: none, p90: none, p99: none, max: 7, hdr, shape: None };
+        Summary { count: 1, sum: 7, min: 7, mean: 7.0, p50: seven, p90: seven, p99: seven, max: 7, hdr, shape: None };
     if let Ok(mut sum) = SummarySum::read(&summary) {
         let other = sum.clone();
         sum.add(&other).expect("small numbers");
