@@ -41,6 +41,8 @@ struct Guest {
     heard: u64,
     /// It has a stream, and is not silent of its own will.
     has_stream: bool,
+    /// It waits for an answer, and neither is.
+    is_waiting: bool,
     dismissed: Arc<Notify>,
 }
 
@@ -67,7 +69,8 @@ impl Guests {
         book.clock += 1;
         let number = book.clock;
         let dismissed = Arc::new(Notify::new());
-        let guest = Guest { client, heard: number, has_stream: false, dismissed: Arc::clone(&dismissed) };
+        let guest =
+            Guest { client, heard: number, has_stream: false, is_waiting: false, dismissed: Arc::clone(&dismissed) };
         book.guests.insert(number, guest);
         Some(Seat { guests: Arc::clone(self), number, dismissed })
     }
@@ -91,7 +94,7 @@ impl Guests {
 impl Book {
     /// Ends the connection of a client that was silent for longest.
     fn dismiss(&mut self, client: IpAddr) -> Option<()> {
-        let may_go = self.guests.iter().filter(|(_, guest)| guest.client == client && !guest.has_stream);
+        let may_go = self.guests.iter().filter(|(_, guest)| guest.client == client && guest.may_go());
         let number = *may_go.min_by_key(|(_, guest)| guest.heard)?.0;
         self.guests.remove(&number)?.dismissed.notify_one();
         Some(())
@@ -100,10 +103,16 @@ impl Book {
     /// The client with most connections that can go.
     fn greediest(&self) -> Option<IpAddr> {
         let mut counts = HashMap::new();
-        for guest in self.guests.values().filter(|guest| !guest.has_stream) {
+        for guest in self.guests.values().filter(|guest| guest.may_go()) {
             *counts.entry(guest.client).or_insert(0) += 1;
         }
         counts.into_iter().max_by_key(|(_, count): &(_, usize)| *count).map(|(client, _)| client)
+    }
+}
+
+impl Guest {
+    fn may_go(&self) -> bool {
+        !self.has_stream && !self.is_waiting
     }
 }
 
@@ -113,14 +122,16 @@ impl Seat {
         self.dismissed.notified().await;
     }
 
-    /// It asks for something.
-    pub(super) fn heard(&self) {
+    /// It asks for something, and stays until it has the answer.
+    pub(super) fn heard(&self) -> Waiting<'_> {
         let mut book = self.guests.book();
         book.clock += 1;
         let now = book.clock;
         if let Some(guest) = book.guests.get_mut(&self.number) {
             guest.heard = now;
+            guest.is_waiting = true;
         }
+        Waiting(self)
     }
 
     /// Room for a stream on this connection, if there is any.
@@ -135,6 +146,19 @@ impl Seat {
         book.guests.get_mut(&self.number)?.has_stream = true;
         drop(book);
         Some(StreamPlace(self))
+    }
+}
+
+/// A connection that waits for an answer, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Waiting<'s>(&'s Seat);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let Seat { guests, number, .. } = self.0;
+        if let Some(guest) = guests.book().guests.get_mut(number) {
+            guest.is_waiting = false;
+        }
     }
 }
 
@@ -189,7 +213,7 @@ mod tests {
     fn one_client_does_not_keep_others_out() {
         let guests = Arc::new(Guests::default());
         let seats: Vec<_> = (0..MAX_OF_ONE).map(|_| guests.let_in(client(1)).expect("there is room")).collect();
-        seats[0].heard();
+        drop(seats[0].heard());
         let others: Vec<_> = (0..MAX_GUESTS - MAX_OF_ONE)
             .map(|at| guests.let_in(client(2 + u8::try_from(at % 50).expect("small"))).expect("there is room"))
             .collect();
@@ -203,6 +227,21 @@ mod tests {
         let _in_place_of_its_own = guests.let_in(client(1)).expect("its oldest goes");
         assert!(is_dismissed(&seats[2]));
         assert!(!others.iter().any(is_dismissed));
+    }
+
+    #[test]
+    fn who_waits_for_an_answer_stays() {
+        let guests = Arc::new(Guests::default());
+        let let_in = || guests.let_in(client(1)).expect("somebody goes");
+        let seats: Vec<_> = (0..MAX_OF_ONE).map(|_| let_in()).collect();
+        let waiting = seats[0].heard();
+        let others: Vec<_> = (1..MAX_OF_ONE).map(|_| let_in()).collect();
+        assert_eq!(seats.iter().map(is_dismissed).filter(|went| *went).count(), MAX_OF_ONE - 1);
+        let _more = let_in();
+        assert!(is_dismissed(&others[0]), "it has been silent for a shorter time, and waits for nothing");
+        drop(waiting);
+        let _more = let_in();
+        assert!(is_dismissed(&seats[0]));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use hyper_util::service::TowerToHyperService;
 use rustix::process::setpriority_process;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::access::Access;
@@ -96,6 +97,8 @@ impl Reception {
                 Ok((stream, client)) => {
                     if let Some(seat) = self.guests.let_in(client.ip()) {
                         self.attend(stream, seat);
+                        // whoever has asked by now is heard before the next one is let in, who might take its place
+                        yield_now().await;
                     }
                 }
                 // the client has gone already, or too many files are open
@@ -126,6 +129,8 @@ impl Reception {
             let mut connection = std::pin::pin!(connection);
             // how it ends is the client's affair
             tokio::select! {
+                // who has asked is answered, also when it has to go
+                biased;
                 _ = connection.as_mut() => return,
                 () = seat.until_dismissed() => return,
                 _ = ending.wait_for(|is_ending| *is_ending) => connection.as_mut().graceful_shutdown(),
@@ -146,7 +151,7 @@ struct Desk {
 
 impl Desk {
     async fn answer(&self, request: Request<Incoming>) -> Response {
-        self.seat.heard();
+        let _stays = self.seat.heard();
         let (mut head, body) = request.into_parts();
         let response = match self.access.refusal(&head, self.local) {
             Some(refusal) => refusal.into_response(),
