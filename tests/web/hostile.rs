@@ -166,7 +166,7 @@ fn a_flood_of_packets_is_counted_whole_among_hundreds_of_hostile_clients() {
         patience
     });
     assert!(visits.load(Ordering::Relaxed) > 500, "only {visits:?} visits");
-    assert!(slowest < Duration::from_secs(10), "an answer took {slowest:?}");
+    assert!(slowest < Duration::from_secs(20), "an answer took {slowest:?}");
     // they have gone, and left nothing
     until(&"every descriptor is closed", || (descriptors(&server.program) <= before).then_some(()));
     wire.client.inside(|| {
