@@ -14,24 +14,14 @@ use super::log::Log;
 use super::{Destination, Output, OutputError};
 use crate::snapshot::{COLUMNS, Column, Interval, ServiceRow, Snapshot, Value};
 
-/// What CSV is written to.
-pub(super) trait Table: Write {
-    /// There is nothing in it any more, and the header is to be written again.
-    fn was_emptied(&self) -> bool;
-}
-
-impl Table for Log {
-    fn was_emptied(&self) -> bool {
-        self.is_empty_file()
-    }
-}
-
 /// `-o csv`.
 #[derive(Debug)]
-pub(super) struct Csv<W: Table> {
+pub(super) struct Csv<W: Write> {
     out: csv::Writer<W>,
     /// The header is yet to be written.
     wants_header: bool,
+    /// Tells when there is nothing in it any more, and the header is to be written again.
+    was_emptied: fn(&W) -> bool,
 }
 
 /// Opens `-o csv`. The header goes to standard output and to a file that is empty; one that is not must have it.
@@ -50,7 +40,7 @@ pub(super) fn open(destination: &Destination) -> Result<Box<dyn Output + Send>, 
     {
         return Err(OutputError::OtherColumns { path: path.clone() });
     }
-    Ok(Box::new(Csv::new(Log::open(destination)?, first_line.is_none())))
+    Ok(Box::new(Csv::new(Log::open(destination)?, first_line.is_none(), Log::is_empty_file)))
 }
 
 /// The first line of a file, without its end; `None` when it is empty, new, or no regular file.
@@ -91,9 +81,9 @@ fn header_line() -> Vec<u8> {
     header().collect::<Vec<_>>().join(",").into_bytes()
 }
 
-impl<W: Table> Csv<W> {
-    pub(super) fn new(out: W, wants_header: bool) -> Self {
-        Self { out: csv::Writer::from_writer(out), wants_header }
+impl<W: Write> Csv<W> {
+    fn new(out: W, wants_header: bool, was_emptied: fn(&W) -> bool) -> Self {
+        Self { out: csv::Writer::from_writer(out), wants_header, was_emptied }
     }
 
     fn row(&mut self, ts: &str, of_interval: &[String], row: &ServiceRow) -> Result<(), csv::Error> {
@@ -119,7 +109,7 @@ impl<W: Table> Csv<W> {
     }
 
     fn rows(&mut self, snapshot: &Snapshot) -> Result<(), csv::Error> {
-        if std::mem::take(&mut self.wants_header) || self.out.get_ref().was_emptied() {
+        if std::mem::take(&mut self.wants_header) || (self.was_emptied)(self.out.get_ref()) {
             self.out.write_record(header())?;
         }
         let ts = snapshot.ts.map(|ts| ts.to_string()).unwrap_or_default();
@@ -140,7 +130,7 @@ fn as_text(name: &str) -> Cow<'_, str> {
     }
 }
 
-impl<W: Table> Output for Csv<W> {
+impl<W: Write> Output for Csv<W> {
     /// Flushes, so that whoever follows the output has every snapshot whole.
     fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
         self.rows(snapshot).map_err(|error| match error.into_kind() {
@@ -164,15 +154,9 @@ mod tests {
     use super::super::sample;
     use super::*;
 
-    impl Table for &mut Vec<u8> {
-        fn was_emptied(&self) -> bool {
-            false
-        }
-    }
-
     fn text(snapshots: &[Snapshot], wants_header: bool) -> String {
         let mut text = Vec::new();
-        let mut output = Csv::new(&mut text, wants_header);
+        let mut output = Csv::new(&mut text, wants_header, |_| false);
         for snapshot in snapshots.iter().cloned().map(Arc::new) {
             output.snapshot(&snapshot).expect("memory takes everything");
         }

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::merge::Merge;
+use super::writer::{LeftOut, untold};
 use super::{
     BATCH_PACKETS, Bounds, Delivery, Intake, Notice, Outcome, PROGRESS_TICK, QUEUE, Saving, spawn,
     stop_when_nobody_reads,
@@ -297,13 +298,6 @@ fn capture(
     }
 }
 
-/// Reports that nobody took.
-#[derive(Clone, Copy, Debug, Default)]
-struct LeftOut {
-    snapshots: u64,
-    flows: u64,
-}
-
 /// The counting thread.
 struct Counting<'r> {
     merge: Merge,
@@ -443,17 +437,8 @@ impl Counting<'_> {
             return;
         }
         if let Err(TrySendError::Full(events)) = self.reports.try_send(events) {
-            let mut skipped = 0;
-            for event in events {
-                match event {
-                    Event::Snapshot(snapshot) => {
-                        self.left_out.snapshots += 1;
-                        skipped += 1 + snapshot.interval.as_ref().map_or(0, |interval| interval.skipped_snapshots);
-                    }
-                    Event::Flow(_) => self.left_out.flows += 1,
-                }
-            }
-            engine.count_skipped(skipped);
+            self.left_out.add(&events);
+            engine.count_skipped(untold(&events));
         }
     }
 

@@ -42,11 +42,11 @@ pub(super) struct Writer {
     reopens: bool,
 }
 
-/// What is missing in an output.
+/// Reports that nobody took.
 #[derive(Clone, Copy, Debug, Default)]
-struct LeftOut {
-    snapshots: u64,
-    flows: u64,
+pub(super) struct LeftOut {
+    pub(super) snapshots: u64,
+    pub(super) flows: u64,
 }
 
 impl LeftOut {
@@ -57,14 +57,14 @@ impl LeftOut {
         Some(counts.collect::<Vec<_>>().join(" and ")).filter(|told| !told.is_empty())
     }
 
-    fn add(&mut self, events: &[Event]) {
+    pub(super) fn add(&mut self, events: &[Event]) {
         self.snapshots += snapshots(events).count() as u64;
         self.flows += events.iter().filter(|event| matches!(event, Event::Flow(_))).count() as u64;
     }
 }
 
 /// How many snapshots the next one has to tell of, when these are left out.
-fn untold(events: &[Event]) -> u64 {
+pub(super) fn untold(events: &[Event]) -> u64 {
     let told = |snapshot: &Arc<Snapshot>| snapshot.interval.as_ref().map_or(0, |interval| interval.skipped_snapshots);
     snapshots(events).map(|snapshot| 1 + told(snapshot)).sum()
 }
