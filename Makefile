@@ -1,19 +1,24 @@
-# make            the same as `make run`
-# make run        installs libpcap's headers if they are missing, builds, and prints the table of a small capture
-# make test       installs what the tests need, then formatting, lints and tests
-# make build      builds what is installed
-# make install    builds, and puts program, man pages, completions, unit and dashboard below DESTDIR and PREFIX=/usr/local
-# make uninstall  removes them
-# make bench      benchmarks
-# make bench-live live capture under load, beside tcpdump; as root, with PORTLABEL_BENCH
-# make fuzz       fuzzes the decoder and the readers (captures, reports), each for FUZZ_SECONDS=60; takes a nightly compiler and cargo-fuzz
-# make fixtures   installs servers and clients (Debian), then records fixtures/ anew; CASES="dns ssh" records only these; as root
-# make names      rebuilds data/services.tsv from the packages that carry IANA's port registry, which it fetches
-# make clean      removes what was built
-# make help       prints this
+# make               the same as `make run`
+# make run           installs libpcap's headers if they are missing, builds, and prints the table of a small capture
+# make test          installs what the tests need, then formatting, lints and tests
+# make build         builds what is installed
+# make install       builds, and puts program, man pages, completions, unit and dashboard below DESTDIR and PREFIX=/usr/local
+# make uninstall     removes them
+# make bench         installs peers (Debian), and prints a table of portlabel beside an empty loop over libpcap and beside them;
+#                    captures take 10 GB under target/bench. RUNS=5 of each, ROWS="headers full" for these alone
+# make bench-check   instruction counts against the committed ones (valgrind, from Debian); UPDATE=1 writes them anew
+# make bench-stages  each stage of the packet path alone
+# make bench-live    live capture under load, beside tcpdump; as root, with PORTLABEL_BENCH
+# make fuzz          fuzzes the decoder and the readers (captures, reports), each for FUZZ_SECONDS=60; takes a nightly compiler and cargo-fuzz
+# make fixtures      installs servers and clients (Debian), then records fixtures/ anew; CASES="dns ssh" records only these; as root
+# make names         rebuilds data/services.tsv from the packages that carry IANA's port registry, which it fetches
+# make clean         removes what was built
+# make help          prints this
 .POSIX:
 
 CASES =
+RUNS = 5
+ROWS =
 FUZZ_SECONDS = 60
 
 PREFIX = /usr/local
@@ -62,7 +67,16 @@ build: headers
 	cargo build --release --locked --features manual
 
 bench: headers
-	cargo bench --locked
+	tests/setup/bench-tools.sh
+	PATH="$$PATH:/usr/sbin:/sbin" cargo bench --locked --bench ratio -- --runs $(RUNS) $(ROWS)
+
+# what is given to make is in the environment
+bench-check: headers
+	tests/setup/install-debian.sh valgrind editcap:wireshark-common
+	cargo bench --locked --bench instructions -- $${UPDATE:+--update}
+
+bench-stages: headers
+	cargo bench --locked --bench stages
 
 bench-live: headers
 	cargo build --release --locked
@@ -82,9 +96,9 @@ clean:
 	cargo clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^\.POSIX/q; s/^# //p' Makefile
 
 headers:
 	@tests/setup/libpcap-headers.sh
 
-.PHONY: run test install uninstall build bench bench-live fuzz fixtures names clean help headers
+.PHONY: run test install uninstall build bench bench-check bench-stages bench-live fuzz fixtures names clean help headers
