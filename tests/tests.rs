@@ -61,6 +61,8 @@ mod saved;
 mod merge;
 // Container readers against tshark and another crate, packet by packet.
 mod second_opinion;
+// The captures that benchmarks make.
+mod synthetic;
 // `--listen`: who is let in, what is served, and clients that want to do harm.
 mod web;
 // Packets in packets: what is around a packet, and which of the ports count.

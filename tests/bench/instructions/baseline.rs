@@ -124,10 +124,11 @@ impl Baseline {
 
 /// Prints the places that take more than they did, most first.
 fn tell(before: &Counts, now: &Counts) {
+    let least = now.values().sum::<u64>() / 1000;
     let mut grown: Vec<_> = now
         .iter()
         .map(|(place, &is)| (place, before.get(place).copied().unwrap_or_default(), is))
-        .filter(|(_, was, is)| is > was)
+        .filter(|(_, was, is)| is.saturating_sub(*was) > least)
         .collect();
     grown.sort_by_key(|(_, was, is)| Reverse(is - was));
     for (place, was, is) in grown.into_iter().take(TOLD) {

@@ -6,8 +6,8 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Instructions by place: a source file of ours, a crate, or anything else. The standard library's count for what they were
-/// compiled into.
+/// Instructions by place: a source file of ours, a crate, or anything else. Those of the standard library count for what they
+/// are compiled into.
 pub type Counts = BTreeMap<String, u64>;
 
 /// Places that have a smaller share of all instructions are one.
@@ -45,8 +45,7 @@ pub fn succeed(command: &mut Command) -> io::Result<()> {
 /// after lines that say which file they are in. A file's name is given once, and its number from then on.
 fn parse(text: &str) -> Option<Counts> {
     let (mut counts, mut files) = (Counts::new(), HashMap::new());
-    // of the function, and of what is inlined there
-    let (mut function, mut place) = (String::new(), String::new());
+    let mut place = String::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         match line.split_once('=') {
@@ -58,11 +57,9 @@ fn parse(text: &str) -> Option<Counts> {
                     files.insert(number, place_of(name));
                 }
                 let named = files.get(number)?;
-                if key == "fl" {
-                    function.clone_from(named);
-                }
-                if !key.starts_with('c') {
-                    place.clone_from(if named == STANDARD { &function } else { named });
+                // of the standard library, what is inlined in a function counts for what stands before it
+                if key == "fl" || (named != STANDARD && !key.starts_with('c')) {
+                    place.clone_from(named);
                 }
             }
             None if line.starts_with(|c: char| c.is_ascii_digit() || "+-*".contains(c)) => {

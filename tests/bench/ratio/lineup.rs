@@ -115,7 +115,8 @@ impl Bench {
                     }));
                     command
                 });
-                vec![entrant(words.join(" "), None, command)]
+                let shown = words.join(" ").replace("CAPTURE", "…").replace("FOLDER", "…");
+                vec![entrant(shown, None, command)]
             }
         }
     }

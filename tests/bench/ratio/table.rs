@@ -23,7 +23,7 @@ pub struct Measured {
 pub fn table(rows: &[Measured]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["capture", "program", "wall", "ns a packet", "wall ×", "CPU ×", "memory", "aim"]);
+    table.set_header(["capture", "program", "wall", "ns a packet", "wall ×", "CPU ×", "memory", "at most"]);
     for column in 2..=6 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -58,17 +58,18 @@ fn cells(row: &Measured) -> Vec<String> {
 
 /// An aim, and whether it is met; nothing where what it is held against could not be measured.
 fn told(aim: Aim, cost: &Cost, base: Option<&Cost>, beside: Option<Cost>) -> Option<String> {
-    let (is_met, text) = match aim {
-        Aim::Wall(most) => (ratio(cost.wall, base?.wall) <= most, format!("wall {most:.1}")),
-        Aim::Cpu(most) => (ratio(cost.cpu, base?.cpu) <= most, format!("CPU {most:.1}")),
+    let told = |is_met, most: String| if is_met { most } else { format!("{most} (missed)") };
+    Some(match aim {
+        Aim::Wall(most) => told(ratio(cost.wall, base?.wall) <= most, format!("wall {most:.1}")),
+        Aim::Cpu(most) => told(ratio(cost.cpu, base?.cpu) <= most, format!("CPU {most:.1}")),
+        Aim::PeakMib(most) => told(mebibytes(cost.peak_bytes) <= most, format!("{most} MiB")),
+        Aim::WallMillis(most) => told(cost.wall <= Duration::from_millis(most), format!("{most} ms")),
         Aim::Beside(name, most) => {
             let ratio = ratio(cost.wall, beside?.wall);
-            (ratio <= most, format!("{ratio:.2} × {name} of {most:.1}"))
+            let verdict = if ratio <= most { "" } else { "missed: " };
+            format!("{most:.1} × {name} ({verdict}{ratio:.2})")
         }
-        Aim::PeakMib(most) => (mebibytes(cost.peak_bytes) <= most, format!("{most} MiB")),
-        Aim::WallMillis(most) => (cost.wall <= Duration::from_millis(most), format!("{most} ms")),
-    };
-    Some(if is_met { text } else { format!("missed: {text}") })
+    })
 }
 
 fn ratio(one: Duration, other: Duration) -> f64 {
