@@ -1,6 +1,6 @@
 //! What a program takes, from its start to its end or to its first output.
 
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,11 @@ pub fn in_turn(
 fn once(command: &mut Command, until: Until) -> io::Result<Cost> {
     let stdout = if until == Until::End { Stdio::null() } else { Stdio::piped() };
     let started = Instant::now();
-    let mut child = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null()).spawn()?;
+    let child = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null()).spawn();
+    let mut child = child.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => io::Error::other("not installed"),
+        _ => error,
+    })?;
     let first_output = child.stdout.take().map(|mut pipe| {
         pipe.read_exact(&mut [0])?;
         let wall = started.elapsed();
