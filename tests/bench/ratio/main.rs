@@ -7,21 +7,21 @@
 
 mod captures;
 mod lineup;
+mod machine;
 mod measure;
 mod plan;
 mod table;
 #[path = "../traffic.rs"]
 mod traffic;
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
 
 use clap::Parser;
 
 use lineup::Bench;
+use machine::Ticks;
 use plan::GROUPS;
 
 /// Portlabel beside others
@@ -63,8 +63,13 @@ fn bench(args: Args) -> io::Result<()> {
     let yardstick = std::env::var_os("PORTLABEL_BENCH").map(PathBuf::from);
     let bench = Bench::prepare(yardstick.as_deref(), args.against, args.runs.into())?;
     let is_chosen = |name: &str| args.rows.is_empty() || args.rows.iter().any(|row| row == name);
+    let started = Ticks::now();
     let measured: Vec<_> = GROUPS.iter().flat_map(|group| bench.group(group, is_chosen)).collect();
-    println!("{}; medians of {} runs in turn.", machine(), args.runs);
+    println!("{}; medians of {} runs in turn.", machine::described(), args.runs);
+    if let (Some(started), Some(ended)) = (started, Ticks::now()) {
+        let others = ended.others_since(&started);
+        println!("Meanwhile others used {}.{:02} of these cores.", others / 100, others % 100);
+    }
     println!("portlabel {}; × is of the first row above that has 1.00.\n", plan::REPORT.join(" "));
     println!("{}", table::table(&measured));
     Ok(())
@@ -76,22 +81,4 @@ fn known(name: &str) -> Result<String, String> {
         GROUPS.iter().flat_map(|group| [group.name].into_iter().chain(group.rows.iter().map(|row| row.name))).collect();
     names.dedup();
     if names.contains(&name) { Ok(name.to_owned()) } else { Err(format!("there are {}", names.join(", "))) }
-}
-
-/// What all this ran on.
-fn machine() -> String {
-    let field = |file: &str, key: &str| {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        let value = text.lines().find(|line| line.starts_with(key)).and_then(|line| line.split_once(':'));
-        value.map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
-    };
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let kernel = rustix::system::uname();
-    format!(
-        "{cores} cores of {}, memory {}, {} {}",
-        field("/proc/cpuinfo", "model name"),
-        field("/proc/meminfo", "MemTotal"),
-        kernel.sysname().to_string_lossy(),
-        kernel.release().to_string_lossy()
-    )
 }

@@ -79,7 +79,7 @@ const CHURN_MIB: u64 = 160_000_000 / (1 << 20) + 96;
 
 pub static GROUPS: [Group; 9] = [
     Group {
-        name: "headers",
+        name: "packets",
         base: Base::EmptyLoop,
         until: Until::End,
         rows: &[
@@ -95,7 +95,7 @@ pub static GROUPS: [Group; 9] = [
         ],
     },
     Group {
-        name: "full",
+        name: "bytes",
         base: Base::EmptyLoop,
         until: Until::End,
         rows: &[
@@ -116,7 +116,7 @@ pub static GROUPS: [Group; 9] = [
         rows: &[ours("zstd", &FULL, Form::Zstd, REPORT, &[Aim::Wall(1.1)])],
     },
     Group {
-        name: "churn",
+        name: "new-flows",
         base: Base::EmptyLoop,
         until: Until::End,
         rows: &[
