@@ -316,8 +316,10 @@ impl Source for Files {
         loop {
             match self.step()? {
                 Step::Packet => {
-                    let Some((_, reader)) = &self.current else { return Ok(Pause::End) };
-                    if take(&reader.frame(), &self.interfaces).is_break() {
+                    let Self { current: Some((at, reader)), turn_end, interfaces, .. } = self else {
+                        return Ok(Pause::End);
+                    };
+                    if reader.pass_on(|ts| (ts, *at) <= *turn_end, |frame| take(frame, interfaces)).is_break() {
                         return Ok(Pause::Enough);
                     }
                 }
