@@ -143,7 +143,7 @@ impl Reader {
                 let stream = match codec {
                     None => Stream::new(Bytes::Plain(input), &first, self.block_len),
                     Some(codec) => {
-                        let bytes = Bytes::decompress(codec, first, input)
+                        let bytes = Bytes::decompress(codec, first, input, self.block_len)
                             .map_err(|source| Fault::Read { at: Position { offset: 0, decompressed: None }, source })?;
                         Stream::new(bytes, &[], self.block_len)
                     }
