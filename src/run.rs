@@ -1,17 +1,19 @@
-//! A run: packets are read and decoded on one thread, counted on a second, and written by the first one's caller.
+//! A run: packets are read, followed and counted by some workers, and what there is to say is written by their caller.
 //!
-//! Threads hand each other whole batches, and empty ones back. What is written does not depend on how many threads
-//! there are: batches keep their order, and nothing in the engine goes by how packets are batched.
+//! What is written does not depend on how many workers there are: batches keep their order, and nothing in the engine goes by
+//! how packets are batched.
 
 mod batch;
 mod delivery;
 mod intake;
 mod live;
 mod merge;
+mod pipeline;
 mod writer;
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -19,10 +21,11 @@ use batch::Batch;
 pub use delivery::{Delivery, Progress};
 pub use intake::{Bounds, Intake, Saving};
 pub use live::{Controls, Lane, LiveRun, LiveSave, run_live};
+use pipeline::{MAX_WORKERS, Pipeline};
 
 pub use crate::output::say;
 
-use crate::engine::{Engine, Event, RunEnd};
+use crate::engine::{Engine, Event};
 use crate::output::{print_line, printable};
 use crate::source::live::LiveTrouble;
 use crate::source::{FilterError, ListenersError, SaveError, Severity, Source, SourceError};
@@ -34,20 +37,11 @@ const BATCH_PACKETS: usize = 1024;
 /// Bytes of the frames that go along with a batch: where packets are long, it has fewer.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Batches and reports on their way; whoever is ahead waits.
+/// Reports on their way, and live also batches; whoever is ahead waits.
 const QUEUE: usize = 8;
 
 /// How long the caller's thread waits for something to write before it sees to the progress bar.
 const PROGRESS_TICK: Duration = Duration::from_millis(50);
-
-/// How many threads share the work. The output is the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Threads {
-    /// The caller's does everything.
-    One,
-    /// One reads and decodes, one counts, and the caller's writes.
-    Three,
-}
 
 /// Something that users are told while the run goes on.
 #[derive(Debug, thiserror::Error)]
@@ -111,12 +105,6 @@ pub fn advise(line: &str, below: impl IntoIterator<Item = String>) {
     }
 }
 
-/// From the reading thread to the counting one.
-enum Parcel {
-    Packets(Batch),
-    End(RunEnd),
-}
-
 /// To the writing thread.
 enum Report {
     Events(Vec<Event>),
@@ -131,16 +119,17 @@ pub fn run<S: Source + Send>(
     engine: Engine,
     delivery: &mut Delivery,
     stop: &AtomicBool,
-    threads: Threads,
+    workers: NonZeroUsize,
 ) -> Outcome
 where
     Notice: From<S::Error>,
 {
     delivery.expect_saving(intake.saves());
     delivery.start();
-    match threads {
-        Threads::One => run_on_one(intake, engine, delivery, stop),
-        Threads::Three => run_on_three(intake, engine, delivery, stop),
+    if workers.get() == 1 {
+        run_alone(intake, engine, delivery, stop);
+    } else {
+        run_together(intake, engine, delivery, stop, workers);
     }
     // before outputs are completed: a screen may then wait for its user, whose end is no interruption any more
     let interrupted = stop.load(Ordering::Relaxed) && !delivery.nobody_reads();
@@ -152,7 +141,7 @@ where
     outcome
 }
 
-fn run_on_one<S: Source>(mut intake: Intake<S>, mut engine: Engine, delivery: &mut Delivery, stop: &AtomicBool)
+fn run_alone<S: Source>(mut intake: Intake<S>, mut engine: Engine, delivery: &mut Delivery, stop: &AtomicBool)
 where
     Notice: From<S::Error>,
 {
@@ -173,17 +162,23 @@ where
     }
 }
 
-fn run_on_three<S: Source + Send>(mut intake: Intake<S>, mut engine: Engine, delivery: &mut Delivery, stop: &AtomicBool)
-where
+fn run_together<S: Source + Send>(
+    intake: Intake<S>,
+    engine: Engine,
+    delivery: &mut Delivery,
+    stop: &AtomicBool,
+    workers: NonZeroUsize,
+) where
     Notice: From<S::Error>,
 {
-    let (full, to_count) = sync_channel(QUEUE);
-    let (empty, to_fill) = sync_channel(QUEUE + 2);
+    let pipeline = Pipeline::new(intake, engine);
     let (reports, to_write) = sync_channel(QUEUE);
-    let notices = reports.clone();
     thread::scope(|scope| {
-        spawn(scope, "read", move || read(&mut intake, &full, &to_fill, &notices, stop));
-        spawn(scope, "count", move || count(&mut engine, &to_count, &empty, &reports));
+        for worker in 0..workers.get().min(MAX_WORKERS) {
+            let (pipeline, reports) = (&pipeline, reports.clone());
+            spawn(scope, &format!("work-{worker}"), move || pipeline.work(worker, &reports, stop));
+        }
+        drop(reports);
         loop {
             match to_write.recv_timeout(PROGRESS_TICK) {
                 Ok(Report::Events(events)) => delivery.events(events),
@@ -201,51 +196,6 @@ where
 fn spawn<'scope>(scope: &'scope thread::Scope<'scope, '_>, name: &str, work: impl FnOnce() + Send + 'scope) {
     let started = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work);
     let _ = started.unwrap_or_else(|error| panic!("cannot start a thread: {error}"));
-}
-
-fn read<S: Source>(
-    intake: &mut Intake<S>,
-    full: &SyncSender<Parcel>,
-    to_fill: &Receiver<Batch>,
-    notices: &SyncSender<Report>,
-    stop: &AtomicBool,
-) where
-    Notice: From<S::Error>,
-{
-    // a send fails only when the other thread is gone, and then the scope ends with its panic
-    loop {
-        let mut batch = to_fill.try_recv().unwrap_or_default();
-        let end = intake.fill(&mut batch, stop, &mut |notice| drop(notices.send(Report::Notice(notice))));
-        if !batch.packets.is_empty() && full.send(Parcel::Packets(batch)).is_err() {
-            return;
-        }
-        if let Some(end) = end {
-            drop(full.send(Parcel::End(end)));
-            return;
-        }
-    }
-}
-
-fn count(engine: &mut Engine, to_count: &Receiver<Parcel>, empty: &SyncSender<Batch>, reports: &SyncSender<Report>) {
-    loop {
-        let end = match to_count.recv() {
-            Ok(Parcel::Packets(mut batch)) => {
-                engine.ingest(&batch.packets);
-                batch.clear();
-                drop(empty.try_send(batch));
-                None
-            }
-            Ok(Parcel::End(end)) => Some(end),
-            Err(_) => Some(RunEnd::Stopped),
-        };
-        if let Some(end) = end {
-            engine.finish(end);
-        }
-        let events: Vec<_> = engine.drain_events().collect();
-        if !events.is_empty() && reports.send(Report::Events(events)).is_err() || end.is_some() {
-            return;
-        }
-    }
 }
 
 /// `| head` has seen enough: the rest need not be read.

@@ -19,7 +19,6 @@ pub use hdr::HdrError;
 pub use sum::{Overflow, SummaryError, SummarySum, check_summary};
 
 use crate::decode::Portless;
-use crate::flow::{Counted, Flow};
 use crate::prefetch::prefetch;
 use crate::services::Evidence;
 use crate::snapshot::{
@@ -54,8 +53,8 @@ struct Cell {
     port: u16,
     evidence: Evidence,
     flows: u64,
-    to_server: Traffic,
-    from_server: Traffic,
+    /// From the server, and to it.
+    traffic: [Traffic; 2],
     later_fragments: Traffic,
 }
 
@@ -152,8 +151,7 @@ impl Stats {
             port: key.port,
             evidence: key.evidence,
             flows: 0,
-            to_server: traffic,
-            from_server: traffic,
+            traffic: [traffic; 2],
             later_fragments: traffic,
         });
         self.rows[row as usize].cells.push(cell);
@@ -162,31 +160,43 @@ impl Stats {
     }
 
     /// Asks for a cell, ahead of [`Stats::count`].
-    #[inline]
+    #[inline(always)]
     pub fn prefetch(&self, cell: u32) {
-        prefetch(&self.cells[cell as usize]);
+        if let Some(cell) = self.cells.get(cell as usize) {
+            prefetch(cell);
+        }
     }
 
-    /// Counts a packet of a flow.
-    pub fn count(&mut self, counted: Counted, wire_len: u32, later_fragment: bool) {
+    /// Counts a packet of a flow. `gap_us` is how long it came after the one before, in microseconds; `None` for the first.
+    #[inline(always)]
+    pub fn count(&mut self, cell: u32, to_server: bool, gap_us: Option<u64>, wire_len: u32, later_fragment: bool) {
         let wire = Traffic { packets: 1, wire_bytes: wire_len.into() };
-        let cell = &mut self.cells[counted.cell as usize];
-        *(if counted.to_server { &mut cell.to_server } else { &mut cell.from_server }) += wire;
+        let cell = &mut self.cells[cell as usize];
+        cell.traffic[usize::from(to_server)] += wire;
         if later_fragment {
             cell.later_fragments += wire;
         }
-        self.pending.push(Pending { row: cell.row, wire_len, gap_us: counted.gap_us });
-        if let Some(rtt_us) = counted.handshake_rtt_us {
-            self.rows[cell.row as usize].current.handshake_rtt_us.record(rtt_us, &mut self.budget);
-        }
+        self.pending.push(Pending { row: cell.row, wire_len, gap_us });
         // at a fixed number, wherever batches end: that keeps the order in which the budget is spent
         if self.pending.len() == MAX_PENDING {
             self.settle();
         }
     }
 
+    /// Counts the round trip of a handshake, in microseconds.
+    pub fn count_round_trip(&mut self, cell: u32, rtt_us: u64) {
+        let row = self.cells[cell as usize].row;
+        self.rows[row as usize].current.handshake_rtt_us.record(rtt_us, &mut self.budget);
+    }
+
     /// Records the values that wait.
+    #[inline(never)]
     fn settle(&mut self) {
+        for pending in &self.pending {
+            let Measures { packet_size_bytes, gap_us, .. } = &self.rows[pending.row as usize].current;
+            packet_size_bytes.prefetch(pending.wire_len.into());
+            gap_us.prefetch(pending.gap_us.unwrap_or_default());
+        }
         for pending in &self.pending {
             let measures = &mut self.rows[pending.row as usize].current;
             measures.packet_size_bytes.record(pending.wire_len.into(), &mut self.budget);
@@ -211,14 +221,14 @@ impl Stats {
         flows.active += 1;
     }
 
-    /// Counts the end of a flow.
-    pub fn flow_ended(&mut self, flow: &Flow, end: FlowEnd) {
-        let row = &mut self.rows[self.cells[flow.cell as usize].row as usize];
+    /// Counts the end of a flow, which took so many microseconds.
+    pub fn flow_ended(&mut self, cell: u32, end: FlowEnd, answered: bool, duration_us: u64) {
+        let row = &mut self.rows[self.cells[cell as usize].row as usize];
         row.flows.active -= 1;
         row.flows.ended += 1;
         row.flows.evicted += u64::from(end == FlowEnd::Evicted);
-        row.flows.unanswered += u64::from(!flow.answered);
-        row.current.flow_duration_us.record(flow.duration_us(), &mut self.budget);
+        row.flows.unanswered += u64::from(!answered);
+        row.current.flow_duration_us.record(duration_us, &mut self.budget);
     }
 
     /// The name and the rule of a cell.
@@ -262,8 +272,8 @@ impl Stats {
 
 impl Cell {
     fn traffic(&self) -> Traffic {
-        let mut traffic = self.to_server;
-        traffic += self.from_server;
+        let [mut traffic, to_server] = self.traffic;
+        traffic += to_server;
         traffic
     }
 }
@@ -369,8 +379,9 @@ impl Sums {
         let ports = Vec::with_capacity(cells.len());
         let mut sums = Self { to_server, from_server, later_fragments, by_rule, ports };
         for cell in cells {
-            sums.to_server += cell.to_server;
-            sums.from_server += cell.from_server;
+            let [from_server, to_server] = cell.traffic;
+            sums.to_server += to_server;
+            sums.from_server += from_server;
             sums.later_fragments += cell.later_fragments;
             let Traffic { packets, wire_bytes } = cell.traffic();
             let counts = &mut sums.by_rule[cell.evidence as usize];

@@ -50,7 +50,7 @@ pub fn counted_len(frame: &Frame<'_>) -> u32 {
 /// What an engine has to say about frames that come `batch_len` at a time.
 pub fn events(frames: &[Owned], config: &EngineConfig, batch_len: usize) -> Vec<Event> {
     let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
-    let mut engine = Engine::new(config.clone(), source.into(), Registry::builtin());
+    let mut engine = Engine::new(config, source.into(), Registry::builtin());
     let (mut decoder, keyer, mut events) = (Decoder::default(), engine.keyer(), Vec::new());
     for batch in frames.chunks(batch_len) {
         let packets: Vec<_> = batch.iter().map(|frame| keyer.packet(&decoder.decode(&frame.frame()))).collect();

@@ -42,26 +42,32 @@ impl Decoder {
 
     /// Decodes a frame. Total: it returns for any bytes under any link type.
     #[must_use]
-    #[inline(always)]
     pub fn decode(&mut self, frame: &Frame<'_>) -> Observation {
-        let wire_len = frame.wire_len.min(MAX_WIRE_LEN).saturating_sub(link::pseudo_header_len(frame.link));
-        Observation { ts: frame.ts, wire_len, outcome: self.segment(frame) }
+        self.decode_to(frame, Keep)
     }
 
-    /// The ports of a frame. Nearly all packets have one IP header close to their beginning, no tunnel in sight and are no
-    /// fragments: those are read straight through.
+    /// Decodes a frame, and lets `observer` make something of it.
+    ///
+    /// Nearly all packets have one IP header close to their beginning, no tunnel in sight and are no fragments: those are read
+    /// straight through. The observer's code stands here once for each way, so that on this one nothing has to be in memory in
+    /// between.
     #[inline(always)]
-    fn segment(&mut self, frame: &Frame<'_>) -> Result<Segment, Portless> {
+    pub fn decode_to<O: Observer>(&mut self, frame: &Frame<'_>, observer: O) -> O::Made {
+        let wire_len = frame.wire_len.min(MAX_WIRE_LEN).saturating_sub(link::pseudo_header_len(frame.link));
+        let with = |outcome| Observation { ts: frame.ts, wire_len, outcome };
         if let Some(payload) = link::straight(frame.link, frame.data) {
             match network::datagram(payload) {
                 Ok(datagram) if !datagram.is_first_fragment && !tunnel::is_in_sight(&datagram) => {
-                    return transport::segment(&datagram, 0);
+                    return match transport::segment(&datagram, 0) {
+                        Ok(segment) => observer.observe(&with(Ok(segment))),
+                        Err(reason) => observer.observe(&with(Err(reason))),
+                    };
                 }
-                Err(reason) if reason != Portless::FragmentOrphan => return Err(reason),
+                Err(reason) if reason != Portless::FragmentOrphan => return observer.observe(&with(Err(reason))),
                 Ok(_) | Err(_) => {}
             }
         }
-        self.segment_behind_headers(frame)
+        observer.observe(&with(self.segment_behind_headers(frame)))
     }
 
     /// The ports of a frame, header by header.
@@ -78,6 +84,27 @@ impl Decoder {
             self.fragments.insert(key, frame.ts, outcome);
         }
         outcome
+    }
+}
+
+/// Makes something of what was observed of a packet.
+pub trait Observer {
+    /// What is made.
+    type Made;
+
+    /// Makes it; to be inlined.
+    fn observe(self, observed: &Observation) -> Self::Made;
+}
+
+/// Makes nothing of it.
+struct Keep;
+
+impl Observer for Keep {
+    type Made = Observation;
+
+    #[inline(always)]
+    fn observe(self, observed: &Observation) -> Observation {
+        *observed
     }
 }
 

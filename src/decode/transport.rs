@@ -36,105 +36,90 @@ pub(super) fn segment(datagram: &Datagram<'_>, tunnels: u8) -> Result<Segment, P
         _ => return Err(Portless::OtherProtocol),
     };
     let payload = datagram.payload;
-    let header = match transport {
-        Transport::Tcp => tcp(payload),
-        Transport::Udp | Transport::UdpLite => udp(payload),
-        Transport::Sctp => sctp(payload),
-        Transport::Dccp => dccp(payload),
+    let Some(ports) = ports(transport, payload) else {
+        return Err(if datagram.cut { Portless::Truncated } else { Portless::Malformed });
     };
-    let header = header.ok_or(if datagram.cut { Portless::Truncated } else { Portless::Malformed })?;
+    let tcp_flags = if transport == Transport::Tcp { tcp_flags(payload) } else { 0 };
+    let handshake = match transport {
+        Transport::Tcp => tcp_handshake(tcp_flags),
+        Transport::Udp | Transport::UdpLite => Handshake::None,
+        Transport::Sctp => sctp_handshake(payload),
+        Transport::Dccp => dccp_handshake(payload),
+    };
     Ok(Segment {
         src_addr: datagram.src,
         dst_addr: datagram.dst,
-        src_port: header.src_port,
-        dst_port: header.dst_port,
+        src_port: (ports >> 16) as u16,
+        dst_port: (ports & 0xffff) as u16,
         ip_version: datagram.version,
         transport,
-        handshake: header.handshake,
-        tcp_flags: header.tcp_flags,
+        handshake,
+        tcp_flags,
         to_group: datagram.to_group,
         later_fragment: false,
         tunnels,
     })
 }
 
-/// What a transport header tells.
-struct Header {
-    src_port: u16,
-    dst_port: u16,
-    handshake: Handshake,
-    tcp_flags: u8,
+/// Both ports, source first, which all five transports have in their first four bytes. Most headers that their own parser
+/// refuses (cut, or with an impossible length) still have these.
+///
+/// They are one number, and the functions below return one each, because a small structure would be packed into a register
+/// byte by byte, and taken apart through memory.
+#[inline(always)]
+fn ports(transport: Transport, payload: &[u8]) -> Option<u32> {
+    let both = |src: u16, dst: u16| Some(u32::from(src) << 16 | u32::from(dst));
+    if transport == Transport::Tcp
+        && let Ok(header) = TcpHeaderSlice::from_slice(payload)
+    {
+        return both(header.source_port(), header.destination_port());
+    }
+    if matches!(transport, Transport::Udp | Transport::UdpLite)
+        && let Ok(header) = UdpHeaderSlice::from_slice(payload)
+    {
+        return both(header.source_port(), header.destination_port());
+    }
+    payload.first_chunk().map(|ports| u32::from_be_bytes(*ports))
 }
 
-/// The ports, which all five transports have in their first four bytes, and nothing else. Most headers that their
-/// own parser refuses (cut, or with an impossible length) still have these.
+/// The flags of TCP (RFC 9293, section 3.1), at offset 13; they count even where the rest is cut.
 #[inline(always)]
-fn ports(payload: &[u8]) -> Option<Header> {
-    let ports = payload.first_chunk::<4>()?;
-    Some(Header {
-        src_port: u16::from_be_bytes([ports[0], ports[1]]),
-        dst_port: u16::from_be_bytes([ports[2], ports[3]]),
-        handshake: Handshake::None,
-        tcp_flags: 0,
-    })
-}
-
-/// TCP (RFC 9293, section 3.1). The flags are at offset 13, and count even where the rest is cut.
-#[inline(always)]
-fn tcp(payload: &[u8]) -> Option<Header> {
+fn tcp_flags(payload: &[u8]) -> u8 {
     const FLAGS: usize = 13;
-    let (src_port, dst_port, tcp_flags) = match TcpHeaderSlice::from_slice(payload) {
-        Ok(header) => (header.source_port(), header.destination_port(), header.slice()[FLAGS]),
-        Err(_) => {
-            let header = ports(payload)?;
-            (header.src_port, header.dst_port, payload.get(FLAGS).copied().unwrap_or(0))
-        }
-    };
-    let handshake = match (tcp_flags & tcp_flag::SYN != 0, tcp_flags & tcp_flag::ACK != 0) {
-        // SYN with FIN or RST opens nothing: scanners send it (RFC 9293, section 3.10.7 would drop or reset)
-        _ if tcp_flags & (tcp_flag::FIN | tcp_flag::RST) != 0 => Handshake::None,
-        (true, false) => Handshake::Open,
-        (true, true) => Handshake::Accept,
-        (false, _) => Handshake::None,
-    };
-    Some(Header { src_port, dst_port, handshake, tcp_flags })
+    payload.get(FLAGS).copied().unwrap_or(0)
 }
 
-/// UDP (RFC 768) and UDP-Lite (RFC 3828, section 3.1), which has a checksum coverage where UDP has its length.
 #[inline(always)]
-fn udp(payload: &[u8]) -> Option<Header> {
-    match UdpHeaderSlice::from_slice(payload) {
-        Ok(header) => Some(Header {
-            src_port: header.source_port(),
-            dst_port: header.destination_port(),
-            handshake: Handshake::None,
-            tcp_flags: 0,
-        }),
-        Err(_) => ports(payload),
+const fn tcp_handshake(flags: u8) -> Handshake {
+    // SYN with FIN or RST opens nothing: scanners send it (RFC 9293, section 3.10.7 would drop or reset)
+    match flags & (tcp_flag::SYN | tcp_flag::ACK | tcp_flag::FIN | tcp_flag::RST) {
+        tcp_flag::SYN => Handshake::Open,
+        SYN_ACK => Handshake::Accept,
+        _ => Handshake::None,
     }
 }
 
+const SYN_ACK: u8 = tcp_flag::SYN | tcp_flag::ACK;
+
 /// SCTP (RFC 9260, section 3): a common header of 12 bytes, then chunks, each with its type first. INIT and INIT ACK
 /// must be alone in their packet, so the first chunk tells.
-fn sctp(payload: &[u8]) -> Option<Header> {
+fn sctp_handshake(payload: &[u8]) -> Handshake {
     const FIRST_CHUNK_TYPE: usize = 12;
-    let handshake = match payload.get(FIRST_CHUNK_TYPE) {
+    match payload.get(FIRST_CHUNK_TYPE) {
         Some(1) => Handshake::Open,
         Some(2) => Handshake::Accept,
         _ => Handshake::None,
-    };
-    Some(Header { handshake, ..ports(payload)? })
+    }
 }
 
 /// DCCP (RFC 4340, section 5.1): the packet type is four bits at offset 8, after three reserved ones.
-fn dccp(payload: &[u8]) -> Option<Header> {
+fn dccp_handshake(payload: &[u8]) -> Handshake {
     const TYPE: usize = 8;
-    let handshake = match payload.get(TYPE).map(|byte| byte >> 1 & 0xf) {
+    match payload.get(TYPE).map(|byte| byte >> 1 & 0xf) {
         Some(0) => Handshake::Open,
         Some(1) => Handshake::Accept,
         _ => Handshake::None,
-    };
-    Some(Header { handshake, ..ports(payload)? })
+    }
 }
 
 #[cfg(test)]

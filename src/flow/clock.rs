@@ -18,7 +18,23 @@ pub struct PacketClock {
 
 impl PacketClock {
     /// Moves the clock to a packet's time, unless it is a little late.
+    #[inline(always)]
     pub fn advance(&mut self, ts: Timestamp) {
+        // nearly always
+        if let Some(now) = self.now
+            && let Some(step_nanos) = ts.as_nanos().checked_sub(now.as_nanos())
+            && let Ok(step_nanos @ 0..=JUMP_NANOS) = u64::try_from(step_nanos)
+        {
+            self.age_nanos += step_nanos;
+            self.now = Some(ts);
+            return;
+        }
+        self.advance_oddly(ts);
+    }
+
+    /// The first packet, one that is late, and a jump.
+    #[inline(never)]
+    fn advance_oddly(&mut self, ts: Timestamp) {
         if self.is_jump(ts) {
             self.jumps += 1;
             self.now = Some(ts);

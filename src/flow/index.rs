@@ -44,13 +44,13 @@ impl Index {
     }
 
     /// Asks for the place where a search for `tag` begins; most searches end there too.
-    #[inline]
+    #[inline(always)]
     pub fn prefetch(&self, tag: u32) {
         prefetch(&self.entries[self.home(tag)]);
     }
 
     /// The slot that has this tag and is the right one.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, tag: u32, is_right: impl Fn(Slot) -> bool) -> Option<Slot> {
         let mut place = self.home(tag);
         loop {
@@ -101,7 +101,8 @@ impl Index {
     }
 
     /// All slots, in no order.
-    pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+    #[cfg(test)]
+    fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         self.entries.iter().filter_map(|entry| entry.slot)
     }
 

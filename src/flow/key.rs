@@ -1,7 +1,5 @@
 //! What makes two packets part of one flow: transport and the unordered pair of endpoints.
 
-use std::hash::{Hash, Hasher};
-
 use crate::decode::Segment;
 use crate::units::{AddressWords, Endpoint, IpVersion, Transport};
 
@@ -22,15 +20,6 @@ impl PartialEq for FlowKey {
 }
 
 impl Eq for FlowKey {}
-
-impl Hash for FlowKey {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        for word in self.0 {
-            state.write_u64(word);
-        }
-    }
-}
 
 /// Which of the key's two ends, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +73,12 @@ impl FlowKey {
         (Self([low_0, low_1, high_0, high_1, rest]), sender)
     }
 
+    /// All that the key is made of.
+    #[inline(always)]
+    pub(super) const fn words(&self) -> &[u64; 5] {
+        &self.0
+    }
+
     /// The transport of the flow.
     #[must_use]
     pub fn transport(&self) -> Transport {
@@ -115,21 +110,23 @@ impl FlowKey {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::decode::Handshake;
     use proptest::prelude::*;
 
     prop_compose! {
-        fn any_segment()(
+        pub fn any_segment()(
             src in any::<[u8; 16]>(), dst in any::<[u8; 16]>(), src_port: u16, dst_port: u16, v4: bool, transport in 0..5usize,
+            handshake in 0..3usize, tcp_flags: u8, to_group: bool, later_fragment: bool, tunnels: u8,
         ) -> Segment {
             let cut = |a: [u8; 16]| if v4 { AddressWords::v4([a[0], a[1], a[2], a[3]]) } else { AddressWords::v6(a) };
             Segment {
                 src_addr: cut(src), dst_addr: cut(dst), src_port, dst_port,
                 ip_version: if v4 { IpVersion::V4 } else { IpVersion::V6 },
                 transport: Transport::ALL[transport],
-                handshake: Handshake::None, tcp_flags: 0, to_group: false, later_fragment: false, tunnels: 0,
+                handshake: [Handshake::None, Handshake::Open, Handshake::Accept][handshake],
+                tcp_flags, to_group, later_fragment, tunnels,
             }
         }
     }

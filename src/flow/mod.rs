@@ -13,49 +13,74 @@ pub use clock::PacketClock;
 pub use key::{FlowKey, Side};
 pub use packet::{Header, Keyer, Packet};
 pub use slab::Slot;
-pub use table::{Counted, FlowTable, Limits, Opening, Turn};
+pub use table::{FlowTable, Limits, Passed, Turn};
 pub use tcp::{Closing, HandshakeClock, TcpState};
 
 use crate::snapshot::{FlowEnd, Traffic};
-use crate::units::{Endpoint, Timestamp};
+use crate::units::Timestamp;
 
-/// One flow, in two cache lines: what finding it and telling its state takes is in the first, the counters are in the
-/// second.
+/// One flow, in two cache lines. Most packets touch the first one only; the second is for the first packet, for those that
+/// come late, for handshakes, and for all when flows are reported.
+///
+/// Which end serves is not known here: what depends on it is kept for both ends.
 #[derive(Clone, Debug)]
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 pub struct Flow {
     key: FlowKey,
-    /// Monotone time of its last packet, see [`PacketClock`].
-    seen_age: u64,
-    /// Largest packet time.
+    /// Monotone time of its last packet, see [`PacketClock`], in nanoseconds.
+    seen_age_nanos: u64,
+    /// Largest packet time; since the record began, where it was cut.
     pub last_ts: Timestamp,
-    /// Where the statistics of its label are kept.
-    pub cell: u32,
+    /// Which flow of the run this is, counted from 0 and modulo 2^32: its place in the order of first packets.
+    number: u32,
     tcp: TcpState,
     /// TCP flags that occurred since the record began, as bits of the header.
     pub tcp_flags: u8,
-    server: Side,
+    ends: Ends,
 
-    /// What went to the server since the record began.
-    pub to_server: Traffic,
-    /// What came from the server since then.
-    pub from_server: Traffic,
+    /// What each end sent since the record began, as [`Side`] counts them; only where flows are reported.
+    sent: [Traffic; 2],
     /// Smallest packet time.
-    pub first_ts: Timestamp,
+    first_ts: Timestamp,
     /// When the record that is being kept began: the first packet, or the last time that the active timeout cut it.
     pub record_first_ts: Timestamp,
     handshake: HandshakeClock,
-    /// Which flow of the run this is, counted from 0 and modulo 2^32: its place in the order of first packets.
-    number: u32,
-    /// A packet came from the server.
-    pub answered: bool,
     /// Tunnel headers around its first packet.
     pub tunnels: u8,
-    /// Its first packet was the client's, and opened a connection.
-    has_opened: bool,
 }
 
 const _: () = assert!(size_of::<Flow>() == 128, "a flow is two cache lines");
+const _: () = assert!(std::mem::offset_of!(Flow, sent) == 64, "what each packet touches is the first of them");
+
+/// Who of a flow's ends has sent something, in one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ends(u8);
+
+impl Ends {
+    const BOTH: u8 = 2;
+
+    /// Only `sender` has.
+    const fn one(sender: Side) -> Self {
+        Self(sender as u8)
+    }
+
+    /// The end that sent the first packet.
+    #[inline(always)]
+    const fn first(self) -> Side {
+        if self.0 & 1 == Side::High as u8 { Side::High } else { Side::Low }
+    }
+
+    /// The other end has sent something too.
+    const fn are_both(self) -> bool {
+        self.0 & Self::BOTH != 0
+    }
+
+    /// Takes note that `sender` has.
+    #[inline(always)]
+    const fn add(&mut self, sender: Side) {
+        self.0 |= (sender as u8 ^ self.0 & 1) << 1;
+    }
+}
 
 impl Flow {
     /// The flow's identity.
@@ -64,19 +89,26 @@ impl Flow {
         &self.key
     }
 
-    /// The end that asks.
+    /// What one end sent since the record began.
     #[must_use]
-    pub fn client(&self) -> Endpoint {
-        self.key.endpoint(self.server.other())
+    pub fn sent(&self, side: Side) -> Traffic {
+        self.sent[side as usize]
     }
 
-    /// The end that serves.
+    /// The end that sent the first packet.
     #[must_use]
-    pub fn server(&self) -> Endpoint {
-        self.key.endpoint(self.server)
+    pub fn first_sender(&self) -> Side {
+        self.ends.first()
     }
 
-    /// Microseconds from the SYN to the client's first ACK; `None` when it cannot be told.
+    /// Packets came from both ends.
+    #[must_use]
+    pub fn is_two_way(&self) -> bool {
+        self.ends.are_both()
+    }
+
+    /// Microseconds from the SYN to the first ACK of the end that sent it, which is the end that sent the first packet;
+    /// `None` when it cannot be told.
     #[must_use]
     pub fn handshake_rtt_us(&self) -> Option<u64> {
         self.tcp.is_timed().then(|| self.handshake.rtt_us())

@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 
 use super::Flow;
 
-/// Flows in a chunk: half a megabyte of them.
+/// Flows in a chunk: four megabytes of them.
 const CHUNK_FLOWS: usize = 32_768;
 
-/// Where a flow is. Good until that flow ends.
+/// Where a flow is. Good until that flow ends; then it is given to the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(NonZeroU32);
 
@@ -17,16 +17,18 @@ impl Slot {
         Self(NonZeroU32::MIN.saturating_add(number))
     }
 
-    const fn number(self) -> usize {
+    /// Its place among all slots, which are given out from 0 on.
+    #[must_use]
+    pub const fn index(self) -> usize {
         self.0.get() as usize - 1
     }
 
     const fn chunk(self) -> usize {
-        self.number() / CHUNK_FLOWS
+        self.index() / CHUNK_FLOWS
     }
 
     const fn place(self) -> usize {
-        self.number() % CHUNK_FLOWS
+        self.index() % CHUNK_FLOWS
     }
 }
 
@@ -60,14 +62,19 @@ impl Slab {
     }
 
     /// The flow at `slot`.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, slot: Slot) -> &Flow {
         &self.chunks[slot.chunk()][slot.place()]
     }
 
     /// The flow at `slot`.
-    #[inline]
+    #[inline(always)]
     pub fn get_mut(&mut self, slot: Slot) -> &mut Flow {
         &mut self.chunks[slot.chunk()][slot.place()]
+    }
+
+    /// All slots that were ever in use, in their order.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        (0..self.used).map(Slot::new)
     }
 }

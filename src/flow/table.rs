@@ -8,10 +8,9 @@ use foldhash::quality::RandomState;
 
 use super::index::Index;
 use super::packet::{Header, Keyer, Packet};
-use super::queue::{Queue, Queued};
+use super::queue::{self, Queue, Queued, Seen};
 use super::slab::{Slab, Slot};
-use super::{Flow, FlowKey, HandshakeClock, Side, TcpState};
-use crate::decode::Handshake;
+use super::{Ends, Flow, FlowKey, HandshakeClock, TcpState};
 use crate::prefetch::prefetch;
 use crate::snapshot::{FlowEnd, Traffic};
 use crate::units::Transport;
@@ -43,30 +42,11 @@ impl Default for Limits {
 /// How many flows ahead of their end memory is asked for.
 const LOOK_AHEAD: usize = 8;
 
-/// What the label of a flow decided about it.
-#[derive(Clone, Copy, Debug)]
-pub struct Opening {
-    /// The end that serves.
-    pub server: Side,
-    /// Where the statistics of the label are kept.
-    pub cell: u32,
-}
-
-impl Opening {
-    fn counted(self, header: Header) -> Counted {
-        Counted { cell: self.cell, to_server: header.sender != self.server, gap_us: None, handshake_rtt_us: None }
-    }
-}
-
-/// What a packet added to its flow, for the statistics.
+/// What a packet of a flow tells, beside what is in its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counted {
-    /// Where the statistics of the flow's label are kept.
-    pub cell: u32,
-    /// It went to the server.
-    pub to_server: bool,
-    /// Microseconds since the flow's packet before; `None` for the first one, 0 when the capture steps backwards.
-    pub gap_us: Option<u64>,
+pub struct Passed {
+    /// Microseconds since the flow's packet before; 0 when the capture steps backwards.
+    pub gap_us: u64,
     /// It ends a handshake: microseconds since the SYN.
     pub handshake_rtt_us: Option<u64>,
 }
@@ -84,8 +64,8 @@ pub enum Turn {
 
 /// The flows that are open.
 ///
-/// A packet costs one look-up here and touches the two cache lines of its flow; see [`Queue`] for how the order of age is
-/// kept all the same.
+/// A packet costs one look-up here and touches one cache line of its flow; see [`Queue`] for how the order of age is kept all
+/// the same.
 #[derive(Debug)]
 pub struct FlowTable {
     max_flows: usize,
@@ -98,17 +78,19 @@ pub struct FlowTable {
     idle_nanos: [u64; 2],
     /// When a record is cut that has been kept since then; the maximum is never.
     active_nanos: u64,
+    /// Flows are reported: their packets and bytes are counted one by one.
+    keeps_records: bool,
     /// No flow is idle before this age, in nanoseconds.
-    idle_after_age: u64,
-    /// Later fragments of the few flows that have any.
+    idle_after_nanos: u64,
+    /// Later fragments of the few flows that have any, where flows are reported.
     later_fragments: HashMap<Slot, Traffic, RandomState>,
     started: u32,
 }
 
 impl FlowTable {
-    /// An empty table.
+    /// An empty table. With `keeps_records`, it keeps what a report of each flow takes.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, keeps_records: bool) -> Self {
         let nanos = |limit: Option<Duration>| {
             limit.map_or(u64::MAX, |limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX))
         };
@@ -116,32 +98,22 @@ impl FlowTable {
             max_flows: limits.max_flows.max(1),
             idle_nanos: [nanos(limits.tcp_idle), nanos(limits.other_idle)],
             active_nanos: nanos(limits.active),
+            keeps_records,
             flows: Slab::default(),
             index: Index::default(),
             keyer: Keyer::default(),
             queues: Default::default(),
-            idle_after_age: u64::MAX,
+            idle_after_nanos: u64::MAX,
             later_fragments: HashMap::default(),
             started: 0,
         }
     }
 
-    /// How many flows are open.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.index.len()
-    }
-
-    /// No flow is open.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.index.len() == 0
-    }
-
     /// There is no room for one more flow.
     #[must_use]
+    #[inline]
     pub fn is_full(&self) -> bool {
-        self.len() >= self.max_flows
+        self.index.len() >= self.max_flows
     }
 
     /// What computes the tags of this table.
@@ -152,7 +124,7 @@ impl FlowTable {
 
     /// Asks for the place where a look-up begins: the first of three steps that, each done for several packets in a row,
     /// make their waits for memory overlap.
-    #[inline]
+    #[inline(always)]
     pub fn prefetch_index(&self, packet: &Packet) {
         self.index.prefetch(packet.tag);
     }
@@ -160,25 +132,36 @@ impl FlowTable {
     /// Asks for the flow that the packet most likely belongs to, the first with its tag, and says where it is: the second
     /// step. Nowhere, and the packet will open one, unless another packet before it does.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn prefetch_flow(&self, packet: &Packet) -> Option<Slot> {
         let slot = self.index.find(packet.tag, |_| true)?;
         let flow = self.flow(slot);
         prefetch(&flow.key);
-        prefetch(&flow.to_server);
+        if self.keeps_records {
+            prefetch(&flow.sent);
+        }
         Some(slot)
     }
 
     /// Where the flow of a packet is: the third step. `guess` is what the second said, whatever happened since then.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, packet: &Packet, guess: Option<Slot>) -> Option<Slot> {
         let is_right = |slot| self.flow(slot).key == packet.key;
-        guess.filter(|slot| is_right(*slot)).or_else(|| self.index.find(packet.tag, is_right))
+        match guess {
+            Some(slot) if is_right(slot) => Some(slot),
+            _ => self.search(packet),
+        }
+    }
+
+    #[inline(never)]
+    fn search(&self, packet: &Packet) -> Option<Slot> {
+        self.index.find(packet.tag, |slot| self.flow(slot).key == packet.key)
     }
 
     /// The flow at `slot`.
     #[must_use]
+    #[inline(always)]
     pub fn flow(&self, slot: Slot) -> &Flow {
         self.flows.get(slot)
     }
@@ -189,156 +172,168 @@ impl FlowTable {
         self.later_fragments.get(&slot).copied().unwrap_or_default()
     }
 
-    /// The flow's client has opened the connection that a packet of its server accepts.
-    #[must_use]
-    pub fn is_awaited(&self, slot: Slot, header: Header) -> bool {
-        let flow = self.flow(slot);
-        header.sender == flow.server && flow.has_opened
-    }
-
     /// What a packet is to the flow at `slot`, which has its key.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn turn(&self, slot: Slot, packet: &Packet, header: Header) -> Turn {
         let (flow, ts) = (self.flow(slot), packet.ts);
         if ts.nanos_since(flow.last_ts) > self.idle_nanos[queue_of(&flow.key)] {
             return Turn::Over(flow.end(FlowEnd::Idle));
         }
-        if header.handshake == Handshake::Open && flow.tcp.is_over() {
+        if header.opens() && flow.tcp.is_over() {
             return Turn::Over(FlowEnd::Reopened);
         }
-        let kept_nanos = ts.nanos_since(flow.record_first_ts);
-        if kept_nanos >= self.active_nanos && self.active_nanos < u64::MAX { Turn::Cut } else { Turn::Same }
+        if self.active_nanos < u64::MAX && ts.nanos_since(flow.record_first_ts) >= self.active_nanos {
+            return Turn::Cut;
+        }
+        Turn::Same
     }
 
     /// Opens a flow with its first packet. There must be room, see [`FlowTable::is_full`], and none with this key.
-    pub fn open(&mut self, packet: &Packet, header: Header, opening: Opening, age_nanos: u64) -> Counted {
-        let flow = self.first_packet(packet, header, opening, age_nanos);
+    pub fn open(&mut self, packet: &Packet, header: Header, age_nanos: u64) -> Slot {
+        let flow = self.first_packet(packet, header, age_nanos);
         let (number, queue) = (flow.number, queue_of(&packet.key));
         let slot = self.flows.insert(flow);
         self.index.insert(packet.tag, slot);
-        self.queues[queue].push(Queued { seen_age: age_nanos, number, slot });
-        self.idle_after_age = self.idle_after_age.min(age_nanos.saturating_add(self.idle_nanos[queue]));
-        self.count_fragment(slot, packet, header);
-        opening.counted(header)
+        self.queues[queue].push(Queued { seen: Seen { age_nanos, number }, slot });
+        self.idle_after_nanos = self.idle_after_nanos.min(age_nanos.saturating_add(self.idle_nanos[queue]));
+        self.count_to_record(slot, packet, header);
+        slot
     }
 
     /// Opens a flow in the place of one with the same key, which has ended.
-    pub fn reopen(&mut self, slot: Slot, packet: &Packet, header: Header, opening: Opening, age_nanos: u64) -> Counted {
-        // its place in the queue is brought up to date when it comes to the top
-        self.later_fragments.remove(&slot);
-        *self.flows.get_mut(slot) = self.first_packet(packet, header, opening, age_nanos);
-        self.count_fragment(slot, packet, header);
-        opening.counted(header)
+    pub fn reopen(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) {
+        // its place in the queue is brought up to date when it comes to the front
+        self.forget_fragments(slot);
+        *self.flows.get_mut(slot) = self.first_packet(packet, header, age_nanos);
+        self.count_to_record(slot, packet, header);
     }
 
-    fn first_packet(&mut self, packet: &Packet, header: Header, opening: Opening, age_nanos: u64) -> Flow {
+    fn first_packet(&mut self, packet: &Packet, header: Header, age_nanos: u64) -> Flow {
         let number = self.started;
         self.started = self.started.wrapping_add(1);
-        let to_server = header.sender != opening.server;
-        let wire = Traffic { packets: 1, wire_bytes: packet.wire_len.into() };
-        let (to, from) = if to_server { (wire, Traffic::default()) } else { (Traffic::default(), wire) };
         Flow {
             key: packet.key,
-            seen_age: age_nanos,
-            first_ts: packet.ts,
+            seen_age_nanos: age_nanos,
             last_ts: packet.ts,
-            record_first_ts: packet.ts,
-            to_server: to,
-            from_server: from,
-            handshake: HandshakeClock::start(packet.ts),
             number,
-            cell: opening.cell,
-            tcp_flags: header.tcp_flags,
-            tcp: TcpState::first(header.tcp_flags, to_server),
-            server: opening.server,
-            answered: !to_server,
-            tunnels: header.tunnels,
-            has_opened: to_server && header.handshake == Handshake::Open,
+            tcp: TcpState::first(header.tcp_flags()),
+            tcp_flags: header.tcp_flags(),
+            ends: Ends::one(header.sender()),
+            sent: [Traffic::default(); 2],
+            first_ts: packet.ts,
+            record_first_ts: packet.ts,
+            handshake: HandshakeClock::start(packet.ts),
+            tunnels: header.tunnels(),
         }
     }
 
     /// Counts a packet to a flow that is open.
-    #[inline]
-    pub fn count(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) -> Counted {
-        self.count_fragment(slot, packet, header);
+    #[inline(always)]
+    pub fn count(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) -> Passed {
         let flow = self.flows.get_mut(slot);
-        let to_server = header.sender != flow.server;
         let gap_us = packet.ts.nanos_since(flow.last_ts) / 1000;
-        let traffic = if to_server { &mut flow.to_server } else { &mut flow.from_server };
-        *traffic += Traffic { packets: 1, wire_bytes: packet.wire_len.into() };
-        flow.seen_age = age_nanos;
-        flow.first_ts = flow.first_ts.min(packet.ts);
-        flow.record_first_ts = flow.record_first_ts.min(packet.ts);
-        flow.last_ts = flow.last_ts.max(packet.ts);
-        flow.answered |= !to_server;
-        flow.tcp_flags |= header.tcp_flags;
+        if packet.ts >= flow.last_ts {
+            flow.last_ts = packet.ts;
+        } else {
+            flow.first_ts = flow.first_ts.min(packet.ts);
+            flow.record_first_ts = flow.record_first_ts.min(packet.ts);
+        }
+        flow.seen_age_nanos = age_nanos;
+        flow.ends.add(header.sender());
+        flow.tcp_flags |= header.tcp_flags();
         let mut handshake_rtt_us = None;
         // other transports have no flags, and nothing to observe
-        if header.tcp_flags != 0 && flow.tcp.observe(header.tcp_flags, to_server) {
+        if header.tcp_flags() != 0 && flow.tcp.observe(header.tcp_flags(), header.sender() == flow.ends.first()) {
             handshake_rtt_us = flow.handshake.stop(packet.ts);
             if handshake_rtt_us.is_none() {
                 flow.tcp.forget_opening();
             }
         }
-        Counted { cell: flow.cell, to_server, gap_us: Some(gap_us), handshake_rtt_us }
+        self.count_to_record(slot, packet, header);
+        Passed { gap_us, handshake_rtt_us }
     }
 
-    #[inline]
-    fn count_fragment(&mut self, slot: Slot, packet: &Packet, header: Header) {
-        if header.later_fragment {
-            let fragments = self.later_fragments.entry(slot).or_default();
-            *fragments += Traffic { packets: 1, wire_bytes: packet.wire_len.into() };
+    #[inline(always)]
+    fn count_to_record(&mut self, slot: Slot, packet: &Packet, header: Header) {
+        if self.keeps_records {
+            let wire = Traffic { packets: 1, wire_bytes: packet.wire_len.into() };
+            self.flows.get_mut(slot).sent[header.sender() as usize] += wire;
+            if header.is_later_fragment() {
+                *self.later_fragments.entry(slot).or_default() += wire;
+            }
         }
     }
 
     /// Counts a packet to a flow that goes on, as the first of a new record; the one before was reported.
-    pub fn count_in_new_record(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) -> Counted {
-        self.later_fragments.remove(&slot);
+    pub fn count_in_new_record(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) -> Passed {
+        self.forget_fragments(slot);
         let flow = self.flows.get_mut(slot);
-        (flow.to_server, flow.from_server) = (Traffic::default(), Traffic::default());
+        flow.sent = [Traffic::default(); 2];
         flow.tcp_flags = 0;
         // a handshake that was reported is not reported again
         if flow.tcp.is_timed() {
             flow.tcp.forget_opening();
         }
-        let counted = self.count(slot, packet, header, age_nanos);
+        let passed = self.count(slot, packet, header, age_nanos);
         let flow = self.flows.get_mut(slot);
         (flow.record_first_ts, flow.last_ts) = (packet.ts, packet.ts);
-        counted
+        passed
+    }
+
+    fn forget_fragments(&mut self, slot: Slot) {
+        if !self.later_fragments.is_empty() {
+            self.later_fragments.remove(&slot);
+        }
     }
 
     /// A flow that has been silent for longer than it may at this age, if there is one: the one whose time was up first,
     /// ties by first packet. Whoever asks takes it out.
+    #[inline(always)]
     pub fn idle(&mut self, age_nanos: u64) -> Option<Slot> {
-        if age_nanos <= self.idle_after_age {
-            return None;
+        if age_nanos <= self.idle_after_nanos { None } else { self.find_idle(age_nanos) }
+    }
+
+    #[inline(never)]
+    fn find_idle(&mut self, age_nanos: u64) -> Option<Slot> {
+        let mut first = None;
+        for queue in [TCP_QUEUE, OTHER_QUEUE] {
+            let before_nanos = age_nanos.saturating_sub(self.idle_nanos[queue]);
+            if let Some(Queued { seen, slot }) = self.oldest(queue, before_nanos, age_nanos) {
+                let place = (seen.age_nanos.saturating_add(self.idle_nanos[queue]), seen.number, slot);
+                first = Some(first.map_or(place, |first: (u64, u32, Slot)| first.min(place)));
+            }
         }
-        let deadlines = [0, 1].map(|queue| {
-            let oldest = self.oldest(queue)?;
-            Some((oldest.seen_age.saturating_add(self.idle_nanos[queue]), oldest.number, oldest.slot))
-        });
-        let first = deadlines.into_iter().flatten().min();
-        self.idle_after_age = first.map_or(u64::MAX, |(deadline, ..)| deadline);
-        first.filter(|(deadline, ..)| age_nanos > *deadline).map(|(.., slot)| slot)
+        if first.is_none() {
+            let ends = self.queues.iter().zip(self.idle_nanos);
+            let ends = ends.filter_map(|(queue, idle)| Some(queue.seen_since_nanos()?.saturating_add(idle)));
+            self.idle_after_nanos = ends.min().unwrap_or(u64::MAX);
+        }
+        first.map(|(.., slot)| slot)
     }
 
     /// The flow that was not seen for longest, ties by first packet.
-    pub fn least_recent(&mut self) -> Option<Slot> {
-        let oldest = [0, 1].map(|queue| self.oldest(queue));
+    pub fn least_recent(&mut self, age_nanos: u64) -> Option<Slot> {
+        let oldest = [TCP_QUEUE, OTHER_QUEUE].map(|queue| self.oldest(queue, u64::MAX, age_nanos));
         oldest.into_iter().flatten().min().map(|queued| queued.slot)
+    }
+
+    /// The least recently seen flow of a queue, if that was before an age.
+    fn oldest(&mut self, queue: usize, before_nanos: u64, age_nanos: u64) -> Option<Queued> {
+        let now = Seen { age_nanos, number: self.started };
+        self.queues[queue].oldest(before_nanos, now, &self.flows)
     }
 
     /// Takes a flow out that [`FlowTable::idle`] or [`FlowTable::least_recent`] gave.
     pub fn remove_oldest(&mut self, slot: Slot) {
         let key = self.flow(slot).key;
-        self.queues[queue_of(&key)].remove_oldest(slot);
-        let tag = self.keyer.tag(&key);
-        self.index.remove(tag, slot);
-        self.later_fragments.remove(&slot);
+        let queue = queue_of(&key);
+        self.queues[queue].remove_oldest(slot);
+        self.index.remove(self.keyer.tag(&key), slot);
+        self.forget_fragments(slot);
         self.flows.get_mut(slot).key = FlowKey::NOTHING;
         self.flows.remove(slot);
-        self.prefetch_upcoming(queue_of(&key));
+        self.prefetch_upcoming(queue);
     }
 
     /// Where one flow ends, others do soon, and those were not touched for long: asks for them, and then for their places
@@ -347,21 +342,23 @@ impl FlowTable {
         if let Some(slot) = self.queues[queue].upcoming(2 * LOOK_AHEAD) {
             let flow = self.flow(slot);
             prefetch(&flow.key);
-            prefetch(&flow.to_server);
+            prefetch(&flow.sent);
         }
         if let Some(slot) = self.queues[queue].upcoming(LOOK_AHEAD) {
             self.index.prefetch(self.keyer.tag(&self.flow(slot).key));
         }
     }
 
-    /// All flows, by first packet.
+    /// All flows: in the order of their first packets, or in another one that packets alone decide too, for which nothing has
+    /// to be sorted.
     #[must_use]
-    pub fn by_first_packet(&self) -> Vec<Slot> {
-        // numbers may have wrapped: what counts is how long ago each was given
-        let age = |slot: Slot| self.started.wrapping_sub(self.flow(slot).number);
-        let mut slots: Vec<_> = self.index.slots().map(|slot| (Reverse(age(slot)), slot)).collect();
-        slots.sort_unstable();
-        slots.into_iter().map(|(_, slot)| slot).collect()
+    pub fn all(&self, by_first_packet: bool) -> Vec<Slot> {
+        let mut slots: Vec<_> = self.flows.slots().filter(|slot| self.flow(*slot).key != FlowKey::NOTHING).collect();
+        if by_first_packet {
+            // numbers may have wrapped: what counts is how long ago each was given
+            slots.sort_by_cached_key(|slot| Reverse(self.started.wrapping_sub(self.flow(*slot).number)));
+        }
+        slots
     }
 
     /// Forgets every flow.
@@ -370,22 +367,28 @@ impl FlowTable {
         self.index = Index::default();
         self.queues = Default::default();
         self.later_fragments.clear();
-        self.idle_after_age = u64::MAX;
+        self.idle_after_nanos = u64::MAX;
+    }
+}
+
+impl queue::Flows for Slab {
+    #[inline(always)]
+    fn seen(&self, slot: Slot) -> Seen {
+        let &Flow { seen_age_nanos, number, .. } = self.get(slot);
+        Seen { age_nanos: seen_age_nanos, number }
     }
 
-    /// The least recently seen flow of a queue.
-    fn oldest(&mut self, queue: usize) -> Option<Queued> {
-        let flows = &self.flows;
-        self.queues[queue].oldest(|slot| {
-            let Flow { seen_age, number, .. } = *flows.get(slot);
-            Queued { seen_age, number, slot }
-        })
+    #[inline(always)]
+    fn prefetch(&self, slot: Slot) {
+        prefetch(&self.get(slot).key);
     }
 }
 
 const TCP_QUEUE: usize = 0;
+const OTHER_QUEUE: usize = 1;
 
 /// TCP flows may be silent for longer than others, so they queue apart.
+#[inline(always)]
 fn queue_of(key: &FlowKey) -> usize {
-    if key.transport() == Transport::Tcp { TCP_QUEUE } else { 1 }
+    if key.transport() == Transport::Tcp { TCP_QUEUE } else { OTHER_QUEUE }
 }

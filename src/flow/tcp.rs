@@ -1,4 +1,7 @@
 //! What a TCP flow remembers of its connection: the opening, for the round trip, and the close.
+//!
+//! Which end serves is not known here. An opening is timed when a SYN is the flow's first packet, and then the end that sent
+//! the first packet is the client; for the close it is enough to tell the two ends apart.
 
 use crate::decode::tcp_flag::{ACK, FIN, RST, SYN};
 use crate::units::Timestamp;
@@ -32,10 +35,10 @@ pub enum Closing {
     /// It goes on.
     #[default]
     Open,
-    /// The client sent FIN, the server did not yet.
-    ClientFin,
-    /// The server sent FIN, the client did not yet.
-    ServerFin,
+    /// The end that sent the first packet sent FIN, the other did not yet.
+    FirstFin,
+    /// The other end sent FIN, that one did not yet.
+    OtherFin,
     /// Both sent FIN.
     Closed,
     /// One sent RST before that.
@@ -44,37 +47,38 @@ pub enum Closing {
 
 impl Closing {
     /// What the flags of one more packet make of it.
-    fn after(self, flags: u8, from_client: bool) -> Self {
-        match (self, flags & FIN != 0, from_client) {
+    fn after(self, flags: u8, from_first: bool) -> Self {
+        match (self, flags & FIN != 0, from_first) {
             (Self::Closed | Self::Reset, ..) => self,
             _ if flags & RST != 0 => Self::Reset,
-            (Self::Open, true, true) => Self::ClientFin,
-            (Self::Open, true, false) => Self::ServerFin,
-            (Self::ClientFin, true, false) | (Self::ServerFin, true, true) => Self::Closed,
+            (Self::Open, true, true) => Self::FirstFin,
+            (Self::Open, true, false) => Self::OtherFin,
+            (Self::FirstFin, true, false) | (Self::OtherFin, true, true) => Self::Closed,
             _ => self,
         }
     }
 }
 
 impl TcpState {
-    /// The state after a flow's first packet. Only a SYN from the client starts the clock of the round trip.
+    /// The state after a flow's first packet. Only a SYN starts the clock of the round trip.
     #[must_use]
-    pub fn first(flags: u8, from_client: bool) -> Self {
-        let is_syn = from_client && flags & (SYN | ACK | RST | FIN) == SYN;
-        let opening = if is_syn { Opening::Syn } else { Opening::Untimed };
-        Self { opening, closing: Closing::Open.after(flags, from_client) }
+    pub fn first(flags: u8) -> Self {
+        let opening = if flags & (SYN | ACK | RST | FIN) == SYN { Opening::Syn } else { Opening::Untimed };
+        Self { opening, closing: Closing::Open.after(flags, true) }
     }
 
-    /// Takes note of a later packet's flags. True when this is the client's first ACK after a SYN that was not repeated,
-    /// nor its SYN ACK: the moment that ends the handshake's round trip (RFC 9293, figure 6).
-    pub fn observe(&mut self, flags: u8, from_client: bool) -> bool {
+    /// Takes note of a later packet's flags; `from_first`: by the end that sent the flow's first packet. True when this is
+    /// the client's first ACK after a SYN that was not repeated, nor its SYN ACK: the moment that ends the handshake's round
+    /// trip (RFC 9293, figure 6).
+    #[inline(always)]
+    pub fn observe(&mut self, flags: u8, from_first: bool) -> bool {
         if flags & (FIN | RST) != 0 {
-            self.closing = self.closing.after(flags, from_client);
+            self.closing = self.closing.after(flags, from_first);
         }
         if matches!(self.opening, Opening::Untimed | Opening::Timed) {
             return false;
         }
-        self.opening = match (flags & (SYN | ACK | RST), from_client) {
+        self.opening = match (flags & (SYN | ACK | RST), from_first) {
             (ACK, true) => Opening::Timed,
             (flags, false) if flags == SYN | ACK && self.opening == Opening::Syn => Opening::SynAck,
             (0 | ACK, _) => self.opening,
@@ -154,11 +158,11 @@ mod tests {
             ("never answered", &[], false),
         ];
         for (name, segments, want) in cases {
-            let mut state = TcpState::first(SYN, client);
+            let mut state = TcpState::first(SYN);
             let timed = segments.iter().filter(|(flags, from_client)| state.observe(*flags, *from_client)).count();
             assert_eq!((timed == 1, state.is_timed()), (want, want), "{name}");
         }
-        let mut midstream = TcpState::first(ACK, client);
+        let mut midstream = TcpState::first(ACK);
         assert!(!midstream.observe(SYN | ACK, server) && !midstream.observe(ACK, client), "no SYN was seen");
     }
 
@@ -167,8 +171,8 @@ mod tests {
         let (client, server) = (true, false);
         let cases: [(&str, &[(u8, bool)], Closing); 7] = [
             ("open", &[(ACK, client)], Closing::Open),
-            ("half", &[(FIN | ACK, client), (FIN | ACK, client)], Closing::ClientFin),
-            ("other half", &[(FIN | ACK, server)], Closing::ServerFin),
+            ("half", &[(FIN | ACK, client), (FIN | ACK, client)], Closing::FirstFin),
+            ("other half", &[(FIN | ACK, server)], Closing::OtherFin),
             ("closed by the client", &[(FIN | ACK, client), (FIN | ACK, server), (ACK, client)], Closing::Closed),
             ("closed by the server", &[(FIN | ACK, server), (FIN | ACK, client)], Closing::Closed),
             ("reset", &[(FIN | ACK, client), (RST, server), (FIN | ACK, server)], Closing::Reset),

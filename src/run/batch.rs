@@ -1,5 +1,6 @@
-//! What is handed from the thread that captures to the one that counts.
+//! What is handed from stage to stage.
 
+use crate::engine::Trail;
 use crate::flow::Packet;
 use crate::source::{Frame, Interface};
 use crate::units::{LinkType, Timestamp};
@@ -9,6 +10,8 @@ use crate::units::{LinkType, Timestamp};
 pub(super) struct Batch {
     /// Packets in the order in which they were captured.
     pub(super) packets: Vec<Packet>,
+    /// What became of them, once that is known.
+    pub(super) trail: Trail,
     /// The frame of each packet, or nothing.
     pub(super) frames: Frames,
     /// What the frames are of.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::{BATCH_BYTES, BATCH_PACKETS, Notice};
-use crate::decode::{Decoder, Portless};
+use crate::decode::{Decoder, Observation, Observer, Portless};
 use crate::engine::RunEnd;
-use crate::flow::Keyer;
+use crate::flow::{Keyer, Packet};
 use crate::source::{Filter, Pause, Save, Source};
 use crate::units::{LinkType, Timestamp};
 
@@ -120,8 +120,8 @@ where
                     stopped = true;
                     return ControlFlow::Break(());
                 }
-                let observed = decoder.decode(frame);
-                if observed.outcome == Err(Portless::UnknownLink) && !unknown_links.contains(&frame.link) {
+                let is_unknown = decoder.decode_to(frame, Batching { keyer, packets: &mut batch.packets });
+                if is_unknown && !unknown_links.contains(&frame.link) {
                     unknown_links.push(frame.link);
                     notice(Notice::UnknownLink(frame.link));
                 }
@@ -138,7 +138,6 @@ where
                 first_ts.get_or_insert(frame.ts);
                 *taken += 1;
                 stopped = bounds.packets == Some(*taken);
-                batch.packets.push(keyer.packet(&observed));
                 let is_full = batch.packets.len() >= BATCH_PACKETS || batch.frames.len_bytes() >= BATCH_BYTES;
                 if stopped || is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
@@ -176,6 +175,22 @@ where
         }
         // who stops before anything came gets a report of nothing
         if self.source.is_readable() || end == RunEnd::Stopped { end } else { RunEnd::NothingReadable }
+    }
+}
+
+/// Adds what is observed to a batch; tells whether that is a packet of an unknown link type.
+struct Batching<'b> {
+    keyer: &'b Keyer,
+    packets: &'b mut Vec<Packet>,
+}
+
+impl Observer for Batching<'_> {
+    type Made = bool;
+
+    #[inline(always)]
+    fn observe(self, observed: &Observation) -> bool {
+        self.packets.push(self.keyer.packet(observed));
+        observed.outcome == Err(Portless::UnknownLink)
     }
 }
 

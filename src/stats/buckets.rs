@@ -6,6 +6,8 @@
 
 use hdrhistogram::Histogram;
 
+use crate::prefetch::prefetch;
+
 /// Significant decimal digits of a histogram: quantiles are within 1 %.
 pub(super) const SIGNIFICANT_DIGITS: u8 = 2;
 
@@ -25,6 +27,14 @@ pub struct Buckets {
 }
 
 impl Buckets {
+    /// Asks for the counter of a value.
+    #[inline(always)]
+    pub fn prefetch(&self, value: u64) {
+        if let Some(count) = self.counts.get(index(value)) {
+            prefetch(count);
+        }
+    }
+
     /// Counts a value.
     #[inline]
     pub fn add(&mut self, value: u64) {

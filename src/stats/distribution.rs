@@ -69,8 +69,16 @@ impl Default for Distribution {
 }
 
 impl Distribution {
+    /// Asks for the memory that adding this value takes, ahead of it.
+    #[inline(always)]
+    pub fn prefetch(&self, value: u64) {
+        if let Held::Many(buckets) = &self.held {
+            buckets.prefetch(value);
+        }
+    }
+
     /// Adds a value.
-    #[inline]
+    #[inline(always)]
     pub fn record(&mut self, value: u64, budget: &mut HistogramBudget) {
         self.count += 1;
         self.sum = self.sum.saturating_add(value);

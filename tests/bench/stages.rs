@@ -58,7 +58,7 @@ fn config() -> EngineConfig {
 
 fn engine() -> Engine {
     let source = SourceInfo { kind: SourceKind::File, names: Vec::new(), host: None, filter: None };
-    Engine::new(config(), source.into(), Registry::builtin())
+    Engine::new(&config(), source.into(), Registry::builtin())
 }
 
 fn snapshot(fixture: &str) -> Arc<Snapshot> {
@@ -174,7 +174,7 @@ fn snapshot_of_many_rows(bencher: Bencher, wire: Wire) {
     let config = EngineConfig { interval: Some(Duration::from_secs(1)), shapes: true, ..config() };
     let prepared = || {
         let source = SourceInfo { kind: SourceKind::Live, names: Vec::new(), host: None, filter: None };
-        let mut engine = Engine::new(config.clone(), source.into(), Registry::builtin());
+        let mut engine = Engine::new(&config, source.into(), Registry::builtin());
         let second = |at: i64| Timestamp::from_nanos(at * 1_000_000_000);
         for at in 0..2 {
             engine.tick(second(at));

@@ -268,7 +268,7 @@ pub fn report_seeds() {
 fn report(capture: &Path) -> Vec<u8> {
     let source = SourceInfo { kind: SourceKind::File, names: Vec::new(), host: None, filter: None };
     let config = EngineConfig { histograms: true, ..EngineConfig::default() };
-    let mut engine = Engine::new(config, source.into(), Registry::builtin());
+    let mut engine = Engine::new(&config, source.into(), Registry::builtin());
     let (mut files, mut decoder, keyer) = (open(capture), Decoder::default(), engine.keyer());
     for _ in 0..SEED_FRAMES {
         let Ok(Next::Frame(frame)) = files.next_packet() else { break };

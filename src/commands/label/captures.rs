@@ -1,5 +1,6 @@
 //! `portlabel FILE…`.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,7 +17,7 @@ use crate::cli::Config;
 use crate::decode::Decoder;
 use crate::engine::{Engine, EngineConfig};
 use crate::output::Format;
-use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Saving, Threads};
+use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Saving};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
 use crate::source::{Files, Filter, Save};
@@ -49,13 +50,10 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     let total_bytes = files.total_bytes();
     let progress = (config.progress && total_bytes > 0).then(|| Progress::new(files.progress(), total_bytes));
     let mut delivery = Delivery::new(outputs, progress, config.quiet).served_by(server);
-    let engine = Engine::new(engine_config(config), source.into(), registry);
+    let engine = Engine::new(&engine_config(config), source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
     let intake = Intake::new(files, Decoder::new(config.engine.outer), engine.keyer(), filter, saving, bounds);
-    let threads = match thread::available_parallelism() {
-        Ok(cores) if cores.get() > 1 => Threads::Three,
-        _ => Threads::One,
-    };
+    let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let hangup_ends = !super::is_ignored(SIGHUP);
     if let Some(mut plan) = plan {
         // captures are opened one after the other, and a filter is compiled for each link type that comes along
@@ -71,7 +69,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
         }
     }
     super::end_on_signals(config, &stop, hangup_ends)?;
-    Ok(run::run(intake, engine, &mut delivery, &stop, threads))
+    Ok(run::run(intake, engine, &mut delivery, &stop, workers))
 }
 
 /// The interval at which a report begins; it grows with the capture.

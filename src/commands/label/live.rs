@@ -37,7 +37,7 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
         run::say(&remark);
     }
     let engine =
-        Engine::new(EngineConfig { listeners: listeners.is_some(), ..config.engine.clone() }, source.into(), registry);
+        Engine::new(&EngineConfig { listeners: listeners.is_some(), ..config.engine.clone() }, source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
     let reopens = super::has_log_files(config);
     let hangup_ends = !reopens && !super::is_ignored(SIGHUP);

@@ -1,0 +1,288 @@
+//! The first half of counting: which flow each packet belongs to, and when flows and intervals end.
+//!
+//! Nothing here knows names: what the [`Ledger`](super::ledger::Ledger) makes of it, it makes later, be it on another thread.
+
+use std::time::Duration;
+use std::vec;
+
+use super::trail::{Happened, Moment, Record, Span, Trail};
+use super::{EngineConfig, RunEnd};
+use crate::flow::{FlowTable, Header, Keyer, Packet, PacketClock, Passed, Slot, Turn};
+use crate::snapshot::{FlowEnd, SourceKind};
+use crate::units::Timestamp;
+
+/// Packets whose flows are asked for together.
+const LOOK_AHEAD: usize = 32;
+/// Live, packet time that is behind by more than this, two seconds, was set back: nothing waits that long to be read.
+const SET_BACK_NANOS: u64 = 2_000_000_000;
+/// Live, at most so many intervals without packets are reported one by one when they come at once, as after a sleep of the
+/// machine.
+pub(super) const SILENT_SNAPSHOTS: u64 = 60;
+/// How many flows end at once at the end of a run.
+const ENDS_AT_ONCE: usize = 4096;
+
+/// Follows packets: to their flows, and through time.
+#[derive(Debug)]
+pub struct Tracker {
+    kind: SourceKind,
+    /// Each flow is reported when it ends.
+    flow_records: bool,
+    max_intervals: Option<u32>,
+    clock: PacketClock,
+    flows: FlowTable,
+    first_ts: Option<Timestamp>,
+    last_ts: Option<Timestamp>,
+    /// How long the next interval is.
+    step: Option<Duration>,
+    /// How many of that length cover the time so far.
+    steps: u32,
+    open_interval: Option<Span>,
+    /// Intervals that had no snapshot of their own, since the last one that had.
+    skipped_snapshots: u64,
+    /// At the end of the run: the flows that are still to end.
+    ending: Option<vec::IntoIter<Slot>>,
+}
+
+impl Tracker {
+    pub(super) fn new(config: &EngineConfig, kind: SourceKind) -> Self {
+        Self {
+            kind,
+            flow_records: config.flow_records,
+            max_intervals: config.max_intervals,
+            clock: PacketClock::default(),
+            flows: FlowTable::new(config.limits, config.flow_records),
+            first_ts: None,
+            last_ts: None,
+            step: config.interval,
+            steps: 0,
+            open_interval: None,
+            skipped_snapshots: 0,
+            ending: None,
+        }
+    }
+
+    /// What makes packets ready for this tracker.
+    pub(super) fn keyer(&self) -> &Keyer {
+        self.flows.keyer()
+    }
+
+    /// Follows packets, in their order, and adds what became of them to `trail`, which has to be empty. The result is the
+    /// same as if each came alone; together they are faster, because for each group memory is asked for ahead of its use:
+    /// first the places in the index, then the flows.
+    pub fn follow(&mut self, packets: &[Packet], trail: &mut Trail) {
+        let mut guesses = [None; LOOK_AHEAD];
+        for packets in packets.chunks(LOOK_AHEAD) {
+            for packet in packets {
+                self.flows.prefetch_index(packet);
+            }
+            for (packet, guess) in packets.iter().zip(&mut guesses) {
+                *guess = self.flows.prefetch_flow(packet);
+            }
+            for (packet, guess) in packets.iter().zip(guesses) {
+                self.advance(packet.ts, trail);
+                match packet.header() {
+                    Ok(header) => self.follow_flow(packet, header, guess, trail),
+                    Err(reason) => trail.portless(packet, reason),
+                }
+            }
+        }
+    }
+
+    /// A live capture begins at `now`.
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        if let Some(step) = self.step {
+            self.open_interval(now, step, true);
+        }
+    }
+
+    /// See [`Engine::tick`](super::Engine::tick).
+    pub(super) fn tick(&mut self, now: Timestamp, trail: &mut Trail) {
+        let is_set_back = self.clock.now().is_some_and(|clock| clock.nanos_since(now) > SET_BACK_NANOS);
+        if let Some(step) = self.step {
+            self.place_in_interval(now, step, is_set_back || self.clock.is_jump(now), trail);
+        }
+        if is_set_back {
+            self.clock.set_back(now);
+        } else {
+            self.clock.advance(now);
+        }
+        self.end_idle_flows(self.clock.age_nanos(), trail);
+    }
+
+    /// Ends flows, as many as fit at once; after the last one, the run. True when there is more to end.
+    pub fn finish(&mut self, end: RunEnd, trail: &mut Trail) -> bool {
+        let mut ending = self.ending.take().unwrap_or_else(|| self.flows.all(self.flow_records).into_iter());
+        for slot in ending.by_ref().take(ENDS_AT_ONCE) {
+            self.mark_end(slot, self.flows.flow(slot).end(FlowEnd::Final), trail);
+        }
+        if ending.len() > 0 {
+            self.ending = Some(ending);
+            return true;
+        }
+        self.flows.clear();
+        if end != RunEnd::NothingReadable {
+            // live, time goes on without packets, and no snapshot is from before another
+            let ts = match self.kind {
+                SourceKind::File => self.last_ts,
+                SourceKind::Live => self.clock.now().max(self.last_ts),
+            };
+            self.mark_snapshot(ts, Some(end), trail);
+        }
+        false
+    }
+
+    /// Moves packet time on: ends intervals and flows whose time is up. Nothing of the packet itself is counted before the
+    /// interval that it ends is reported.
+    #[inline(always)]
+    fn advance(&mut self, ts: Timestamp, trail: &mut Trail) {
+        if let Some(step) = self.step {
+            self.place_packet(ts, step, trail);
+        }
+        self.first_ts = Some(self.first_ts.map_or(ts, |first| first.min(ts)));
+        self.last_ts = Some(self.last_ts.map_or(ts, |last| last.max(ts)));
+        self.clock.advance(ts);
+        self.end_idle_flows(self.clock.age_nanos(), trail);
+    }
+
+    /// Closes the open interval if the packet is past it, and opens the packet's; a packet from before it is late.
+    fn place_packet(&mut self, ts: Timestamp, step: Duration, trail: &mut Trail) {
+        self.place_in_interval(ts, step, self.clock.is_jump(ts), trail);
+        if let Some(open) = &mut self.open_interval {
+            open.late_packets += u64::from(ts < open.start);
+        }
+    }
+
+    /// Closes the open interval if `ts` is past it or jumps out of it, and opens that of `ts`. Live, an interval without
+    /// packets has a snapshot too.
+    #[inline]
+    fn place_in_interval(&mut self, ts: Timestamp, step: Duration, jumps: bool, trail: &mut Trail) {
+        match &self.open_interval {
+            // the last interval there is has no end that a packet could be past
+            Some(open) if (ts < open.end || open.end == Timestamp::MAX) && !(jumps && ts < open.start) => {}
+            _ => self.change_interval(ts, step, jumps, trail),
+        }
+    }
+
+    #[cold]
+    fn change_interval(&mut self, ts: Timestamp, mut step: Duration, jumps: bool, trail: &mut Trail) {
+        if let Some(Span { mut end, .. }) = self.open_interval {
+            if !jumps {
+                // flows whose time is up within the interval end in it, though it takes a later packet to notice
+                self.end_idle_flows(self.clock.age_nanos() + self.clock.nanos_until(end), trail);
+            }
+            self.mark_snapshot(Some(end), None, trail);
+            if self.kind == SourceKind::Live && !jumps {
+                let silent = ts.nanos_since(end) / u64::try_from(step.as_nanos()).unwrap_or(u64::MAX).max(1);
+                for _ in 0..silent.min(SILENT_SNAPSHOTS) {
+                    self.open_interval(end, step, false);
+                    end = end.saturating_add(step);
+                    self.end_idle_flows(self.clock.age_nanos() + self.clock.nanos_until(end), trail);
+                    self.mark_snapshot(Some(end), None, trail);
+                }
+                self.skipped_snapshots += silent.saturating_sub(SILENT_SNAPSHOTS);
+            }
+            step = self.lengthen(step, end);
+        }
+        self.open_interval(ts, step, false);
+    }
+
+    /// The length of the next interval, after one of `step` has ended at `end`.
+    fn lengthen(&mut self, step: Duration, end: Timestamp) -> Duration {
+        let Some(max_intervals) = self.max_intervals else { return step };
+        self.steps = self.steps.saturating_add(1);
+        let doubled = step.saturating_mul(2);
+        // not in the middle of an interval that is twice as long: none begins before the one before it has ended
+        if self.steps < max_intervals || end.floor_to(doubled) != end {
+            return step;
+        }
+        self.steps /= 2;
+        self.step = Some(doubled);
+        doubled
+    }
+
+    fn open_interval(&mut self, ts: Timestamp, step: Duration, is_partial: bool) {
+        let start = ts.floor_to(step);
+        self.open_interval =
+            Some(Span { start, end: start.saturating_add(step), late_packets: 0, skipped_snapshots: 0, is_partial });
+    }
+
+    #[inline(always)]
+    fn end_idle_flows(&mut self, age_nanos: u64, trail: &mut Trail) {
+        while let Some(slot) = self.flows.idle(age_nanos) {
+            self.mark_end(slot, self.flows.flow(slot).end(FlowEnd::Idle), trail);
+            self.flows.remove_oldest(slot);
+        }
+    }
+
+    /// Follows a packet to its flow, which it may start.
+    #[inline(always)]
+    fn follow_flow(&mut self, packet: &Packet, header: Header, guess: Option<Slot>, trail: &mut Trail) {
+        let age_nanos = self.clock.age_nanos();
+        let Some(slot) = self.flows.find(packet, guess) else {
+            return self.open(packet, header, trail);
+        };
+        let passed = match self.flows.turn(slot, packet, header) {
+            Turn::Same => self.flows.count(slot, packet, header, age_nanos),
+            Turn::Cut => {
+                if self.flow_records {
+                    self.record(slot, trail);
+                    trail.mark(Happened::Cut { slot });
+                }
+                self.flows.count_in_new_record(slot, packet, header, age_nanos)
+            }
+            Turn::Over(end) => {
+                self.mark_end(slot, end, trail);
+                self.flows.reopen(slot, packet, header, age_nanos);
+                return trail.first(slot, packet, header);
+            }
+        };
+        let Passed { gap_us, handshake_rtt_us } = passed;
+        if let Some(rtt_us) = handshake_rtt_us {
+            trail.mark(Happened::RoundTrip { slot, rtt_us });
+        }
+        trail.next(slot, packet, header, gap_us);
+    }
+
+    /// Opens a flow, for which another may have to end.
+    #[inline(never)]
+    fn open(&mut self, packet: &Packet, header: Header, trail: &mut Trail) {
+        let age_nanos = self.clock.age_nanos();
+        if self.flows.is_full()
+            && let Some(slot) = self.flows.least_recent(age_nanos)
+        {
+            self.mark_end(slot, FlowEnd::Evicted, trail);
+            self.flows.remove_oldest(slot);
+        }
+        let slot = self.flows.open(packet, header, age_nanos);
+        trail.first(slot, packet, header);
+    }
+
+    fn mark_end(&self, slot: Slot, end: FlowEnd, trail: &mut Trail) {
+        if self.flow_records {
+            self.record(slot, trail);
+        }
+        let flow = self.flows.flow(slot);
+        let (is_two_way, duration_us) = (flow.is_two_way(), flow.duration_us());
+        trail.mark(Happened::Ended { slot, end, is_two_way, duration_us });
+    }
+
+    fn record(&self, slot: Slot, trail: &mut Trail) {
+        let (flow, later_fragments) = (self.flows.flow(slot).clone(), self.flows.later_fragments(slot));
+        trail.records.push_back(Record { flow, later_fragments });
+    }
+
+    fn mark_snapshot(&mut self, ts: Option<Timestamp>, run_end: Option<RunEnd>, trail: &mut Trail) {
+        let mut interval = self.open_interval.take();
+        if let Some(span) = &mut interval {
+            span.skipped_snapshots = std::mem::take(&mut self.skipped_snapshots);
+        }
+        trail.mark(Happened::Snapshot(Box::new(Moment {
+            ts,
+            first_ts: self.first_ts,
+            last_ts: self.last_ts,
+            time_jumps: self.clock.jumps(),
+            interval,
+            run_end,
+        })));
+    }
+}

@@ -1,0 +1,227 @@
+//! The three stages of reading captures: packets are read and decoded, followed to their flows, and counted.
+//!
+//! No stage has a thread of its own. There are as many workers as processors, up to one for each stage, and each does whatever
+//! there is to do: so all processors are busy whichever stage takes longest. Stages hand each other whole batches, and empty
+//! ones back. What is written does not depend on how many workers there are: each stage takes its batches in order.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::batch::Batch;
+use super::intake::Intake;
+use super::{Notice, Report};
+use crate::engine::{Engine, Event, Ledger, RunEnd, Tracker};
+use crate::source::Source;
+
+use std::sync::atomic::AtomicBool;
+
+/// Batches on their way from one stage to the next; whoever is ahead does something else.
+const QUEUE: usize = 6;
+
+/// What the workers share.
+pub(super) struct Pipeline<S> {
+    state: Mutex<State<S>>,
+    /// Something has changed for those that wait.
+    changed: Condvar,
+}
+
+/// Stages that nobody is at work on, and what is between them.
+struct State<S> {
+    read: Option<Box<Intake<S>>>,
+    track: Option<Box<Tracker>>,
+    count: Option<Box<Ledger>>,
+    to_track: VecDeque<Batch>,
+    to_count: VecDeque<Batch>,
+    empty: Vec<Batch>,
+    /// How the reading ended, once it has.
+    read_end: Option<RunEnd>,
+    /// Nothing more will come from the stage before.
+    tracked_all: bool,
+    /// Everything is counted; or a worker has failed, and nobody is to wait for it.
+    is_over: bool,
+    waiting: usize,
+}
+
+/// Something to do, with all that it takes.
+enum Job<S> {
+    Read(Box<Intake<S>>, Batch),
+    Track(Box<Tracker>, Batch),
+    /// Everything is tracked: flows are to end.
+    Finish(Box<Tracker>, Batch, RunEnd),
+    Count(Box<Ledger>, Batch),
+}
+
+/// The stages in the order in which a worker would do them: those that are next to each other in the cache.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Read,
+    Track,
+    Count,
+}
+
+/// What each worker does first, second and third.
+const PREFERENCES: [[Stage; 3]; 3] = [
+    [Stage::Track, Stage::Count, Stage::Read],
+    [Stage::Read, Stage::Count, Stage::Track],
+    [Stage::Count, Stage::Read, Stage::Track],
+];
+
+/// How many workers can do something at a time.
+pub(super) const MAX_WORKERS: usize = PREFERENCES.len();
+
+impl<S: Source> Pipeline<S>
+where
+    Notice: From<S::Error>,
+{
+    /// Nothing is read yet.
+    pub(super) fn new(intake: Intake<S>, engine: Engine) -> Self {
+        let (tracker, ledger) = engine.into_halves();
+        let state = State {
+            read: Some(Box::new(intake)),
+            track: Some(Box::new(tracker)),
+            count: Some(Box::new(ledger)),
+            to_track: VecDeque::new(),
+            to_count: VecDeque::new(),
+            empty: Vec::new(),
+            read_end: None,
+            tracked_all: false,
+            is_over: false,
+            waiting: 0,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// Does what there is to do, until everything is done. What there is to say goes to `reports`, in order.
+    pub(super) fn work(&self, worker: usize, reports: &SyncSender<Report>, stop: &AtomicBool) {
+        let _alarm = Alarm(self);
+        let preferences = &PREFERENCES[worker % PREFERENCES.len()];
+        let mut state = self.lock();
+        while !state.is_over {
+            let Some(job) = preferences.iter().find_map(|stage| state.take(*stage)) else {
+                state.waiting += 1;
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.waiting -= 1;
+                continue;
+            };
+            drop(state);
+            let done = job.run(reports, stop);
+            state = self.lock();
+            state.put(done);
+            if state.waiting > 0 {
+                self.changed.notify_all();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
+        // nothing that panics is done while it is locked
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the work of all when one fails, so that nobody waits for it; its panic then ends the run.
+struct Alarm<'p, S: Source>(&'p Pipeline<S>)
+where
+    Notice: From<S::Error>;
+
+impl<S: Source> Drop for Alarm<'_, S>
+where
+    Notice: From<S::Error>,
+{
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.lock().is_over = true;
+        }
+        self.0.changed.notify_all();
+    }
+}
+
+impl<S> State<S> {
+    /// Takes out what there is to do of a stage, if nobody is at work on it and there is room for what comes of it.
+    fn take(&mut self, stage: Stage) -> Option<Job<S>> {
+        match stage {
+            Stage::Read if self.read_end.is_none() && self.to_track.len() < QUEUE => {
+                let intake = self.read.take()?;
+                Some(Job::Read(intake, self.empty.pop().unwrap_or_default()))
+            }
+            Stage::Track if self.to_count.len() < QUEUE && !self.tracked_all => {
+                let tracker = self.track.take()?;
+                match (self.to_track.pop_front(), self.read_end) {
+                    (Some(batch), _) => Some(Job::Track(tracker, batch)),
+                    (None, Some(end)) => Some(Job::Finish(tracker, self.empty.pop().unwrap_or_default(), end)),
+                    (None, None) => {
+                        self.track = Some(tracker);
+                        None
+                    }
+                }
+            }
+            Stage::Count if !self.to_count.is_empty() => {
+                let ledger = self.count.take()?;
+                self.to_count.pop_front().map(|batch| Job::Count(ledger, batch))
+            }
+            Stage::Read | Stage::Track | Stage::Count => None,
+        }
+    }
+
+    /// Puts back what a job took.
+    fn put(&mut self, done: Done<S>) {
+        match done {
+            Done::Read(intake, batch, end) => {
+                self.read = Some(intake);
+                self.read_end = end;
+                self.to_track.push_back(batch);
+            }
+            Done::Tracked(tracker, batch, more) => {
+                self.track = Some(tracker);
+                self.tracked_all = !more;
+                self.to_count.push_back(batch);
+            }
+            Done::Counted(ledger, batch, is_taken) => {
+                self.count = Some(ledger);
+                self.empty.push(batch);
+                // whoever takes the reports is gone only when the run has failed
+                self.is_over |= !is_taken || self.tracked_all && self.to_count.is_empty();
+            }
+        }
+    }
+}
+
+/// What came of a job.
+enum Done<S> {
+    Read(Box<Intake<S>>, Batch, Option<RunEnd>),
+    /// There is more to come, or not.
+    Tracked(Box<Tracker>, Batch, bool),
+    /// What there is to say was taken, or not.
+    Counted(Box<Ledger>, Batch, bool),
+}
+
+impl<S: Source> Job<S>
+where
+    Notice: From<S::Error>,
+{
+    fn run(self, reports: &SyncSender<Report>, stop: &AtomicBool) -> Done<S> {
+        match self {
+            Self::Read(mut intake, mut batch) => {
+                let end = intake.fill(&mut batch, stop, &mut |notice| drop(reports.send(Report::Notice(notice))));
+                Done::Read(intake, batch, end)
+            }
+            Self::Track(mut tracker, mut batch) => {
+                tracker.follow(&batch.packets, &mut batch.trail);
+                Done::Tracked(tracker, batch, true)
+            }
+            Self::Finish(mut tracker, mut batch, end) => {
+                let more = tracker.finish(end, &mut batch.trail);
+                Done::Tracked(tracker, batch, more)
+            }
+            Self::Count(mut ledger, mut batch) => {
+                ledger.count(&batch.packets, &mut batch.trail);
+                batch.clear();
+                let events: Vec<Event> = ledger.drain_events().collect();
+                let is_taken = events.is_empty() || reports.send(Report::Events(events)).is_ok();
+                Done::Counted(ledger, batch, is_taken)
+            }
+        }
+    }
+}
