@@ -1,5 +1,6 @@
 //! Decompression ahead of the reader, on a thread of its own: blocks of bytes come from there, and empty ones go back.
 
+use std::ops::Range;
 use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,6 +13,10 @@ use super::input::{ReadError, Shared};
 
 /// Blocks of one input. The reader has one; the others let both threads work while one of them waits for a processor.
 const BLOCKS: usize = 16;
+
+/// Bytes that a block has room for before its own: what is left of the block before, which is less than a packet of the
+/// longest kind that is common.
+const HEADROOM: usize = 16 << 10;
 
 /// How many threads may still be started, of all that a run has.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +55,7 @@ impl Drop for Helper {
 
 /// What the thread says.
 enum Parcel {
-    /// Bytes, the first so many of the block.
+    /// A block, and where its bytes end, which begin after [`HEADROOM`].
     Block(Vec<u8>, usize),
     /// There is nothing just now.
     Idle,
@@ -67,7 +72,7 @@ pub(super) struct Ahead {
     abandoned: Arc<AtomicBool>,
     /// From the thread, and empty blocks back to it; `None` when it is to end.
     link: Option<(Receiver<Parcel>, SyncSender<Vec<u8>>)>,
-    /// What is being read.
+    /// What is being read in pieces.
     block: Vec<u8>,
     start: usize,
     end: usize,
@@ -120,34 +125,56 @@ impl Ahead {
     /// Takes bytes into `buffer`, which is not empty, and waits for the thread if it has none; no bytes is the end.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         if self.start == self.end {
-            // what was made ahead is not read either
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(ReadError::Stopped);
-            }
-            let Some((parcels, empty)) = &self.link else { return Ok(0) };
-            match parcels.recv() {
-                Ok(Parcel::Block(block, len)) => {
-                    let used = std::mem::replace(&mut self.block, block);
-                    (self.start, self.end) = (0, len);
-                    // there is room for all of them; the thread may have ended with this block
-                    drop(empty.try_send(used));
-                }
-                Ok(Parcel::Idle) => return Err(ReadError::Idle),
-                Ok(Parcel::Failed(error)) => return Err(error),
-                Ok(Parcel::End) => return Ok(0),
-                // it is gone: after the end that it told, or by a panic
-                Err(_) => {
-                    if let Err(panicked) = self.end_thread() {
-                        panic::resume_unwind(panicked);
-                    }
-                    return Ok(0);
-                }
-            }
+            let Some((block, end)) = self.next_block()? else { return Ok(0) };
+            let used = std::mem::replace(&mut self.block, block);
+            self.give_back(used);
+            (self.start, self.end) = (HEADROOM, end);
         }
         let read_len = buffer.len().min(self.end - self.start);
         buffer[..read_len].copy_from_slice(&self.block[self.start..self.start + read_len]);
         self.start += read_len;
         Ok(read_len)
+    }
+
+    /// Puts the next block in the place of `buffer`, of which only the stretch `unread` is copied. Tells where that is now,
+    /// with what has come after it; nothing has at the end. `None`: it takes a [`Ahead::read`].
+    pub fn exchange(&mut self, buffer: &mut Vec<u8>, unread: Range<usize>) -> Result<Option<Range<usize>>, ReadError> {
+        if self.start < self.end || unread.len() > HEADROOM {
+            return Ok(None);
+        }
+        let Some((mut block, end)) = self.next_block()? else { return Ok(Some(unread)) };
+        let start = HEADROOM - unread.len();
+        block[start..HEADROOM].copy_from_slice(&buffer[unread]);
+        self.give_back(std::mem::replace(buffer, block));
+        Ok(Some(start..end))
+    }
+
+    /// Waits for the next block, and tells where its bytes end; `None` is the end of the input.
+    fn next_block(&mut self) -> Result<Option<(Vec<u8>, usize)>, ReadError> {
+        // what was made ahead is not read either
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(ReadError::Stopped);
+        }
+        let Some((parcels, _)) = &self.link else { return Ok(None) };
+        match parcels.recv() {
+            Ok(Parcel::Block(block, end)) => Ok(Some((block, end))),
+            Ok(Parcel::Idle) => Err(ReadError::Idle),
+            Ok(Parcel::Failed(error)) => Err(error),
+            Ok(Parcel::End) => Ok(None),
+            // it is gone: after the end that it told, or by a panic
+            Err(_) => match self.end_thread() {
+                Ok(()) => Ok(None),
+                Err(panicked) => panic::resume_unwind(panicked),
+            },
+        }
+    }
+
+    /// Has a block filled again.
+    fn give_back(&self, block: Vec<u8>) {
+        if let Some((_, empty)) = &self.link {
+            // there is room for all of them; the thread may have ended with the last
+            drop(empty.try_send(block));
+        }
     }
 
     /// Has the thread end and waits for that: for as long as a read waits for a pipe, at most. Tells of its panic.
@@ -167,14 +194,18 @@ impl Drop for Ahead {
 
 /// What the thread does: fills blocks until the input ends or nobody wants more.
 fn unpack(mut unpacker: Unpacker, block_len: usize, to_fill: &Receiver<Vec<u8>>, full: &SyncSender<Parcel>) {
+    let full_len = HEADROOM + block_len;
     while let Ok(mut block) = to_fill.recv() {
-        block.resize(block_len, 0);
-        let mut len = 0;
+        // a new one, or the reader's own, which it makes larger for a long packet
+        if block.len() != full_len {
+            block = vec![0; full_len];
+        }
+        let mut end = HEADROOM;
         let last = loop {
-            match unpacker.read(&mut block[len..]) {
+            match unpacker.read(&mut block[end..]) {
                 Ok(0) => break Some(Parcel::End),
-                Ok(made_len) => len += made_len,
-                Err(ReadError::Idle) if len == 0 => match full.try_send(Parcel::Idle) {
+                Ok(made_len) => end += made_len,
+                Err(ReadError::Idle) if end == HEADROOM => match full.try_send(Parcel::Idle) {
                     // a reader that has something left to take need not know
                     Ok(()) | Err(TrySendError::Full(_)) => continue,
                     Err(TrySendError::Disconnected(_)) => return,
@@ -183,11 +214,11 @@ fn unpack(mut unpacker: Unpacker, block_len: usize, to_fill: &Receiver<Vec<u8>>,
                 Err(error) => break Some(Parcel::Failed(error)),
             }
             // what there is does not wait along for what may never come
-            if len == block_len || unpacker.must_read() {
+            if end == full_len || unpacker.must_read() {
                 break None;
             }
         };
-        if len > 0 && full.send(Parcel::Block(block, len)).is_err() {
+        if end > HEADROOM && full.send(Parcel::Block(block, end)).is_err() {
             return;
         }
         if let Some(last) = last {
