@@ -153,6 +153,7 @@ pub struct Segment {
 
 /// The step of a connection's opening that a packet is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Handshake {
     /// No step of an opening, or a transport without one.
     #[default]
