@@ -29,9 +29,6 @@ use crate::units::{ServiceId, Transport};
 /// How many server ports a row lists; the others are summed up.
 const LISTED_PORTS: usize = 8;
 
-/// How many packets' values wait to be recorded.
-const MAX_PENDING: usize = 128;
-
 /// What a flow is counted under, from its first packet to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CellKey {
@@ -111,20 +108,9 @@ pub struct Detail {
     pub histograms: bool,
 }
 
-/// What a packet adds to the distributions of its row.
-#[derive(Clone, Copy, Debug)]
-struct Pending {
-    row: u32,
-    wire_len: u32,
-    gap_us: Option<u64>,
-}
-
 /// Everything that was counted.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// At most [`MAX_PENDING`]. Histograms are larger than the cache, so values wait for company: recorded one right
-    /// after the other, their waits for memory overlap.
-    pending: Vec<Pending>,
     rows: Vec<Row>,
     row_of: HashMap<(Transport, Option<ServiceId>), u32, RandomState>,
     cells: Vec<Cell>,
@@ -176,10 +162,10 @@ impl Stats {
         if later_fragment {
             cell.later_fragments += wire;
         }
-        self.pending.push(Pending { row: cell.row, wire_len, gap_us });
-        // at a fixed number, wherever batches end: that keeps the order in which the budget is spent
-        if self.pending.len() == MAX_PENDING {
-            self.settle();
+        let measures = &mut self.rows[cell.row as usize].current;
+        measures.packet_size_bytes.record(wire_len.into(), &mut self.budget);
+        if let Some(gap_us) = gap_us {
+            measures.gap_us.record(gap_us, &mut self.budget);
         }
     }
 
@@ -187,24 +173,6 @@ impl Stats {
     pub fn count_round_trip(&mut self, cell: u32, rtt_us: u64) {
         let row = self.cells[cell as usize].row;
         self.rows[row as usize].current.handshake_rtt_us.record(rtt_us, &mut self.budget);
-    }
-
-    /// Records the values that wait.
-    #[inline(never)]
-    fn settle(&mut self) {
-        for pending in &self.pending {
-            let Measures { packet_size_bytes, gap_us, .. } = &self.rows[pending.row as usize].current;
-            packet_size_bytes.prefetch(pending.wire_len.into());
-            gap_us.prefetch(pending.gap_us.unwrap_or_default());
-        }
-        for pending in &self.pending {
-            let measures = &mut self.rows[pending.row as usize].current;
-            measures.packet_size_bytes.record(pending.wire_len.into(), &mut self.budget);
-            if let Some(gap_us) = pending.gap_us {
-                measures.gap_us.record(gap_us, &mut self.budget);
-            }
-        }
-        self.pending.clear();
     }
 
     /// Counts a packet that has no ports.
@@ -248,7 +216,6 @@ impl Stats {
     /// one begins.
     #[must_use]
     pub fn service_rows(&mut self, interval: bool, detail: Detail) -> Vec<Arc<ServiceRow>> {
-        self.settle();
         let (cells, budget) = (&self.cells, &mut self.budget);
         let mut rows: Vec<_> = self.rows.iter_mut().map(|row| row.snapshot(cells, interval, detail, budget)).collect();
         rows.sort_by(|a, b| a.order(b));

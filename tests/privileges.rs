@@ -194,6 +194,30 @@ fn captures_are_read_with_the_rights_of_the_user() {
     assert_eq!(ran.json()["packets"], 1);
 }
 
+/// What decompresses ahead is a thread, of which there is none before rights are given up, and one after.
+#[test]
+fn a_compressed_capture_is_read_ahead_with_the_rights_of_the_user() {
+    if !is_root("a run does not become another user") {
+        return;
+    }
+    let block = |kind: u32, body: &[u8]| {
+        let len = u32::try_from(body.len() + 12).expect("a short block").to_le_bytes();
+        [&kind.to_le_bytes()[..], &len, body, &len].concat()
+    };
+    let section = block(0x0a0d_0d0a, &[&0x1a2b_3c4d_u32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat());
+    let interface = block(1, &[1, 0, 0, 0, 0, 0, 0, 0]);
+    let nobody_knows = block(0x0bad, &vec![7; 1 << 20]);
+    let packet = block(6, &[&[0; 12][..], &[60, 0, 0, 0, 60, 0, 0, 0], &[0; 60]].concat());
+    // it is opened and read up to its first packet with all rights, which is more than a thread is started after
+    let capture = [&section, &interface, &nobody_knows, &packet, &nobody_knows, &packet].map(|part| &part[..]).concat();
+    let folder = open_folder();
+    let path = folder.path().join("late.pcapng.zst");
+    fs::write(&path, zstd::encode_all(&capture[..], 3).expect("memory")).expect("room");
+    let ran = ran(portlabel().args(["-Z", "nobody", "-o", "json", text(&path)]));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert_eq!(ran.json()["packets"], 2);
+}
+
 #[test]
 fn who_cannot_become_a_user_says_so_and_reads_nothing() {
     let folder = open_folder();

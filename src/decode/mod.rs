@@ -14,6 +14,7 @@ pub use transport::tcp_flag;
 
 use self::fragments::{Fragments, Met};
 use self::ipcomp::Inflater;
+use self::network::Datagram;
 use self::peel::Peeled;
 use crate::source::Frame;
 use crate::units::{AddressWords, Endpoint, IpVersion, Timestamp, Transport};
@@ -55,19 +56,19 @@ impl Decoder {
     pub fn decode_to<O: Observer>(&mut self, frame: &Frame<'_>, observer: O) -> O::Made {
         let wire_len = frame.wire_len.min(MAX_WIRE_LEN).saturating_sub(link::pseudo_header_len(frame.link));
         let with = |outcome| Observation { ts: frame.ts, wire_len, outcome };
-        if let Some(payload) = link::straight(frame.link, frame.data) {
-            match network::datagram(payload) {
-                Ok(datagram) if !datagram.is_first_fragment && !tunnel::is_in_sight(&datagram) => {
-                    return match transport::segment(&datagram, 0) {
-                        Ok(segment) => observer.observe(&with(Ok(segment))),
-                        Err(reason) => observer.observe(&with(Err(reason))),
-                    };
-                }
-                Err(reason) if reason != Portless::FragmentOrphan => return observer.observe(&with(Err(reason))),
-                Ok(_) | Err(_) => {}
-            }
+        let observer = match link::straight(frame.link, frame.data) {
+            None => Err(observer),
+            // one for each version of IP: so the compiler knows which words of an address are zero
+            Some(payload) => match payload.bytes.first().map(|first| first >> 4) {
+                Some(4) => straight(network::ipv4(payload), with, observer),
+                Some(6) => straight(network::ipv6(payload), with, observer),
+                _ => Err(observer),
+            },
+        };
+        match observer {
+            Ok(made) => made,
+            Err(observer) => observer.observe(&with(self.segment_behind_headers(frame))),
         }
-        observer.observe(&with(self.segment_behind_headers(frame)))
     }
 
     /// The ports of a frame, header by header.
@@ -84,6 +85,24 @@ impl Decoder {
             self.fragments.insert(key, frame.ts, outcome);
         }
         outcome
+    }
+}
+
+/// Lets `observer` make something of a datagram that no headers are to be taken off any more, or gives it back.
+#[inline(always)]
+fn straight<O: Observer>(
+    datagram: Result<Datagram<'_>, Portless>,
+    with: impl Fn(Result<Segment, Portless>) -> Observation,
+    observer: O,
+) -> Result<O::Made, O> {
+    match datagram {
+        Ok(datagram) if !datagram.is_first_fragment && !tunnel::is_in_sight(&datagram) => {
+            Ok(match transport::segment(&datagram, 0) {
+                Ok(segment) => observer.observe(&with(Ok(segment))),
+                Err(reason) => observer.observe(&with(Err(reason))),
+            })
+        }
+        Ok(_) | Err(_) => Err(observer),
     }
 }
 
@@ -153,6 +172,7 @@ pub struct Segment {
 
 /// The step of a connection's opening that a packet is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Handshake {
     /// No step of an opening, or a transport without one.
     #[default]

@@ -57,7 +57,6 @@ pub(super) struct Datagram<'a> {
 /// # Errors
 /// [`Portless::Truncated`] when the capture ends within the headers, [`Portless::Malformed`] when they contradict
 /// themselves, [`Portless::FragmentOrphan`] for a fragment after the first.
-#[inline(always)]
 pub(super) fn datagram(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
     match packet.bytes.first().map(|first| first >> 4) {
         Some(4) => ipv4(packet),
@@ -77,7 +76,7 @@ pub(super) fn has_addresses(bytes: &[u8], reason: Portless) -> bool {
 /// IPv4 (RFC 791, section 3.1). A total length of 0 is a packet that the sender's network card was to cut up
 /// (segmentation offload): it reaches to the end of the frame.
 #[inline(always)]
-fn ipv4(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
+pub(super) fn ipv4(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
     let header = Ipv4HeaderSlice::from_slice(packet.bytes).map_err(|error| match error {
         err::ipv4::HeaderSliceError::Len(_) => Portless::Truncated,
         err::ipv4::HeaderSliceError::Content(_) => Portless::Malformed,
@@ -116,7 +115,7 @@ fn ipv4(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
 /// IPv6 (RFC 8200, section 3). A payload length of 0 is a jumbogram (RFC 2675) or segmentation offload: it reaches to
 /// the end of the frame.
 #[inline(always)]
-fn ipv6(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
+pub(super) fn ipv6(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
     let header = Ipv6HeaderSlice::from_slice(packet.bytes).map_err(|_| Portless::Truncated)?;
     let captured = &packet.bytes[header.slice().len()..];
     let payload_len = usize::from(header.payload_length());

@@ -19,8 +19,8 @@ use crate::source::live::Losses;
 use crate::stats::{CellKey, Detail, Stats};
 use crate::units::Transport;
 
-/// Packets for which memory is asked for together.
-const LOOK_AHEAD: usize = 32;
+/// Packets for which memory is asked together: their accounts two groups ahead, and the cells of those one group ahead.
+const GROUP: usize = 16;
 
 /// Names flows, and counts.
 #[derive(Debug)]
@@ -104,36 +104,56 @@ impl Ledger {
     /// Counts packets: to the totals, and to one of a service and a reason. `trail` is what became of them, and is used up.
     pub fn count(&mut self, packets: &[Packet], trail: &mut Trail) {
         let Trail { steps, marks, records } = trail;
-        let mut marks = &marks[..];
-        let chunks = steps.chunks(LOOK_AHEAD).zip(packets.chunks(LOOK_AHEAD));
-        for (chunk, (steps, packets)) in chunks.enumerate() {
-            self.prefetch(steps, packets);
-            for (at, (step, packet)) in (chunk * LOOK_AHEAD..).zip(steps.iter().zip(packets)) {
+        let (mut marks, mut at, mut counted) = (&marks[..], 0, 0);
+        let [mut ahead, mut next] = [(&steps[..0], &packets[..0]); 2];
+        let mut groups = steps.chunks(GROUP).zip(packets.chunks(GROUP));
+        loop {
+            let now = std::mem::replace(&mut next, std::mem::replace(&mut ahead, groups.next().unwrap_or_default()));
+            self.prefetch_accounts(ahead.0, ahead.1);
+            self.prefetch_cells(next.0);
+            for (step, packet) in now.0.iter().zip(now.1) {
                 while let Some((mark, later)) = marks.split_first().filter(|(mark, _)| mark.before <= at) {
+                    if let Happened::Snapshot(_) = mark.what {
+                        self.add_to_total(&steps[std::mem::replace(&mut counted, at)..at]);
+                    }
                     self.take_note(&mark.what, records);
                     marks = later;
                 }
                 self.count_packet(step, packet);
+                at += 1;
+            }
+            if ahead.0.is_empty() && next.0.is_empty() {
+                break;
             }
         }
+        self.add_to_total(&steps[counted..]);
         for mark in marks {
             self.take_note(&mark.what, records);
         }
         trail.clear();
     }
 
-    /// Asks for the memory that counting these packets will take: the accounts of flows that go on and then their cells, and
-    /// what naming those takes that begin.
+    fn add_to_total(&mut self, steps: &[Step]) {
+        let wire_bytes = steps.iter().map(|step| u64::from(step.wire_len)).sum();
+        self.total += Traffic { packets: steps.len() as u64, wire_bytes };
+    }
+
+    /// Asks for the accounts of flows, and for what naming those takes that begin.
     #[inline(always)]
-    fn prefetch(&self, steps: &[Step], packets: &[Packet]) {
+    fn prefetch_accounts(&self, steps: &[Step], packets: &[Packet]) {
         for (step, packet) in steps.iter().zip(packets) {
-            if let Some(slot) = step.slot {
-                prefetch(self.accounts.get(slot.index()).unwrap_or(&Account(0)));
+            if let Some(account) = step.slot.and_then(|slot| self.accounts.get(slot.index())) {
+                prefetch(account);
             }
             if step.opens_flow || step.header.accepts() {
                 self.labeller.prefetch(&packet.segment(step.header));
             }
         }
+    }
+
+    /// Asks for the cells of flows that go on.
+    #[inline(always)]
+    fn prefetch_cells(&self, steps: &[Step]) {
         for step in steps {
             if let Some(account) = step.slot.and_then(|slot| self.accounts.get(slot.index())) {
                 self.stats.prefetch(account.cell());
@@ -143,21 +163,17 @@ impl Ledger {
 
     #[inline(always)]
     fn count_packet(&mut self, step: &Step, packet: &Packet) {
-        self.total += Traffic { packets: 1, wire_bytes: step.wire_len.into() };
         let Some(slot) = step.slot else {
             // a packet without a flow has a reason
             let reason = step.header.reason().unwrap_or(Portless::Malformed);
             return self.stats.count_portless(reason, step.wire_len);
         };
-        let (header, account, gap_us) = if step.opens_flow {
-            (step.header, self.open_account(slot, packet, step.header), None)
-        } else {
-            let account = self.accounts[slot.index()];
-            if step.header.accepts() && step.header.sender() == account.server() && account.is_opened() {
-                self.labeller.accepted(&packet.segment(step.header));
-            }
-            (step.header, account, Some(step.gap_us))
-        };
+        let (header, gap_us) = (step.header, (!step.opens_flow).then_some(step.gap_us));
+        let account =
+            if step.opens_flow { self.open_account(slot, packet, header) } else { self.accounts[slot.index()] };
+        if header.accepts() && !step.opens_flow && header.sender() == account.server() && account.is_opened() {
+            self.labeller.accepted(&packet.segment(header));
+        }
         let to_server = header.sender() != account.server();
         self.stats.count(account.cell(), to_server, gap_us, step.wire_len, header.is_later_fragment());
     }

@@ -25,7 +25,7 @@ use crate::source::live::Losses;
 use crate::units::Timestamp;
 
 /// Packets that are followed before they are counted: as many as both halves have in the cache.
-const PACKETS_AT_ONCE: usize = 256;
+const PACKETS_AT_ONCE: usize = 512;
 
 /// What an engine is asked for.
 #[derive(Clone, Debug, Default)]

@@ -11,8 +11,8 @@ use crate::flow::{FlowTable, Header, Keyer, Packet, PacketClock, Passed, Slot, T
 use crate::snapshot::{FlowEnd, SourceKind};
 use crate::units::Timestamp;
 
-/// Packets whose flows are asked for together.
-const LOOK_AHEAD: usize = 32;
+/// Packets for which memory is asked together.
+const GROUP: usize = 16;
 /// Live, packet time that is behind by more than this, two seconds, was set back: nothing waits that long to be read.
 const SET_BACK_NANOS: u64 = 2_000_000_000;
 /// Live, at most so many intervals without packets are reported one by one when they come at once, as after a sleep of the
@@ -30,8 +30,9 @@ pub struct Tracker {
     max_intervals: Option<u32>,
     clock: PacketClock,
     flows: FlowTable,
-    first_ts: Option<Timestamp>,
-    last_ts: Option<Timestamp>,
+    /// Smallest and largest packet time; the wrong way round before the first packet.
+    first_ts: Timestamp,
+    last_ts: Timestamp,
     /// How long the next interval is.
     step: Option<Duration>,
     /// How many of that length cover the time so far.
@@ -51,8 +52,8 @@ impl Tracker {
             max_intervals: config.max_intervals,
             clock: PacketClock::default(),
             flows: FlowTable::new(config.limits, config.flow_records),
-            first_ts: None,
-            last_ts: None,
+            first_ts: Timestamp::MAX,
+            last_ts: Timestamp::MIN,
             step: config.interval,
             steps: 0,
             open_interval: None,
@@ -67,23 +68,30 @@ impl Tracker {
     }
 
     /// Follows packets, in their order, and adds what became of them to `trail`, which has to be empty. The result is the
-    /// same as if each came alone; together they are faster, because for each group memory is asked for ahead of its use:
-    /// first the places in the index, then the flows.
+    /// same as if each came alone; together they are faster, because memory is asked for ahead of its use: the places in the
+    /// index two groups ahead, the flows one group ahead.
     pub fn follow(&mut self, packets: &[Packet], trail: &mut Trail) {
-        let mut guesses = [None; LOOK_AHEAD];
-        for packets in packets.chunks(LOOK_AHEAD) {
-            for packet in packets {
+        let mut guesses = [[None; GROUP]; 2];
+        let [mut ahead, mut next] = [&packets[..0]; 2];
+        let mut groups = packets.chunks(GROUP);
+        loop {
+            let now = std::mem::replace(&mut next, std::mem::replace(&mut ahead, groups.next().unwrap_or_default()));
+            guesses.swap(0, 1);
+            for packet in ahead {
                 self.flows.prefetch_index(packet);
             }
-            for (packet, guess) in packets.iter().zip(&mut guesses) {
+            for (packet, guess) in next.iter().zip(&mut guesses[1]) {
                 *guess = self.flows.prefetch_flow(packet);
             }
-            for (packet, guess) in packets.iter().zip(guesses) {
+            for (packet, guess) in now.iter().zip(guesses[0]) {
                 self.advance(packet.ts, trail);
-                match packet.header() {
-                    Ok(header) => self.follow_flow(packet, header, guess, trail),
-                    Err(reason) => trail.portless(packet, reason),
+                match self.flows.carry_on(packet, guess, self.clock.age_nanos()) {
+                    Some((slot, gap_us)) => trail.next(slot, packet, gap_us),
+                    None => self.look_closer(packet, guess, trail),
                 }
+            }
+            if ahead.is_empty() && next.is_empty() {
+                return;
             }
         }
     }
@@ -123,8 +131,8 @@ impl Tracker {
         if end != RunEnd::NothingReadable {
             // live, time goes on without packets, and no snapshot is from before another
             let ts = match self.kind {
-                SourceKind::File => self.last_ts,
-                SourceKind::Live => self.clock.now().max(self.last_ts),
+                SourceKind::File => self.span().map(|(_, last)| last),
+                SourceKind::Live => self.clock.now().max(self.span().map(|(_, last)| last)),
             };
             self.mark_snapshot(ts, Some(end), trail);
         }
@@ -138,8 +146,8 @@ impl Tracker {
         if let Some(step) = self.step {
             self.place_packet(ts, step, trail);
         }
-        self.first_ts = Some(self.first_ts.map_or(ts, |first| first.min(ts)));
-        self.last_ts = Some(self.last_ts.map_or(ts, |last| last.max(ts)));
+        self.first_ts = self.first_ts.min(ts);
+        self.last_ts = self.last_ts.max(ts);
         self.clock.advance(ts);
         self.end_idle_flows(self.clock.age_nanos(), trail);
     }
@@ -214,14 +222,18 @@ impl Tracker {
         }
     }
 
-    /// Follows a packet to its flow, which it may start.
-    #[inline(always)]
-    fn follow_flow(&mut self, packet: &Packet, header: Header, guess: Option<Slot>, trail: &mut Trail) {
+    /// Follows a packet that does not only carry on the flow that `guess` says.
+    #[inline(never)]
+    fn look_closer(&mut self, packet: &Packet, guess: Option<Slot>, trail: &mut Trail) {
+        let header = match packet.header() {
+            Ok(header) => header,
+            Err(_) => return trail.portless(packet),
+        };
         let age_nanos = self.clock.age_nanos();
         let Some(slot) = self.flows.find(packet, guess) else {
             return self.open(packet, header, trail);
         };
-        let passed = match self.flows.turn(slot, packet, header) {
+        let Passed { gap_us, handshake_rtt_us } = match self.flows.turn(slot, packet, header) {
             Turn::Same => self.flows.count(slot, packet, header, age_nanos),
             Turn::Cut => {
                 if self.flow_records {
@@ -233,18 +245,16 @@ impl Tracker {
             Turn::Over(end) => {
                 self.mark_end(slot, end, trail);
                 self.flows.reopen(slot, packet, header, age_nanos);
-                return trail.first(slot, packet, header);
+                return trail.first(slot, packet);
             }
         };
-        let Passed { gap_us, handshake_rtt_us } = passed;
         if let Some(rtt_us) = handshake_rtt_us {
             trail.mark(Happened::RoundTrip { slot, rtt_us });
         }
-        trail.next(slot, packet, header, gap_us);
+        trail.next(slot, packet, gap_us);
     }
 
     /// Opens a flow, for which another may have to end.
-    #[inline(never)]
     fn open(&mut self, packet: &Packet, header: Header, trail: &mut Trail) {
         let age_nanos = self.clock.age_nanos();
         if self.flows.is_full()
@@ -254,7 +264,12 @@ impl Tracker {
             self.flows.remove_oldest(slot);
         }
         let slot = self.flows.open(packet, header, age_nanos);
-        trail.first(slot, packet, header);
+        trail.first(slot, packet);
+    }
+
+    /// Smallest and largest packet time; `None` before the first packet.
+    fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        (self.first_ts <= self.last_ts).then_some((self.first_ts, self.last_ts))
     }
 
     fn mark_end(&self, slot: Slot, end: FlowEnd, trail: &mut Trail) {
@@ -278,8 +293,8 @@ impl Tracker {
         }
         trail.mark(Happened::Snapshot(Box::new(Moment {
             ts,
-            first_ts: self.first_ts,
-            last_ts: self.last_ts,
+            first_ts: self.span().map(|(first, _)| first),
+            last_ts: self.span().map(|(_, last)| last),
             time_jumps: self.clock.jumps(),
             interval,
             run_end,

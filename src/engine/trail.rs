@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use crate::decode::Portless;
 use crate::flow::{Flow, Header, Packet, Slot};
 use crate::snapshot::{FlowEnd, Traffic};
 use crate::units::Timestamp;
@@ -102,31 +101,26 @@ pub(super) struct Span {
 
 impl Trail {
     /// Adds the first packet of a flow.
-    #[inline(always)]
-    pub(super) fn first(&mut self, slot: Slot, packet: &Packet, header: Header) {
-        self.steps.push(Step { gap_us: 0, wire_len: packet.wire_len, slot: Some(slot), header, opens_flow: true });
+    pub(super) fn first(&mut self, slot: Slot, packet: &Packet) {
+        let (wire_len, header) = (packet.wire_len, packet.raw_header());
+        self.steps.push(Step { gap_us: 0, wire_len, slot: Some(slot), header, opens_flow: true });
     }
 
     /// Adds one more packet of a flow.
     #[inline(always)]
-    pub(super) fn next(&mut self, slot: Slot, packet: &Packet, header: Header, gap_us: u64) {
-        self.steps.push(Step { gap_us, wire_len: packet.wire_len, slot: Some(slot), header, opens_flow: false });
+    pub(super) fn next(&mut self, slot: Slot, packet: &Packet, gap_us: u64) {
+        let (wire_len, header) = (packet.wire_len, packet.raw_header());
+        self.steps.push(Step { gap_us, wire_len, slot: Some(slot), header, opens_flow: false });
     }
 
     /// Adds a packet that has no ports.
-    #[inline(always)]
-    pub(super) fn portless(&mut self, packet: &Packet, reason: Portless) {
-        self.steps.push(Step {
-            gap_us: 0,
-            wire_len: packet.wire_len,
-            slot: None,
-            header: Header::portless(reason),
-            opens_flow: false,
-        });
+    pub(super) fn portless(&mut self, packet: &Packet) {
+        let (wire_len, header) = (packet.wire_len, packet.raw_header());
+        self.steps.push(Step { gap_us: 0, wire_len, slot: None, header, opens_flow: false });
     }
 
     /// Makes room for what follows.
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.steps.clear();
         self.marks.clear();
         self.records.clear();

@@ -3,7 +3,7 @@
 use crate::decode::Segment;
 use crate::units::{AddressWords, Endpoint, IpVersion, Transport};
 
-/// A flow's identity, the same for both directions: the smaller endpoint first.
+/// A flow's identity, the same for both directions: its ends stand in an order of their own.
 ///
 /// Packed into five words, so that comparing and hashing are a few instructions: two for each address, and one with
 /// both ports, the transport and the IP version.
@@ -52,11 +52,10 @@ impl FlowKey {
     pub fn of(segment: &Segment) -> (Self, Side) {
         let ([src_0, src_1], src_port) = (segment.src_addr.0, u64::from(segment.src_port));
         let ([dst_0, dst_1], dst_port) = (segment.dst_addr.0, u64::from(segment.dst_port));
-        // Directions alternate as they please, and a branch would be mispredicted for every other packet: so there is
-        // none, neither in the comparison nor in the exchange.
-        #[expect(clippy::needless_bitwise_bool, reason = "lazy operators are branches")]
-        let swap =
-            (src_0 > dst_0) | ((src_0 == dst_0) & ((src_1 > dst_1) | ((src_1 == dst_1) & (src_port > dst_port))));
+        // Directions alternate as they please, and a branch on them would be mispredicted for every other packet: so there is
+        // none but where the sums of the words are equal, which two addresses rarely have in common.
+        let (src, dst) = (src_0.wrapping_add(src_1), dst_0.wrapping_add(dst_1));
+        let swap = if src == dst { (src_0, src_port) > (dst_0, dst_port) } else { src > dst };
         let mask = u64::from(swap).wrapping_neg();
         let exchange = |a: u64, b: u64| {
             let difference = (a ^ b) & mask;
@@ -83,6 +82,13 @@ impl FlowKey {
     #[must_use]
     pub fn transport(&self) -> Transport {
         Transport::ALL[(self.0[4] >> 8 & 0xff) as usize % Transport::ALL.len()]
+    }
+
+    /// The transport is TCP.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_tcp(&self) -> bool {
+        self.0[4] & 0xff00 == (Transport::Tcp as u64) << 8
     }
 
     /// The IP version of both ends.

@@ -52,33 +52,42 @@ pub struct Flow {
 const _: () = assert!(size_of::<Flow>() == 128, "a flow is two cache lines");
 const _: () = assert!(std::mem::offset_of!(Flow, sent) == 64, "what each packet touches is the first of them");
 
-/// Who of a flow's ends has sent something, in one byte.
+/// Who of a flow's ends has sent something, in one byte: a bit for each, and one for the end that sent the first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ends(u8);
 
 impl Ends {
-    const BOTH: u8 = 2;
+    const LOW: u8 = 1;
+    const HIGH: u8 = 2;
+    const FIRST_IS_HIGH: u8 = 4;
+
+    #[inline(always)]
+    const fn bit(sender: Side) -> u8 {
+        match sender {
+            Side::Low => Self::LOW,
+            Side::High => Self::HIGH,
+        }
+    }
 
     /// Only `sender` has.
     const fn one(sender: Side) -> Self {
-        Self(sender as u8)
+        Self(Self::bit(sender) | if matches!(sender, Side::High) { Self::FIRST_IS_HIGH } else { 0 })
     }
 
     /// The end that sent the first packet.
-    #[inline(always)]
     const fn first(self) -> Side {
-        if self.0 & 1 == Side::High as u8 { Side::High } else { Side::Low }
+        if self.0 & Self::FIRST_IS_HIGH == 0 { Side::Low } else { Side::High }
     }
 
-    /// The other end has sent something too.
+    /// Both have.
     const fn are_both(self) -> bool {
-        self.0 & Self::BOTH != 0
+        self.0 & (Self::LOW | Self::HIGH) == Self::LOW | Self::HIGH
     }
 
     /// Takes note that `sender` has.
     #[inline(always)]
     const fn add(&mut self, sender: Side) {
-        self.0 |= (sender as u8 ^ self.0 & 1) << 1;
+        self.0 |= Self::bit(sender);
     }
 }
 

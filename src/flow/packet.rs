@@ -4,6 +4,7 @@ use std::array;
 use std::hash::{BuildHasher as _, RandomState};
 
 use super::{FlowKey, Side};
+use crate::decode::tcp_flag::{FIN, RST, SYN};
 use crate::decode::{Handshake, Observation, Portless, Segment};
 use crate::units::Timestamp;
 
@@ -51,22 +52,27 @@ pub struct Header(u32);
 
 impl Header {
     const SENDER: u32 = 1;
-    const OPENS: u32 = 1 << 1;
-    const ACCEPTS: u32 = 1 << 2;
+    const OPENS: u32 = (Handshake::Open as u32) << 1;
+    const ACCEPTS: u32 = (Handshake::Accept as u32) << 1;
     const TO_GROUP: u32 = 1 << 3;
     const LATER_FRAGMENT: u32 = 1 << 4;
     const TCP_FLAGS_AT: u32 = 8;
     const TUNNELS_AT: u32 = 16;
     /// One more than the number of the reason why it has no ports; 0 where it has.
     const REASON_AT: u32 = 24;
+    /// Nothing of this is in a packet that only carries a flow on.
+    const UNUSUAL: u32 = Self::OPENS
+        | Self::ACCEPTS
+        | Self::LATER_FRAGMENT
+        | ((SYN | FIN | RST) as u32) << Self::TCP_FLAGS_AT
+        | 0xff << Self::REASON_AT;
 
     #[inline(always)]
     fn new(segment: &Segment, sender: Side) -> Self {
         let &Segment { handshake, tcp_flags, to_group, later_fragment, tunnels, .. } = segment;
         Self(
             sender as u32
-                | u32::from(handshake == Handshake::Open) << 1
-                | u32::from(handshake == Handshake::Accept) << 2
+                | (handshake as u32) << 1
                 | u32::from(to_group) << 3
                 | u32::from(later_fragment) << 4
                 | u32::from(tcp_flags) << Self::TCP_FLAGS_AT
@@ -90,6 +96,13 @@ impl Header {
 
     const fn has(self, flag: u32) -> bool {
         self.0 & flag != 0
+    }
+
+    /// It does no more than carry a flow on: it has ports, opens, accepts and closes nothing, and is no later fragment.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_usual(self) -> bool {
+        !self.has(Self::UNUSUAL)
     }
 
     /// The end that sent it.
@@ -170,6 +183,13 @@ impl Packet {
     #[inline(always)]
     pub fn header(&self) -> Result<Header, Portless> {
         self.header.reason().map_or(Ok(self.header), Err)
+    }
+
+    /// The same, without a look at whether it has ports.
+    #[must_use]
+    #[inline(always)]
+    pub const fn raw_header(&self) -> Header {
+        self.header
     }
 
     /// The segment that was observed; `header` is the packet's.

@@ -13,7 +13,6 @@ use super::slab::{Slab, Slot};
 use super::{Ends, Flow, FlowKey, HandshakeClock, TcpState};
 use crate::prefetch::prefetch;
 use crate::snapshot::{FlowEnd, Traffic};
-use crate::units::Transport;
 
 /// How many flows there may be, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +75,9 @@ pub struct FlowTable {
     queues: [Queue; 2],
     /// For how long the flows of each queue may be silent.
     idle_nanos: [u64; 2],
+    /// A packet of each queue after a silence that is shorter than this may do no more than carry its flow on; none does where
+    /// there are records to keep, or to cut.
+    usual_nanos: [u64; 2],
     /// When a record is cut that has been kept since then; the maximum is never.
     active_nanos: u64,
     /// Flows are reported: their packets and bytes are counted one by one.
@@ -94,9 +96,13 @@ impl FlowTable {
         let nanos = |limit: Option<Duration>| {
             limit.map_or(u64::MAX, |limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX))
         };
+        let idle_nanos = [nanos(limits.tcp_idle), nanos(limits.other_idle)];
+        let has_usual = !keeps_records && limits.active.is_none();
         Self {
             max_flows: limits.max_flows.max(1),
-            idle_nanos: [nanos(limits.tcp_idle), nanos(limits.other_idle)],
+            usual_nanos: idle_nanos
+                .map(|nanos| if has_usual { nanos.saturating_add(1).min(i64::MAX.unsigned_abs()) } else { 0 }),
+            idle_nanos,
             active_nanos: nanos(limits.active),
             keeps_records,
             flows: Slab::default(),
@@ -145,7 +151,6 @@ impl FlowTable {
 
     /// Where the flow of a packet is: the third step. `guess` is what the second said, whatever happened since then.
     #[must_use]
-    #[inline(always)]
     pub fn find(&self, packet: &Packet, guess: Option<Slot>) -> Option<Slot> {
         let is_right = |slot| self.flow(slot).key == packet.key;
         match guess {
@@ -172,9 +177,31 @@ impl FlowTable {
         self.later_fragments.get(&slot).copied().unwrap_or_default()
     }
 
+    /// Counts a packet that only carries on the flow that `guess` says, as most do: where that is, and how many microseconds
+    /// after the one before. `None` when there is more to it, and then nothing has happened yet.
+    #[inline(always)]
+    pub fn carry_on(&mut self, packet: &Packet, guess: Option<Slot>, age_nanos: u64) -> Option<(Slot, u64)> {
+        let (slot, header) = (guess?, packet.header);
+        let flow = self.flows.get_mut(slot);
+        // what is late comes out far beyond any limit
+        #[expect(clippy::cast_sign_loss, reason = "that is what makes it so")]
+        let gap_nanos = packet.ts.as_nanos().wrapping_sub(flow.last_ts.as_nanos()) as u64;
+        let is_usual = header.is_usual()
+            && flow.key == packet.key
+            && gap_nanos < self.usual_nanos[queue_of(&packet.key)]
+            && flow.tcp.is_settled();
+        if !is_usual {
+            return None;
+        }
+        flow.last_ts = packet.ts;
+        flow.seen_age_nanos = age_nanos;
+        flow.ends.add(header.sender());
+        flow.tcp_flags |= header.tcp_flags();
+        Some((slot, gap_nanos / 1000))
+    }
+
     /// What a packet is to the flow at `slot`, which has its key.
     #[must_use]
-    #[inline(always)]
     pub fn turn(&self, slot: Slot, packet: &Packet, header: Header) -> Turn {
         let (flow, ts) = (self.flow(slot), packet.ts);
         if ts.nanos_since(flow.last_ts) > self.idle_nanos[queue_of(&flow.key)] {
@@ -229,7 +256,6 @@ impl FlowTable {
     }
 
     /// Counts a packet to a flow that is open.
-    #[inline(always)]
     pub fn count(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) -> Passed {
         let flow = self.flows.get_mut(slot);
         let gap_us = packet.ts.nanos_since(flow.last_ts) / 1000;
@@ -390,5 +416,5 @@ const OTHER_QUEUE: usize = 1;
 /// TCP flows may be silent for longer than others, so they queue apart.
 #[inline(always)]
 fn queue_of(key: &FlowKey) -> usize {
-    if key.transport() == Transport::Tcp { TCP_QUEUE } else { OTHER_QUEUE }
+    if key.is_tcp() { TCP_QUEUE } else { OTHER_QUEUE }
 }

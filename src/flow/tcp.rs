@@ -20,12 +20,12 @@ enum Opening {
     /// No SYN was seen first, or one was repeated: no round trip.
     #[default]
     Untimed,
+    /// The client's first ACK was seen: the time is known.
+    Timed,
     /// One SYN was seen.
     Syn,
     /// One SYN, then one SYN ACK.
     SynAck,
-    /// The client's first ACK was seen: the time is known.
-    Timed,
 }
 
 /// How a connection came to its end.
@@ -70,12 +70,11 @@ impl TcpState {
     /// Takes note of a later packet's flags; `from_first`: by the end that sent the flow's first packet. True when this is
     /// the client's first ACK after a SYN that was not repeated, nor its SYN ACK: the moment that ends the handshake's round
     /// trip (RFC 9293, figure 6).
-    #[inline(always)]
     pub fn observe(&mut self, flags: u8, from_first: bool) -> bool {
         if flags & (FIN | RST) != 0 {
             self.closing = self.closing.after(flags, from_first);
         }
-        if matches!(self.opening, Opening::Untimed | Opening::Timed) {
+        if self.is_settled() {
             return false;
         }
         self.opening = match (flags & (SYN | ACK | RST), from_first) {
@@ -86,6 +85,13 @@ impl TcpState {
             _ => Opening::Untimed,
         };
         self.opening == Opening::Timed
+    }
+
+    /// The opening is over, or was not seen: a packet without SYN, FIN and RST is nothing to take note of.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_settled(self) -> bool {
+        matches!(self.opening, Opening::Untimed | Opening::Timed)
     }
 
     /// How the connection has ended, if it has.

@@ -29,9 +29,9 @@ pub(super) struct Pipeline<S> {
 
 /// Stages that nobody is at work on, and what is between them.
 struct State<S> {
-    read: Option<Box<Intake<S>>>,
-    track: Option<Box<Tracker>>,
-    count: Option<Box<Ledger>>,
+    read: Option<Box<Apart<Intake<S>>>>,
+    track: Option<Box<Apart<Tracker>>>,
+    count: Option<Box<Apart<Ledger>>>,
     to_track: VecDeque<Batch>,
     to_count: VecDeque<Batch>,
     empty: Vec<Batch>,
@@ -44,13 +44,24 @@ struct State<S> {
     waiting: usize,
 }
 
+/// A stage, in cache lines of its own: what one worker writes to one stage would otherwise hold up another at the next. Two
+/// lines, because processors fetch them in pairs.
+#[repr(align(128))]
+struct Apart<T>(T);
+
+impl<T> Apart<T> {
+    fn boxed(stage: T) -> Box<Self> {
+        Box::new(Self(stage))
+    }
+}
+
 /// Something to do, with all that it takes.
 enum Job<S> {
-    Read(Box<Intake<S>>, Batch),
-    Track(Box<Tracker>, Batch),
+    Read(Box<Apart<Intake<S>>>, Batch),
+    Track(Box<Apart<Tracker>>, Batch),
     /// Everything is tracked: flows are to end.
-    Finish(Box<Tracker>, Batch, RunEnd),
-    Count(Box<Ledger>, Batch),
+    Finish(Box<Apart<Tracker>>, Batch, RunEnd),
+    Count(Box<Apart<Ledger>>, Batch),
 }
 
 /// The stages in the order in which a worker would do them: those that are next to each other in the cache.
@@ -79,9 +90,9 @@ where
     pub(super) fn new(intake: Intake<S>, engine: Engine) -> Self {
         let (tracker, ledger) = engine.into_halves();
         let state = State {
-            read: Some(Box::new(intake)),
-            track: Some(Box::new(tracker)),
-            count: Some(Box::new(ledger)),
+            read: Some(Apart::boxed(intake)),
+            track: Some(Apart::boxed(tracker)),
+            count: Some(Apart::boxed(ledger)),
             to_track: VecDeque::new(),
             to_count: VecDeque::new(),
             empty: Vec::new(),
@@ -190,11 +201,11 @@ impl<S> State<S> {
 
 /// What came of a job.
 enum Done<S> {
-    Read(Box<Intake<S>>, Batch, Option<RunEnd>),
+    Read(Box<Apart<Intake<S>>>, Batch, Option<RunEnd>),
     /// There is more to come, or not.
-    Tracked(Box<Tracker>, Batch, bool),
+    Tracked(Box<Apart<Tracker>>, Batch, bool),
     /// What there is to say was taken, or not.
-    Counted(Box<Ledger>, Batch, bool),
+    Counted(Box<Apart<Ledger>>, Batch, bool),
 }
 
 impl<S: Source> Job<S>
@@ -204,21 +215,21 @@ where
     fn run(self, reports: &SyncSender<Report>, stop: &AtomicBool) -> Done<S> {
         match self {
             Self::Read(mut intake, mut batch) => {
-                let end = intake.fill(&mut batch, stop, &mut |notice| drop(reports.send(Report::Notice(notice))));
+                let end = intake.0.fill(&mut batch, stop, &mut |notice| drop(reports.send(Report::Notice(notice))));
                 Done::Read(intake, batch, end)
             }
             Self::Track(mut tracker, mut batch) => {
-                tracker.follow(&batch.packets, &mut batch.trail);
+                tracker.0.follow(&batch.packets, &mut batch.trail);
                 Done::Tracked(tracker, batch, true)
             }
             Self::Finish(mut tracker, mut batch, end) => {
-                let more = tracker.finish(end, &mut batch.trail);
+                let more = tracker.0.finish(end, &mut batch.trail);
                 Done::Tracked(tracker, batch, more)
             }
             Self::Count(mut ledger, mut batch) => {
-                ledger.count(&batch.packets, &mut batch.trail);
+                ledger.0.count(&batch.packets, &mut batch.trail);
                 batch.clear();
-                let events: Vec<Event> = ledger.drain_events().collect();
+                let events: Vec<Event> = ledger.0.drain_events().collect();
                 let is_taken = events.is_empty() || reports.send(Report::Events(events)).is_ok();
                 Done::Counted(ledger, batch, is_taken)
             }

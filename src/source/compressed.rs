@@ -3,12 +3,15 @@
 //! Every decompressor here is fed in pieces that let it hand out all that comes before a damage.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
 
+use super::ahead::Ahead;
 use super::error::Codec;
-use super::input::{Input, ReadError};
+use super::input::{Input, ReadError, Shared};
 use super::lz4::Lz4;
 use super::packed::{CUT, Packed};
 
@@ -30,6 +33,79 @@ pub(super) const fn recognise(magic: [u8; MAGIC_LEN]) -> Option<Codec> {
 pub(super) enum Bytes {
     /// As they are.
     Plain(Input),
+    /// Decompressed by whoever reads them.
+    Here(Box<Here>),
+    /// Decompressed ahead, on a thread of their own.
+    Ahead(Ahead),
+}
+
+/// What decompresses on the thread that reads, and what it takes to do so on another.
+pub(super) struct Here {
+    unpacker: Unpacker,
+    /// Bytes made so far.
+    made_len: usize,
+    /// Bytes in a block that is made ahead.
+    block_len: usize,
+    shared: Shared,
+    abandoned: Arc<AtomicBool>,
+}
+
+/// Bytes after which an input goes on ahead. Most of what is shorter was read before a thread would have begun, and a
+/// folder of small captures needs none.
+pub(super) const HERE_LEN: usize = 256 << 10;
+
+impl Bytes {
+    /// Decompresses `input`, of which `first` was read already; a thread that does so ahead makes `block_len` bytes at once.
+    ///
+    /// # Errors
+    /// There is no memory for a decompressor.
+    pub fn decompress(codec: Codec, first: Vec<u8>, input: Input, block_len: usize) -> io::Result<Self> {
+        let (shared, abandoned) = (input.shared().clone(), input.abandoned());
+        let unpacker = Unpacker::new(codec, Packed::new(first, input))?;
+        Ok(Self::Here(Box::new(Here { unpacker, made_len: 0, block_len, shared, abandoned })))
+    }
+
+    /// How they were compressed.
+    pub fn codec(&self) -> Option<Codec> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Here(here) => Some(here.unpacker.codec()),
+            Self::Ahead(ahead) => Some(ahead.codec()),
+        }
+    }
+
+    /// Reads a block into `buffer`, which is not empty; no bytes is the end.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        if matches!(self, Self::Here(here) if here.made_len >= HERE_LEN) {
+            self.go_ahead();
+        }
+        match self {
+            Self::Plain(input) => input.read(buffer),
+            Self::Here(here) => {
+                let made_len = here.unpacker.read(buffer)?;
+                here.made_len += made_len;
+                Ok(made_len)
+            }
+            Self::Ahead(ahead) => ahead.read(buffer),
+        }
+    }
+
+    /// Hands the decompressor to a thread, if there may be one more.
+    #[cold]
+    fn go_ahead(&mut self) {
+        let Self::Here(here) = self else { return };
+        let Here { unpacker, block_len, shared, abandoned, .. } = &**here;
+        let started = Ahead::start(unpacker.codec(), *block_len, shared, Arc::clone(abandoned));
+        let Some((ahead, hand_over)) = started else { return };
+        if let Self::Here(here) = std::mem::replace(self, Self::Ahead(ahead)) {
+            // fails only if the thread is gone, which the next read finds out
+            drop(hand_over.send(here.unpacker));
+        }
+    }
+}
+
+/// A decompressor and what it is fed with.
+pub(super) enum Unpacker {
     /// RFC 1952, any number of members.
     Gzip(Box<Gzip>),
     /// RFC 8878, any number of frames.
@@ -38,13 +114,8 @@ pub(super) enum Bytes {
     Lz4(Box<Lz4>),
 }
 
-impl Bytes {
-    /// Decompresses `input`, of which `first` was read already.
-    ///
-    /// # Errors
-    /// There is no memory for a decompressor.
-    pub fn decompress(codec: Codec, first: Vec<u8>, input: Input) -> io::Result<Self> {
-        let packed = Packed::new(first, input);
+impl Unpacker {
+    fn new(codec: Codec, packed: Packed) -> io::Result<Self> {
         Ok(match codec {
             Codec::Gzip => Self::Gzip(Box::new(Gzip::new(packed))),
             Codec::Zstd => Self::Zstd(Box::new(Zstd::new(packed)?)),
@@ -52,24 +123,31 @@ impl Bytes {
         })
     }
 
-    /// How they were compressed.
-    pub const fn codec(&self) -> Option<Codec> {
+    const fn codec(&self) -> Codec {
         match self {
-            Self::Plain(_) => None,
-            Self::Gzip(_) => Some(Codec::Gzip),
-            Self::Zstd(_) => Some(Codec::Zstd),
-            Self::Lz4(_) => Some(Codec::Lz4),
+            Self::Gzip(_) => Codec::Gzip,
+            Self::Zstd(_) => Codec::Zstd,
+            Self::Lz4(_) => Codec::Lz4,
         }
     }
 
-    /// Reads a block into `buffer`, which is not empty; no bytes is the end.
+    /// Decompresses into `buffer`, which is not empty; no bytes is the end.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         match self {
-            Self::Plain(input) => input.read(buffer),
             Self::Gzip(gzip) => gzip.read(buffer),
             Self::Zstd(zstd) => zstd.read(buffer),
             Self::Lz4(lz4) => lz4.read(buffer),
         }
+    }
+
+    /// All that was read is used: the next bytes are those of a file or a pipe, and may have to be waited for.
+    pub fn must_read(&self) -> bool {
+        let packed = match self {
+            Self::Gzip(gzip) => &gzip.packed,
+            Self::Zstd(zstd) => &zstd.packed,
+            Self::Lz4(lz4) => lz4.packed(),
+        };
+        packed.in_memory().is_empty()
     }
 }
 
@@ -195,8 +273,18 @@ mod tests {
     use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
     use proptest::prelude::*;
 
-    use super::super::testing::{Chopped, pcap_file, read, read_from};
+    use super::super::testing::{Chopped, Outcome, pcap_file, read_ahead, read_from};
     use super::*;
+
+    /// Reads `bytes` as they come, and once more decompressed ahead, which makes no difference.
+    fn read(bytes: &[u8]) -> Outcome {
+        let whole = || Chopped::new(bytes, usize::MAX, false);
+        let (here, ahead) = (read_from(whole()), read_ahead(whole()));
+        assert_eq!((&ahead.fault, &ahead.interfaces), (&here.fault, &here.interfaces));
+        // without the debug text of thousands of packets
+        assert!(ahead.frames == here.frames, "{} and {} frames", ahead.frames.len(), here.frames.len());
+        here
+    }
 
     /// Compresses as the command line tools do.
     fn pack(codec: Codec, plain: &[u8]) -> Vec<u8> {
@@ -217,7 +305,7 @@ mod tests {
 
     const CODECS: [Codec; 3] = [Codec::Gzip, Codec::Zstd, Codec::Lz4];
 
-    /// Packets that do not compress to nothing: 20,000 records of 19 bytes.
+    /// Packets that do not compress to nothing: 20,000 records of 19 bytes, more than are read before a thread is started.
     fn long_file() -> Vec<u8> {
         pcap_file(&(0..20_000_u32).map(|i| i.wrapping_mul(2_654_435_761)).collect::<Vec<_>>())
     }
@@ -232,7 +320,9 @@ mod tests {
             assert!(packed.len() < plain.len(), "{codec}");
             assert_eq!(read(&packed), want, "{codec}");
             for (chunk_len, idles) in [(1, false), (7, true), (4_096, true)] {
-                assert_eq!(read_from(Chopped::new(&packed, chunk_len, idles)), want, "{codec} {chunk_len} {idles}");
+                let chopped = || Chopped::new(&packed, chunk_len, idles);
+                assert_eq!(read_from(chopped()), want, "{codec} {chunk_len} {idles}");
+                assert_eq!(read_ahead(chopped()), want, "{codec} {chunk_len} {idles}, ahead");
             }
         }
     }
@@ -312,6 +402,22 @@ mod tests {
                 assert_eq!(outcome.frames.len(), 20_000, "{codec} {cut_len}");
                 assert!(outcome.fault.is_some(), "{codec} {cut_len}");
             }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn damage_is_told_alike_from_another_thread(
+            which in 0..3_usize,
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut packed = pack(CODECS[which], &long_file());
+            for (at, byte) in changes {
+                let at = at.index(packed.len());
+                packed[at] = byte;
+            }
+            read(&packed);
         }
     }
 

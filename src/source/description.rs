@@ -46,6 +46,12 @@ impl Clock {
     /// The time that `ticks` units stand for; parts of a nanosecond are dropped.
     #[inline]
     pub fn time(&self, ticks: u64) -> Timestamp {
+        // nearly every clock: in 64 bits where the result has no more
+        if let (Unit::Nanos(nanos), 0) = (self.unit, self.offset_nanos)
+            && let Some(Ok(nanos)) = ticks.checked_mul(nanos).map(i64::try_from)
+        {
+            return Timestamp::from_nanos(nanos);
+        }
         // 2^64 units of a second are 2^94 ns, so nothing here overflows 128 bits
         let nanos = match self.unit {
             Unit::Nanos(nanos) => i128::from(ticks) * i128::from(nanos),

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
+use super::ahead::Helpers;
 use super::error::{Codec, Fault, Position};
 
 /// How long a read waits for a pipe before it says that there is nothing.
@@ -63,18 +64,31 @@ pub(super) struct Shared {
     pub stop: Arc<AtomicBool>,
     /// Bytes read from disk or pipe so far, compressed ones where a file is compressed.
     pub progress: Arc<AtomicU64>,
+    /// Threads that may still be started to decompress ahead of the reader.
+    pub helpers: Helpers,
 }
 
 /// The bytes of one input, in blocks.
 pub(super) struct Input {
     reader: Box<dyn Read + Send>,
     shared: Shared,
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Input {
     /// An input that reads from `reader`, which says [`io::ErrorKind::WouldBlock`] when it has nothing just now.
     pub fn new(reader: Box<dyn Read + Send>, shared: Shared) -> Self {
-        Self { reader, shared }
+        Self { reader, shared, abandoned: Arc::default() }
+    }
+
+    /// What it shares with the other inputs.
+    pub const fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Set by whoever has handed the input to another thread, and wants no more of it: the stop of this input alone.
+    pub fn abandoned(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.abandoned)
     }
 
     /// Opens a file, or a FIFO without waiting for its other end: reading waits for that.
@@ -93,7 +107,8 @@ impl Input {
         Self::from_file(File::from(io::stdin().as_fd().try_clone_to_owned()?), shared)
     }
 
-    fn from_file(file: File, shared: Shared) -> io::Result<Self> {
+    /// The bytes of an open file, of whatever kind.
+    pub fn from_file(file: File, shared: Shared) -> io::Result<Self> {
         let stalls = !file.metadata()?.is_file();
         let reader: Box<dyn Read + Send> = if stalls { Box::new(Patient(file)) } else { Box::new(file) };
         Ok(Self::new(reader, shared))
@@ -102,7 +117,7 @@ impl Input {
     /// Reads a block into `buffer`; no bytes is the end.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         loop {
-            if self.shared.stop.load(Ordering::Relaxed) {
+            if self.shared.stop.load(Ordering::Relaxed) || self.abandoned.load(Ordering::Relaxed) {
                 return Err(ReadError::Stopped);
             }
             match self.reader.read(buffer) {

@@ -19,6 +19,11 @@ impl Lz4 {
         Self { decoder: FrameDecoder::new(Lz4Input { packed, ended: false, failure: None }), in_frame: false }
     }
 
+    /// The compressed bytes.
+    pub fn packed(&self) -> &Packed {
+        &self.decoder.get_ref().packed
+    }
+
     pub fn read(&mut self, out: &mut [u8]) -> Result<usize, ReadError> {
         loop {
             if !self.in_frame && !self.next_frame()? {

@@ -3,6 +3,7 @@
 //! Everything here ends in a [`Frame`]: what was on the wire, when, and of which link type. Container records are read
 //! by our own readers, because they are the packet path; `pcap`, the crate, captures, and compiles filters.
 
+mod ahead;
 mod bpf;
 mod compressed;
 mod description;

@@ -78,7 +78,7 @@ impl Files {
         let block_len = if named.len() > FEW { SMALL_BLOCK_LEN } else { BLOCK_LEN };
         let inputs = named.into_iter().map(|named| Slot { named, state: State::Closed, readable: false }).collect();
         let mut files = Self {
-            shared: Shared { stop, progress: Arc::default() },
+            shared: Shared { stop, ..Shared::default() },
             inputs,
             interfaces: Vec::new(),
             current: None,
@@ -90,6 +90,8 @@ impl Files {
         };
         files.line_up();
         files.report_folders_without_captures(paths);
+        // not before: who gives up rights does so without other threads, between the opening and the reading
+        files.shared.helpers.allow();
         files
     }
 
@@ -164,7 +166,7 @@ impl Files {
     /// Reads a file up to its first packet, and closes it again.
     fn probe(&mut self, at: usize) -> Result<(), SourceError> {
         // neither its bytes nor its interfaces count yet
-        let shared = Shared { progress: Arc::default(), ..self.shared.clone() };
+        let shared = Shared { stop: Arc::clone(&self.shared.stop), ..Shared::default() };
         let mut reader = self.open_input(at, shared, PROBE_LEN)?;
         match reader.advance(&mut Vec::new()) {
             Ok(Step::Packet) => self.waiting.push(Reverse((reader.ts(), at))),
@@ -316,8 +318,10 @@ impl Source for Files {
         loop {
             match self.step()? {
                 Step::Packet => {
-                    let Some((_, reader)) = &self.current else { return Ok(Pause::End) };
-                    if take(&reader.frame(), &self.interfaces).is_break() {
+                    let Self { current: Some((at, reader)), turn_end, interfaces, .. } = self else {
+                        return Ok(Pause::End);
+                    };
+                    if reader.pass_on(|ts| (ts, *at) <= *turn_end, |frame| take(frame, interfaces)).is_break() {
                         return Ok(Pause::Enough);
                     }
                 }

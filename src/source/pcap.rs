@@ -1,7 +1,7 @@
 //! Classic pcap files: draft-ietf-opsawg-pcap, and what libpcap's `sf-pcap.c` knows of older ones.
 
 use super::error::{Damage, Fault};
-use super::record::{ByteOrder, Record, Step, index};
+use super::record::{ByteOrder, Found, Record, Step, index};
 use super::stream::{Fill, Stream};
 use crate::units::{LinkType, Timestamp};
 
@@ -53,8 +53,12 @@ pub(super) struct Pcap {
     lengths: Lengths,
     /// Longest captured length that is no damage, in bytes.
     limit: u32,
+    /// Records found so far.
     records: u64,
-    record: Record,
+    /// Link type of every packet.
+    link: LinkType,
+    /// What they refer to as their interface.
+    interface: u32,
 }
 
 /// What the header of a file says of its only interface.
@@ -88,51 +92,62 @@ impl Pcap {
         )]
         let link = LinkType(magic.order.u32_at(header, 20) as u16);
         stream.consume(FILE_HEADER_LEN);
-        let record = Record { link, interface, ..Record::NONE };
-        let pcap = Self { stream, magic, lengths, limit: captured_limit(link), records: 0, record };
+        let pcap = Self { stream, magic, lengths, limit: captured_limit(link), records: 0, link, interface };
         Ok((pcap, FileHeader { link, snap_len }))
     }
 
-    /// Goes to the next packet.
+    /// Finds the next packets.
     ///
     /// # Errors
     /// The file ends within a record, or the record cannot be one; its offset is that of the record's header.
-    #[inline(always)]
-    pub fn advance(&mut self) -> Result<Step, Fault> {
+    pub fn find(&mut self, found: &mut Found) -> Result<Step, Fault> {
         // almost always; what else there is stays out of the way
-        if self.advance_in_memory() { Ok(Step::Packet) } else { self.advance_by_reading() }
+        if self.find_in_memory(found) { Ok(Step::Packet) } else { self.find_by_reading(found) }
     }
 
-    /// Goes to the next packet if it is sound and in memory.
-    #[inline(always)]
-    fn advance_in_memory(&mut self) -> bool {
-        let Some(header) = self.header() else { return false };
-        let header_len = self.magic.record_header_len;
-        let record_len = header_len + index(header.captured_len);
-        if header.captured_len > self.limit || self.stream.unread().len() < record_len {
-            return false;
+    /// Finds the packets that are sound and in memory, if there is one.
+    fn find_in_memory(&mut self, found: &mut Found) -> bool {
+        match (self.magic.order, self.lengths) {
+            (ByteOrder::Little, Lengths::InOrder) => self.walk::<true>(found),
+            _ => self.walk::<false>(found),
         }
-        // A captured length beyond the wire's makes no sense; tshark cuts it as well.
-        let data_len = index(header.captured_len.min(header.wire_len));
-        self.record.ts = header.ts;
-        self.record.wire_len = header.wire_len;
-        self.record.data = self.stream.span(header_len, data_len);
-        self.stream.consume(record_len);
-        self.records += 1;
-        true
+    }
+
+    /// What nearly every file is, little endian with its lengths in order, has a loop of its own.
+    fn walk<const IS_USUAL: bool>(&mut self, found: &mut Found) -> bool {
+        let usual = (ByteOrder::Little, Lengths::InOrder);
+        let (order, lengths) = if IS_USUAL { usual } else { (self.magic.order, self.lengths) };
+        let Magic { fraction_nanos, record_header_len, .. } = self.magic;
+        let unread = self.stream.unread();
+        let mut at = 0;
+        let count = found.look(|| {
+            let header = RecordHeader::parse(unread.get(at..)?, order, lengths, fraction_nanos)?;
+            let RecordHeader { ts, captured_len, wire_len } = header;
+            let data_at = at + record_header_len;
+            let end = data_at + index(captured_len);
+            if captured_len > self.limit || end > unread.len() {
+                return None;
+            }
+            at = end;
+            // A captured length beyond the wire's makes no sense; tshark cuts it as well.
+            let data = self.stream.span(data_at, index(captured_len.min(wire_len)));
+            Some(Record { ts, wire_len, link: self.link, interface: self.interface, data })
+        });
+        self.stream.consume(at);
+        self.records += count as u64;
+        count > 0
     }
 
     #[cold]
-    #[inline(never)]
-    fn advance_by_reading(&mut self) -> Result<Step, Fault> {
+    fn find_by_reading(&mut self, found: &mut Found) -> Result<Step, Fault> {
         loop {
-            let captured_len = self.header().map_or(0, |header| header.captured_len);
+            let captured_len = self.captured_len();
             if captured_len > self.limit {
                 let record = self.records + 1;
                 return Err(self.damage(Damage::LongRecord { record, claimed: captured_len, limit: self.limit }));
             }
             match self.stream.fill(self.magic.record_header_len + index(captured_len))? {
-                Fill::Ready if self.advance_in_memory() => return Ok(Step::Packet),
+                Fill::Ready if self.find_in_memory(found) => return Ok(Step::Packet),
                 Fill::Ready => {} // that was the header
                 Fill::Idle => return Ok(Step::Idle),
                 Fill::Stopped | Fill::End(0) => return Ok(Step::End),
@@ -141,34 +156,19 @@ impl Pcap {
         }
     }
 
-    /// The packet at which the reader stands.
+    /// The bytes that packets refer to.
     #[inline(always)]
-    pub const fn record(&self) -> &Record {
-        &self.record
+    pub const fn stream(&self) -> &Stream {
+        &self.stream
     }
 
-    /// Its bytes.
-    #[inline(always)]
-    pub fn data(&self) -> &[u8] {
-        self.stream.slice(self.record.data)
-    }
-
-    /// The header of the next record, if it is in memory.
-    #[inline(always)]
-    fn header(&self) -> Option<RecordHeader> {
+    /// What the next record claims to hold; 0 while its header is not in memory.
+    fn captured_len(&self) -> u32 {
         let unread = self.stream.unread();
-        let header = unread.first_chunk::<16>().filter(|_| unread.len() >= self.magic.record_header_len)?;
-        let order = self.magic.order;
-        let (seconds, fraction) = (order.u32_at(header, 0), order.u32_at(header, 4));
-        let (first, second) = (order.u32_at(header, 8), order.u32_at(header, 12));
-        let (captured_len, wire_len) = match self.lengths {
-            Lengths::InOrder => (first, second),
-            Lengths::Swapped => (second, first),
-            Lengths::SmallerIsCaptured => (first.min(second), first.max(second)),
-        };
-        // at most 2^32 seconds and 2^32 microseconds: far from the end of the range
-        let nanos = i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * i64::from(self.magic.fraction_nanos);
-        Some(RecordHeader { ts: Timestamp::from_nanos(nanos), captured_len, wire_len })
+        if unread.len() < self.magic.record_header_len {
+            return 0;
+        }
+        RecordHeader::parse(unread, self.magic.order, self.lengths, 0).map_or(0, |header| header.captured_len)
     }
 
     #[cold]
@@ -187,11 +187,29 @@ impl Pcap {
     }
 }
 
-/// The header of a record, in its own units.
+/// The header of a record.
 struct RecordHeader {
     ts: Timestamp,
     captured_len: u32,
     wire_len: u32,
+}
+
+impl RecordHeader {
+    /// The header that `unread` begins with, if all that is known of it is there.
+    #[inline(always)]
+    fn parse(unread: &[u8], order: ByteOrder, lengths: Lengths, fraction_nanos: u32) -> Option<Self> {
+        let header = unread.first_chunk::<16>()?;
+        let (seconds, fraction) = (order.u32_at(header, 0), order.u32_at(header, 4));
+        let (first, second) = (order.u32_at(header, 8), order.u32_at(header, 12));
+        let (captured_len, wire_len) = match lengths {
+            Lengths::InOrder => (first, second),
+            Lengths::Swapped => (second, first),
+            Lengths::SmallerIsCaptured => (first.min(second), first.max(second)),
+        };
+        // at most 2^32 seconds and 2^32 microseconds: far from the end of the range
+        let nanos = i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * i64::from(fraction_nanos);
+        Some(Self { ts: Timestamp::from_nanos(nanos), captured_len, wire_len })
+    }
 }
 
 /// The longest capture of a packet that libpcap takes (`max_snaplen_for_dlt` of `pcap-common.c`), in bytes.

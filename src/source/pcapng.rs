@@ -4,7 +4,7 @@
 use super::Interface;
 use super::description::{Clock, Description};
 use super::error::{Damage, Fault};
-use super::record::{ByteOrder, Record, Step, index};
+use super::record::{ByteOrder, Found, Record, Step, index};
 use super::stream::{Fill, Stream};
 use crate::units::{LinkType, Timestamp};
 
@@ -35,7 +35,8 @@ pub(super) struct PcapNg {
     known: Vec<Known>,
     /// Interfaces of all sections.
     described: usize,
-    record: Record,
+    /// The time of the packet that was found last.
+    last_ts: Timestamp,
 }
 
 /// What a packet needs of its interface.
@@ -52,15 +53,58 @@ impl PcapNg {
     /// A file that begins with a section header; `input` is its name.
     pub fn new(stream: Stream, input: String) -> Self {
         // the first section header sets the byte order before anything depends on it
-        Self { stream, order: ByteOrder::Little, input, known: Vec::new(), described: 0, record: Record::NONE }
+        let (known, last_ts) = (Vec::new(), Record::NONE.ts);
+        Self { stream, order: ByteOrder::Little, input, known, described: 0, last_ts }
     }
 
-    /// Goes to the next packet; interfaces that are described on the way are added to `interfaces`.
+    /// Finds the next packets; interfaces that are described on the way are added to `interfaces`.
     ///
     /// # Errors
     /// The file ends within a block, or the block cannot be one; its offset is that of the block.
-    #[inline]
-    pub fn advance(&mut self, interfaces: &mut Vec<Interface>) -> Result<Step, Fault> {
+    pub fn find(&mut self, found: &mut Found, interfaces: &mut Vec<Interface>) -> Result<Step, Fault> {
+        let count = match self.order {
+            ByteOrder::Little => self.find_in_memory::<false>(found),
+            ByteOrder::Big => self.find_in_memory::<true>(found),
+        };
+        if count > 0 { Ok(Step::Packet) } else { self.find_one(found, interfaces) }
+    }
+
+    /// Finds enhanced packet blocks (section 4.3) that follow each other, are sound and in memory, and tells how many. What
+    /// else there is, is left to [`PcapNg::find_one`]. Each byte order has a loop of its own.
+    fn find_in_memory<const IS_BIG: bool>(&mut self, found: &mut Found) -> usize {
+        const HEADER_LEN: usize = 28;
+        const AROUND_LEN: usize = HEADER_LEN + 4;
+        let order = if IS_BIG { ByteOrder::Big } else { ByteOrder::Little };
+        let unread = self.stream.unread();
+        let mut at = 0;
+        let count = found.look(|| {
+            let rest = unread.get(at..)?;
+            let header = rest.first_chunk::<HEADER_LEN>()?;
+            let number = |at| order.u32_at(header, at);
+            let (kind, block_len, id) = (number(0), number(4), number(8));
+            if kind != ENHANCED_PACKET || block_len > BLOCK_LIMIT {
+                return None;
+            }
+            let block = rest.get(..index(block_len))?;
+            let room = block.len().checked_sub(AROUND_LEN)?;
+            let (captured_len, wire_len) = (number(20), number(24));
+            if order.u32_at(block, block.len() - 4) != block_len || index(captured_len) > room {
+                return None;
+            }
+            let known = self.known.get(index(id))?;
+            let ts = known.clock.time(u64::from(number(12)) << 32 | u64::from(number(16)));
+            // A captured length beyond the wire's makes no sense; tshark cuts it as well.
+            let data = self.stream.span(at + HEADER_LEN, index(captured_len.min(wire_len)));
+            at += block.len();
+            Some(Record { ts, wire_len, link: known.link, interface: known.index, data })
+        });
+        self.last_ts = found.last().map_or(self.last_ts, |last| last.ts);
+        self.stream.consume(at);
+        count
+    }
+
+    /// Finds the next packet, of whatever kind of block.
+    fn find_one(&mut self, found: &mut Found, interfaces: &mut Vec<Interface>) -> Result<Step, Fault> {
         loop {
             let unread = self.stream.unread();
             let mut needed_len = HEAD_LEN;
@@ -78,7 +122,10 @@ impl PcapNg {
                     self.check_len(kind, block_len)?;
                     needed_len = index(block_len);
                     if self.stream.unread().len() >= needed_len {
-                        if self.read_block(kind, block_len, interfaces)? {
+                        let mut packet = self.read_block(kind, block_len, interfaces)?;
+                        if let Some(Record { ts, .. }) = packet {
+                            self.last_ts = ts;
+                            found.look(|| packet.take());
                             return Ok(Step::Packet);
                         }
                         continue;
@@ -95,41 +142,39 @@ impl PcapNg {
         }
     }
 
-    /// The packet at which the reader stands.
-    #[inline]
-    pub const fn record(&self) -> &Record {
-        &self.record
+    /// The bytes that packets refer to.
+    #[inline(always)]
+    pub const fn stream(&self) -> &Stream {
+        &self.stream
     }
 
-    /// Its bytes.
-    #[inline]
-    pub fn data(&self) -> &[u8] {
-        self.stream.slice(self.record.data)
-    }
-
-    /// Reads the block of `block_len` bytes that is in memory, and consumes it; true: it is a packet.
-    #[inline]
-    fn read_block(&mut self, kind: u32, block_len: u32, interfaces: &mut Vec<Interface>) -> Result<bool, Fault> {
+    /// Reads the block of `block_len` bytes that is in memory, and consumes it; tells the packet that it is.
+    fn read_block(
+        &mut self,
+        kind: u32,
+        block_len: u32,
+        interfaces: &mut Vec<Interface>,
+    ) -> Result<Option<Record>, Fault> {
         let block = &self.stream.unread()[..index(block_len)];
         let trailing = self.order.u32_at(block, block.len() - 4);
         if trailing != block_len {
             return Err(self.damage(Damage::BlockLengths { kind, claimed: block_len, trailing }));
         }
+        let mut packet = None;
         match kind {
-            ENHANCED_PACKET => self.read_packet(block_len, false)?,
-            PACKET => self.read_packet(block_len, true)?,
-            SIMPLE_PACKET => self.read_simple_packet(block_len)?,
+            ENHANCED_PACKET => packet = Some(self.read_packet(block_len, false)?),
+            PACKET => packet = Some(self.read_packet(block_len, true)?),
+            SIMPLE_PACKET => packet = Some(self.read_simple_packet(block_len)?),
             INTERFACE_DESCRIPTION => self.read_interface(block_len, interfaces)?,
             SECTION_HEADER => self.read_section()?,
             _ => {}
         }
         self.stream.consume(index(block_len));
-        Ok(matches!(kind, ENHANCED_PACKET | PACKET | SIMPLE_PACKET))
+        Ok(packet)
     }
 
     /// An enhanced packet block (section 4.3), or its obsolete form, whose interface has 16 bits, followed by drops.
-    #[inline]
-    fn read_packet(&mut self, block_len: u32, obsolete: bool) -> Result<(), Fault> {
+    fn read_packet(&self, block_len: u32, obsolete: bool) -> Result<Record, Fault> {
         const HEADER_LEN: usize = 20;
         let body = &self.stream.unread()[HEAD_LEN..index(block_len) - 4];
         let number = |at| self.order.u32_at(body, at);
@@ -138,22 +183,21 @@ impl PcapNg {
         let (captured_len, wire_len) = (number(12), number(16));
         let known = self.interface(id)?;
         let room = body.len() - HEADER_LEN;
-        self.set_record(known, known.clock.time(ticks), captured_len, wire_len, HEAD_LEN + HEADER_LEN, room)
+        self.packet(known, known.clock.time(ticks), captured_len, wire_len, HEAD_LEN + HEADER_LEN, room)
     }
 
     /// A simple packet block (section 4.4): of the first interface, without a time, so that the packet before lends
     /// its own; how much was captured follows from the interface's limit.
-    fn read_simple_packet(&mut self, block_len: u32) -> Result<(), Fault> {
+    fn read_simple_packet(&self, block_len: u32) -> Result<Record, Fault> {
         const HEADER_LEN: usize = 4;
         let body = &self.stream.unread()[HEAD_LEN..index(block_len) - 4];
         let wire_len = self.order.u32_at(body, 0);
         let known = self.interface(0)?;
         let captured_len = if known.snap_len == 0 { wire_len } else { wire_len.min(known.snap_len) };
         let room = body.len() - HEADER_LEN;
-        self.set_record(known, self.record.ts, captured_len, wire_len, HEAD_LEN + HEADER_LEN, room)
+        self.packet(known, self.last_ts, captured_len, wire_len, HEAD_LEN + HEADER_LEN, room)
     }
 
-    #[inline]
     fn interface(&self, id: u32) -> Result<Known, Fault> {
         self.known
             .get(index(id))
@@ -161,24 +205,23 @@ impl PcapNg {
             .ok_or_else(|| self.damage(Damage::UnknownInterface { id, known: self.known.len() as u64 }))
     }
 
-    /// Stands at a packet whose bytes begin `skipped` bytes into the block, which has `room` bytes left from there.
-    #[inline]
-    fn set_record(
-        &mut self,
+    /// The packet whose bytes begin `skipped` bytes into the block, which has `room` bytes left from there. Refers to the
+    /// stream before the block is consumed.
+    fn packet(
+        &self,
         known: Known,
         ts: Timestamp,
         captured_len: u32,
         wire_len: u32,
         skipped: usize,
         room: usize,
-    ) -> Result<(), Fault> {
+    ) -> Result<Record, Fault> {
         if index(captured_len) > room {
             return Err(self.damage(Damage::LongPacket { claimed: captured_len, left: room as u64 }));
         }
         // A captured length beyond the wire's makes no sense; tshark cuts it as well.
         let data = self.stream.span(skipped, index(captured_len.min(wire_len)));
-        self.record = Record { ts, wire_len, link: known.link, interface: known.index, data };
-        Ok(())
+        Ok(Record { ts, wire_len, link: known.link, interface: known.index, data })
     }
 
     fn read_interface(&mut self, block_len: u32, interfaces: &mut Vec<Interface>) -> Result<(), Fault> {
@@ -221,7 +264,6 @@ impl PcapNg {
     }
 
     /// Refuses a block whose length cannot be.
-    #[inline]
     fn check_len(&self, kind: u32, claimed: u32) -> Result<(), Fault> {
         let least = match kind {
             SECTION_HEADER => 28,

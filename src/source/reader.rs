@@ -1,12 +1,14 @@
 //! One input, whatever its compression and container: both are told from its first bytes.
 
+use std::ops::ControlFlow;
+
 use super::compressed::{self, Bytes};
 use super::error::{Damage, Fault, Position};
 use super::foreign;
 use super::input::{Input, Pause};
 use super::pcap::{FILE_HEADER_LEN, Magic, Pcap};
 use super::pcapng::{PcapNg, SECTION_HEADER};
-use super::record::{Record, Step};
+use super::record::{Found, Step};
 use super::snoop::{self, Snoop};
 use super::stream::{Fill, Stream};
 use super::{Frame, Interface};
@@ -18,6 +20,8 @@ pub(super) struct Reader {
     name: String,
     block_len: usize,
     stage: Stage,
+    /// Void without a container.
+    found: Box<Found>,
 }
 
 /// What an input is, as far as that is known.
@@ -45,7 +49,8 @@ enum Unknown {
 impl Reader {
     /// A reader of `input`, in blocks of `block_len` bytes. Nothing is read yet.
     pub fn new(name: String, input: Input, block_len: usize) -> Self {
-        Self { name, block_len, stage: Stage::Unknown(Unknown::Opened { input, first: Vec::new() }) }
+        let stage = Stage::Unknown(Unknown::Opened { input, first: Vec::new() });
+        Self { name, block_len, stage, found: Box::new(Found::NONE) }
     }
 
     /// Whether it turned out to be a capture.
@@ -59,11 +64,17 @@ impl Reader {
     /// It is no capture, or cannot be read on. There is nothing more to read after that.
     #[inline(always)]
     pub fn advance(&mut self, interfaces: &mut Vec<Interface>) -> Result<Step, Fault> {
+        if self.found.advance() { Ok(Step::Packet) } else { self.find(interfaces) }
+    }
+
+    /// Finds the next packets, and goes to the first of them.
+    #[inline(never)]
+    fn find(&mut self, interfaces: &mut Vec<Interface>) -> Result<Step, Fault> {
         loop {
             match &mut self.stage {
-                Stage::Pcap(pcap) => return pcap.advance(),
-                Stage::PcapNg(pcapng) => return pcapng.advance(interfaces),
-                Stage::Snoop(snoop) => return snoop.advance(),
+                Stage::Pcap(pcap) => return pcap.find(&mut self.found),
+                Stage::PcapNg(pcapng) => return pcapng.find(&mut self.found, interfaces),
+                Stage::Snoop(snoop) => return snoop.find(&mut self.found),
                 Stage::Unknown(Unknown::Closed) => return Ok(Step::End),
                 Stage::Unknown(_) => {
                     if let Some(step) = self.recognise(interfaces)? {
@@ -77,29 +88,45 @@ impl Reader {
     /// When the packet at which it stands was captured.
     #[inline(always)]
     pub fn ts(&self) -> Timestamp {
-        match &self.stage {
-            Stage::Pcap(pcap) => pcap.record().ts,
-            Stage::PcapNg(pcapng) => pcapng.record().ts,
-            Stage::Snoop(snoop) => snoop.record().ts,
-            Stage::Unknown(_) => Record::NONE.ts,
-        }
+        self.found.current().ts
     }
 
     /// The packet at which it stands.
-    #[inline(always)]
     pub fn frame(&self) -> Frame<'_> {
-        let (record, data) = self.record();
-        let &Record { ts, wire_len, link, interface, data: _ } = record;
-        Frame { ts, wire_len, link, interface, data }
+        let record = self.found.current();
+        record.frame(self.stream().map_or(&[], |stream| stream.slice(record.data)))
     }
 
+    /// Passes on the packet at which it stands, and those after it that are in memory, as far as they are due, until `take`
+    /// breaks off. Then it stands at the last one that was passed on.
     #[inline(always)]
-    fn record(&self) -> (&Record, &[u8]) {
+    pub fn pass_on(
+        &mut self,
+        is_due: impl Fn(Timestamp) -> bool,
+        mut take: impl FnMut(&Frame<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let Some(stream) = self.stream() else { return ControlFlow::Continue(()) };
+        let mut passed: usize = 0;
+        let mut flow = ControlFlow::Continue(());
+        for record in self.found.rest() {
+            if flow.is_break() || passed > 0 && !is_due(record.ts) {
+                break;
+            }
+            flow = take(&record.frame(stream.slice(record.data)));
+            passed += 1;
+        }
+        self.found.skip(passed.saturating_sub(1));
+        flow
+    }
+
+    /// The bytes that packets refer to.
+    #[inline(always)]
+    fn stream(&self) -> Option<&Stream> {
         match &self.stage {
-            Stage::Pcap(pcap) => (pcap.record(), pcap.data()),
-            Stage::PcapNg(pcapng) => (pcapng.record(), pcapng.data()),
-            Stage::Snoop(snoop) => (snoop.record(), snoop.data()),
-            Stage::Unknown(_) => (&Record::NONE, &[]),
+            Stage::Pcap(pcap) => Some(pcap.stream()),
+            Stage::PcapNg(pcapng) => Some(pcapng.stream()),
+            Stage::Snoop(snoop) => Some(snoop.stream()),
+            Stage::Unknown(_) => None,
         }
     }
 
@@ -116,7 +143,7 @@ impl Reader {
                 let stream = match codec {
                     None => Stream::new(Bytes::Plain(input), &first, self.block_len),
                     Some(codec) => {
-                        let bytes = Bytes::decompress(codec, first, input)
+                        let bytes = Bytes::decompress(codec, first, input, self.block_len)
                             .map_err(|source| Fault::Read { at: Position { offset: 0, decompressed: None }, source })?;
                         Stream::new(bytes, &[], self.block_len)
                     }

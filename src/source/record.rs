@@ -1,9 +1,10 @@
 //! What the readers of all containers have in common: a packet that was found, and where numbers lie in bytes.
 
+use super::Frame;
 use super::stream::Span;
 use crate::units::{LinkType, Timestamp};
 
-/// The packet at which a reader stands.
+/// A packet that was found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
     /// When it was captured.
@@ -22,6 +23,74 @@ impl Record {
     /// No packet yet.
     pub const NONE: Self =
         Self { ts: Timestamp::from_nanos(0), wire_len: 0, link: LinkType::NULL, interface: 0, data: Span::EMPTY };
+
+    /// The packet, whose captured bytes are `data`.
+    #[inline(always)]
+    pub const fn frame<'a>(&self, data: &'a [u8]) -> Frame<'a> {
+        let &Self { ts, wire_len, link, interface, data: _ } = self;
+        Frame { ts, wire_len, link, interface, data }
+    }
+}
+
+/// The next packets of an input that are in memory, and at which of them a reader stands. Looking for several at once costs
+/// less than half of what it costs to look for one after the other: the loop that looks fits into registers, and the one
+/// that takes them is the same for every container.
+pub(super) struct Found {
+    records: [Record; Self::LIMIT],
+    at: usize,
+    len: usize,
+}
+
+impl Found {
+    /// The most that are found at once.
+    const LIMIT: usize = 32;
+
+    /// None.
+    pub const NONE: Self = Self { records: [Record::NONE; Self::LIMIT], at: 0, len: 0 };
+
+    /// Replaces all by what `next` finds: it is asked until it has none, or there is no more room. The reader then stands at
+    /// the first. Tells how many there are.
+    #[inline(always)]
+    pub fn look(&mut self, mut next: impl FnMut() -> Option<Record>) -> usize {
+        let mut len = 0;
+        for place in &mut self.records {
+            let Some(record) = next() else { break };
+            *place = record;
+            len += 1;
+        }
+        (self.at, self.len) = (0, len);
+        len
+    }
+
+    /// Goes to the next one; false when there is none.
+    #[inline(always)]
+    pub const fn advance(&mut self) -> bool {
+        self.at += 1;
+        self.at < self.len
+    }
+
+    /// The one at which the reader stands.
+    #[inline(always)]
+    pub fn current(&self) -> &Record {
+        self.records.get(self.at).unwrap_or(&Record::NONE)
+    }
+
+    /// The one at which the reader stands, and those after it.
+    #[inline(always)]
+    pub fn rest(&self) -> &[Record] {
+        self.records.get(self.at..self.len).unwrap_or_default()
+    }
+
+    /// Goes on by as many, which are there.
+    #[inline(always)]
+    pub const fn skip(&mut self, records: usize) {
+        self.at += records;
+    }
+
+    /// The last one.
+    pub fn last(&self) -> Option<&Record> {
+        self.rest().last()
+    }
 }
 
 /// What a reader says when it is asked to go on.

@@ -4,7 +4,7 @@
 use super::error::{Damage, Fault};
 use super::pcap::captured_limit;
 use super::record::ByteOrder::Big;
-use super::record::{Record, Step, index};
+use super::record::{Found, Record, Step, index};
 use super::stream::{Fill, Stream};
 use crate::units::{LinkType, Timestamp};
 
@@ -29,8 +29,12 @@ pub(super) struct Snoop {
     stream: Stream,
     /// Longest captured length that is no damage, in bytes.
     limit: u32,
+    /// Records found so far.
     records: u64,
-    record: Record,
+    /// Link type of every packet.
+    link: LinkType,
+    /// What they refer to as their interface.
+    interface: u32,
 }
 
 impl Snoop {
@@ -49,40 +53,40 @@ impl Snoop {
         let by_surveyor = RecordHeader::parse(stream.unread())
             .is_some_and(|first| first.record_len.saturating_sub(first.least_len()) >= SURVEYOR_TRAILER_LEN);
         let link = link_type(datalink, by_surveyor);
-        let record = Record { link, interface, ..Record::NONE };
-        Ok((Self { stream, limit: captured_limit(link), records: 0, record }, link))
+        Ok((Self { stream, limit: captured_limit(link), records: 0, link, interface }, link))
     }
 
-    /// Goes to the next packet.
+    /// Finds the next packets.
     ///
     /// # Errors
     /// The file ends within a record, or the record cannot be one; its offset is that of the record's header.
-    // rarer than pcap: kept out of the loop that reads packets, so that it stays small
-    #[inline(never)]
-    pub fn advance(&mut self) -> Result<Step, Fault> {
-        if self.advance_in_memory() { Ok(Step::Packet) } else { self.advance_by_reading() }
+    pub fn find(&mut self, found: &mut Found) -> Result<Step, Fault> {
+        if self.find_in_memory(found) { Ok(Step::Packet) } else { self.find_by_reading(found) }
     }
 
-    /// Goes to the next packet if it is sound and in memory.
-    #[inline]
-    fn advance_in_memory(&mut self) -> bool {
-        let Some(header) = RecordHeader::parse(self.stream.unread()) else { return false };
-        if self.fault_of(header).is_some() || self.stream.unread().len() < index(header.record_len) {
-            return false;
-        }
-        // A captured length beyond the wire's makes no sense.
-        let data_len = index(header.captured_len.min(header.wire_len));
-        self.record.ts = header.ts;
-        self.record.wire_len = header.wire_len;
-        self.record.data = self.stream.span(RECORD_HEADER_LEN, data_len);
-        self.stream.consume(index(header.record_len));
-        self.records += 1;
-        true
+    /// Finds the packets that are sound and in memory, if there is one.
+    fn find_in_memory(&mut self, found: &mut Found) -> bool {
+        let unread = self.stream.unread();
+        let mut at = 0;
+        let count = found.look(|| {
+            let header = RecordHeader::parse(unread.get(at..)?)?;
+            let RecordHeader { ts, captured_len, wire_len, record_len } = header;
+            let end = at + index(record_len);
+            if self.fault_of(header).is_some() || end > unread.len() {
+                return None;
+            }
+            // A captured length beyond the wire's makes no sense.
+            let data = self.stream.span(at + RECORD_HEADER_LEN, index(captured_len.min(wire_len)));
+            at = end;
+            Some(Record { ts, wire_len, link: self.link, interface: self.interface, data })
+        });
+        self.stream.consume(at);
+        self.records += count as u64;
+        count > 0
     }
 
     #[cold]
-    #[inline(never)]
-    fn advance_by_reading(&mut self) -> Result<Step, Fault> {
+    fn find_by_reading(&mut self, found: &mut Found) -> Result<Step, Fault> {
         loop {
             let header = RecordHeader::parse(self.stream.unread());
             if let Some(damage) = header.and_then(|header| self.fault_of(header)) {
@@ -90,7 +94,7 @@ impl Snoop {
             }
             let needed_len = header.map_or(RECORD_HEADER_LEN, |header| index(header.record_len));
             match self.stream.fill(needed_len)? {
-                Fill::Ready if self.advance_in_memory() => return Ok(Step::Packet),
+                Fill::Ready if self.find_in_memory(found) => return Ok(Step::Packet),
                 Fill::Ready => {} // that was the header
                 Fill::Idle => return Ok(Step::Idle),
                 Fill::Stopped | Fill::End(0) => return Ok(Step::End),
@@ -99,16 +103,10 @@ impl Snoop {
         }
     }
 
-    /// The packet at which the reader stands.
-    #[inline]
-    pub const fn record(&self) -> &Record {
-        &self.record
-    }
-
-    /// Its bytes.
-    #[inline]
-    pub fn data(&self) -> &[u8] {
-        self.stream.slice(self.record.data)
+    /// The bytes that packets refer to.
+    #[inline(always)]
+    pub const fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// Why the lengths of the next record cannot be.

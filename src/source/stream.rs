@@ -2,7 +2,7 @@
 
 use super::compressed::Bytes;
 use super::error::{Fault, Position};
-use super::input::Pause;
+use super::input::{Pause, ReadError};
 
 /// Bytes read at once when an input is the only one: more than a packet, and little enough to stay in the cache.
 pub(super) const BLOCK_LEN: usize = 256 << 10;
@@ -13,7 +13,7 @@ pub(super) struct Stream {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// Bytes of the input before the buffer.
+    /// Bytes of the input before the unread ones.
     offset: u64,
     ended: bool,
 }
@@ -68,12 +68,14 @@ impl Stream {
     /// Goes on by `len` bytes that are in memory.
     #[inline(always)]
     pub fn consume(&mut self, len: usize) {
-        self.start = (self.start + len).min(self.end);
+        let len = len.min(self.end - self.start);
+        self.start += len;
+        self.offset += len as u64;
     }
 
     /// Where the unread bytes begin.
     pub fn position(&self) -> Position {
-        Position { offset: self.offset + self.start as u64, decompressed: self.bytes.codec() }
+        Position { offset: self.offset, decompressed: self.bytes.codec() }
     }
 
     /// Reads on until `needed` unread bytes are in memory, one after the other. Spans are void after that.
@@ -82,21 +84,16 @@ impl Stream {
     /// The system cannot read on, or the compressed data are damaged; what was read before stays unread here.
     #[cold]
     pub fn fill(&mut self, needed: usize) -> Result<Fill, Fault> {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.offset += self.start as u64;
-        self.end -= self.start;
-        self.start = 0;
-        while self.end < needed {
+        loop {
+            let unread_len = self.end - self.start;
+            if unread_len >= needed {
+                return Ok(Fill::Ready);
+            }
             if self.ended {
-                return Ok(Fill::End(self.end as u64));
+                return Ok(Fill::End(unread_len as u64));
             }
-            if self.end == self.buffer.len() {
-                // doubled as bytes come, so that a length that is not true does not cost memory
-                self.buffer.resize(needed.min(self.buffer.len() * 2), 0);
-            }
-            match self.bytes.read(&mut self.buffer[self.end..]) {
-                Ok(0) => self.ended = true,
-                Ok(read_len) => self.end += read_len,
+            match self.read_on(needed) {
+                Ok(()) => self.ended = self.end - self.start == unread_len,
                 Err(error) => {
                     return error.into_pause(self.end_position()).map(|pause| match pause {
                         Pause::Idle => Fill::Idle,
@@ -105,12 +102,32 @@ impl Stream {
                 }
             }
         }
-        Ok(Fill::Ready)
+    }
+
+    /// Reads some of the bytes that are missing of `needed`; nothing is the end.
+    fn read_on(&mut self, needed: usize) -> Result<(), ReadError> {
+        if let Bytes::Ahead(ahead) = &mut self.bytes
+            && let Some(unread) = ahead.exchange(&mut self.buffer, self.start..self.end)?
+        {
+            (self.start, self.end) = (unread.start, unread.end);
+            return Ok(());
+        }
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.buffer.len() {
+            // doubled as bytes come, so that a length that is not true does not cost memory
+            self.buffer.resize(needed.min(self.buffer.len() * 2), 0);
+        }
+        self.end += self.bytes.read(&mut self.buffer[self.end..])?;
+        Ok(())
     }
 
     /// How far the input was read.
     fn end_position(&self) -> Position {
-        Position { offset: self.offset + self.end as u64, decompressed: self.bytes.codec() }
+        let unread_len = (self.end - self.start) as u64;
+        Position { offset: self.offset + unread_len, decompressed: self.bytes.codec() }
     }
 }
 

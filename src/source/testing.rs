@@ -58,7 +58,18 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
 
 /// Reads what `reader` gives as one input called `a`, in small blocks.
 pub(super) fn read_from(reader: impl Read + Send + 'static) -> Outcome {
-    let mut reader = Reader::new("a".to_owned(), Input::new(Box::new(reader), Shared::default()), 64);
+    read_with(reader, Shared::default())
+}
+
+/// As [`read_from`], decompressed ahead where the input is long enough.
+pub(super) fn read_ahead(reader: impl Read + Send + 'static) -> Outcome {
+    let shared = Shared::default();
+    shared.helpers.allow_up_to(1);
+    read_with(reader, shared)
+}
+
+fn read_with(reader: impl Read + Send + 'static, shared: Shared) -> Outcome {
+    let mut reader = Reader::new("a".to_owned(), Input::new(Box::new(reader), shared), 64);
     let mut outcome = Outcome::default();
     loop {
         match reader.advance(&mut outcome.interfaces) {

@@ -6,8 +6,6 @@
 
 use hdrhistogram::Histogram;
 
-use crate::prefetch::prefetch;
-
 /// Significant decimal digits of a histogram: quantiles are within 1 %.
 pub(super) const SIGNIFICANT_DIGITS: u8 = 2;
 
@@ -27,16 +25,19 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Asks for the counter of a value.
+    /// Counts a value, if it has a counter that is not full.
     #[inline(always)]
-    pub fn prefetch(&self, value: u64) {
-        if let Some(count) = self.counts.get(index(value)) {
-            prefetch(count);
+    pub fn add_to_counter(&mut self, value: u64) -> bool {
+        match self.counts.get_mut(index(value)) {
+            Some(count) if *count < u32::MAX => {
+                *count += 1;
+                true
+            }
+            _ => false,
         }
     }
 
     /// Counts a value.
-    #[inline]
     pub fn add(&mut self, value: u64) {
         self.add_many(value, 1);
     }

@@ -48,6 +48,8 @@ pub struct Distribution {
     sum: u64,
     min: u64,
     max: u64,
+    /// Without any counters as long as they are not in use: so one look tells whether a value has its counter.
+    buckets: Buckets,
     held: Held,
 }
 
@@ -56,27 +58,19 @@ pub struct Distribution {
 enum Held {
     /// The values themselves.
     Few(Vec<u64>),
-    /// Too many for that.
-    Many(Buckets),
+    /// Too many for that: the buckets.
+    Many,
     /// Too many for that, and no room for a histogram.
     Refused,
 }
 
 impl Default for Distribution {
     fn default() -> Self {
-        Self { count: 0, sum: 0, min: u64::MAX, max: 0, held: Held::Few(Vec::new()) }
+        Self { count: 0, sum: 0, min: u64::MAX, max: 0, buckets: Buckets::default(), held: Held::Few(Vec::new()) }
     }
 }
 
 impl Distribution {
-    /// Asks for the memory that adding this value takes, ahead of it.
-    #[inline(always)]
-    pub fn prefetch(&self, value: u64) {
-        if let Held::Many(buckets) = &self.held {
-            buckets.prefetch(value);
-        }
-    }
-
     /// Adds a value.
     #[inline(always)]
     pub fn record(&mut self, value: u64, budget: &mut HistogramBudget) {
@@ -84,15 +78,23 @@ impl Distribution {
         self.sum = self.sum.saturating_add(value);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
+        if !self.buckets.add_to_counter(value) {
+            self.hold(value, budget);
+        }
+    }
+
+    /// Keeps a value that has no counter yet.
+    #[inline(never)]
+    fn hold(&mut self, value: u64, budget: &mut HistogramBudget) {
         match &mut self.held {
-            Held::Many(buckets) => buckets.add(value),
             Held::Few(values) if values.len() < FEW => values.push(value),
             Held::Few(_) => {
                 self.promote(budget);
-                if let Held::Many(buckets) = &mut self.held {
-                    buckets.add(value);
+                if matches!(self.held, Held::Many) {
+                    self.buckets.add(value);
                 }
             }
+            Held::Many => self.buckets.add(value),
             Held::Refused => {}
         }
     }
@@ -110,20 +112,20 @@ impl Distribution {
                 }
                 match &mut self.held {
                     Held::Few(own) => own.extend(values),
-                    Held::Many(buckets) => {
+                    Held::Many => {
                         for value in values {
-                            buckets.add(*value);
+                            self.buckets.add(*value);
                         }
                     }
                     Held::Refused => {}
                 }
             }
-            Held::Many(other) => {
+            Held::Many => {
                 if matches!(self.held, Held::Few(_)) {
                     self.promote(budget);
                 }
-                if let Held::Many(buckets) = &mut self.held {
-                    buckets.merge(other);
+                if matches!(self.held, Held::Many) {
+                    self.buckets.merge(&other.buckets);
                 }
             }
             Held::Refused => self.give_back(budget, Held::Refused),
@@ -134,8 +136,8 @@ impl Distribution {
     pub fn clear(&mut self, budget: &mut HistogramBudget) {
         match &mut self.held {
             Held::Few(values) => values.clear(),
-            Held::Many(buckets) if self.count > 0 => buckets.clear(),
-            Held::Many(_) | Held::Refused => self.give_back(budget, Held::Few(Vec::new())),
+            Held::Many if self.count > 0 => self.buckets.clear(),
+            Held::Many | Held::Refused => self.give_back(budget, Held::Few(Vec::new())),
         }
         (self.count, self.sum, self.min, self.max) = (0, 0, u64::MAX, 0);
     }
@@ -145,19 +147,19 @@ impl Distribution {
     fn promote(&mut self, budget: &mut HistogramBudget) {
         self.held = match std::mem::replace(&mut self.held, Held::Refused) {
             Held::Few(values) if budget.take() => {
-                let mut buckets = Buckets::default();
                 for value in values {
-                    buckets.add(value);
+                    self.buckets.add(value);
                 }
-                Held::Many(buckets)
+                Held::Many
             }
             _ => Held::Refused,
         };
     }
 
     fn give_back(&mut self, budget: &mut HistogramBudget, held: Held) {
-        if matches!(self.held, Held::Many(_)) {
+        if matches!(self.held, Held::Many) {
             budget.left += 1;
+            self.buckets = Buckets::default();
         }
         self.held = held;
     }
@@ -196,14 +198,14 @@ impl Distribution {
         if detail.shapes {
             summary.shape = match &self.held {
                 Held::Few(values) => Shape::of(values.iter().map(|value| (*value, 1))),
-                Held::Many(buckets) => Shape::of(buckets.values()),
+                Held::Many => Shape::of(self.buckets.values()),
                 Held::Refused => None,
             };
         }
         if detail.histograms {
             let text = match &self.held {
                 Held::Few(values) => hdr::encode(values.iter().map(|value| (*value, 1)), self.max),
-                Held::Many(buckets) => hdr::encode(buckets.values(), self.max),
+                Held::Many => hdr::encode(self.buckets.values(), self.max),
                 Held::Refused => None,
             };
             summary.hdr = text.map_or(Hdr::Refused, Hdr::Encoded);
@@ -225,7 +227,7 @@ impl Distribution {
                     value.and_then(|(value, _)| clamped(buckets::rounded(*value)))
                 })
             }
-            Held::Many(buckets) => buckets.percentiles(percents).map(clamped),
+            Held::Many => self.buckets.percentiles(percents).map(clamped),
             Held::Refused => [None; N],
         }
     }

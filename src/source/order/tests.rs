@@ -73,6 +73,27 @@ fn empty_bytes(inputs: &[&[u32]]) -> u64 {
 }
 
 #[test]
+fn more_compressed_inputs_than_threads_are_merged_by_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let paths: Vec<_> = ["a", "b", "c", "d"].iter().map(|letter| folder.path().join(letter)).collect();
+    for (first, path) in (0..).zip(&paths) {
+        let seconds: Vec<u32> = (0..20_000).map(|at| at * 4 + first).collect();
+        fs::write(path, zstd::encode_all(&pcap_file(&seconds)[..], 1).expect("memory")).expect("room");
+    }
+    for threads in [0, 1, 2] {
+        let mut files = Files::open(&paths, Arc::default());
+        files.shared.helpers.allow_up_to(threads);
+        let mut expected = (0..80_000_i64).map(|second| second * 1_000_000_000);
+        let pause = files.read(&mut |frame, _| {
+            assert_eq!(Some(frame.ts.as_nanos()), expected.next());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(pause.expect("sound files"), Pause::End);
+        assert_eq!(expected.next(), None, "{threads}");
+    }
+}
+
+#[test]
 fn a_folder_is_the_captures_directly_in_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
