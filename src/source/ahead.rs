@@ -231,6 +231,7 @@ fn unpack(mut unpacker: Unpacker, block_len: usize, to_fill: &Receiver<Vec<u8>>,
 #[cfg(test)]
 mod tests {
     use std::io::{self, Read};
+    use std::time::Duration;
 
     use super::super::compressed::{Bytes, HERE_LEN};
     use super::super::input::Input;
@@ -249,11 +250,12 @@ mod tests {
     }
 
     /// What to do when the bytes are used up.
-    #[derive(Clone, Copy)]
     enum Then {
         End,
         Stall,
         Panic,
+        /// The read waits until it is told to end.
+        Wait(Receiver<()>),
     }
 
     /// Some bytes, and then nothing good.
@@ -261,9 +263,13 @@ mod tests {
 
     impl Read for Feed {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            match (self.0.read(buffer)?, self.1) {
+            match (self.0.read(buffer)?, &self.1) {
                 (0, Then::Stall) => Err(io::ErrorKind::WouldBlock.into()),
                 (0, Then::Panic) => panic!("the feed is at its end"),
+                (0, Then::Wait(end)) => {
+                    end.recv_timeout(Duration::from_secs(20)).expect("all that came is read before more comes");
+                    Ok(0)
+                }
                 (read_len, _) => Ok(read_len),
             }
         }
@@ -322,6 +328,22 @@ mod tests {
             }
         }
         assert!(is_ahead(&bytes) && !left.is_empty() && plain.ends_with(&left), "{} bytes", left.len());
+    }
+
+    #[test]
+    fn what_came_does_not_wait_for_what_follows() {
+        // no multiple of a block
+        let plain = plain((1 << 20) + 1_000);
+        let (tell, end) = sync_channel(1);
+        let mut bytes = begun(&gzip(&plain), Then::Wait(end), &shared(1));
+        let (mut left, mut buffer) = (Vec::new(), vec![0; 4_096]);
+        while !plain.ends_with(&left) || left.len() < plain.len() - HERE_LEN - (64 << 10) {
+            let read_len = bytes.read(&mut buffer).expect("sound data");
+            left.extend_from_slice(&buffer[..read_len]);
+        }
+        tell.send(()).expect("it waits");
+        assert_eq!(bytes.read(&mut buffer).expect("the end"), 0);
+        assert!(is_ahead(&bytes));
     }
 
     #[test]
