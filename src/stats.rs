@@ -57,6 +57,43 @@ struct Cell {
 
 const _: () = assert!(size_of::<Cell>() == 64, "a cell is a cache line");
 
+/// The cells of each port of each transport. A port has few: one for each name and rule that it ever had.
+///
+/// A hash map would do; this takes one look in a small table, and then one at each of these few.
+#[derive(Debug, Default)]
+struct CellsOfPorts {
+    /// By transport and port: one more than the number of the last cell; 0 where there is none.
+    last: [Vec<u32>; Transport::ALL.len()],
+    /// The key of each cell, and the cell before it of the same port, as in `last`.
+    keys: Vec<(CellKey, u32)>,
+}
+
+impl CellsOfPorts {
+    /// The cell that has this key.
+    fn find(&self, key: CellKey) -> Option<u32> {
+        let mut number = *self.last[key.transport as usize].get(usize::from(key.port))?;
+        loop {
+            let cell = number.checked_sub(1)?;
+            let (of, before) = self.keys[cell as usize];
+            if of == key {
+                return Some(cell);
+            }
+            number = before;
+        }
+    }
+
+    /// Takes note of the next cell.
+    fn add(&mut self, key: CellKey) {
+        let last = &mut self.last[key.transport as usize];
+        if last.is_empty() {
+            last.resize(1 << 16, 0);
+        }
+        let last = &mut last[usize::from(key.port)];
+        self.keys.push((key, *last));
+        *last = index(self.keys.len());
+    }
+}
+
 /// One service on one transport.
 #[derive(Debug)]
 struct Row {
@@ -114,7 +151,7 @@ pub struct Stats {
     rows: Vec<Row>,
     row_of: HashMap<(Transport, Option<ServiceId>), u32, RandomState>,
     cells: Vec<Cell>,
-    cell_of: HashMap<CellKey, u32, RandomState>,
+    cells_of: CellsOfPorts,
     portless: [Traffic; Portless::ALL.len()],
     budget: HistogramBudget,
 }
@@ -122,8 +159,8 @@ pub struct Stats {
 impl Stats {
     /// Where flows of this kind are counted. `name` is asked for at the first one of a row.
     pub fn cell(&mut self, key: CellKey, name: impl FnOnce(ServiceId) -> Arc<str>) -> u32 {
-        if let Some(cell) = self.cell_of.get(&key) {
-            return *cell;
+        if let Some(cell) = self.cells_of.find(key) {
+            return cell;
         }
         let (rows, transport) = (&mut self.rows, key.transport);
         let row = *self.row_of.entry((transport, key.service)).or_insert_with(|| {
@@ -141,7 +178,7 @@ impl Stats {
             later_fragments: traffic,
         });
         self.rows[row as usize].cells.push(cell);
-        self.cell_of.insert(key, cell);
+        self.cells_of.add(key);
         cell
     }
 

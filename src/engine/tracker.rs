@@ -225,10 +225,7 @@ impl Tracker {
     /// Follows a packet that does not only carry on the flow that `guess` says.
     #[inline(never)]
     fn look_closer(&mut self, packet: &Packet, guess: Option<Slot>, trail: &mut Trail) {
-        let header = match packet.header() {
-            Ok(header) => header,
-            Err(_) => return trail.portless(packet),
-        };
+        let Ok(header) = packet.header() else { return trail.portless(packet) };
         let age_nanos = self.clock.age_nanos();
         let Some(slot) = self.flows.find(packet, guess) else {
             return self.open(packet, header, trail);

@@ -87,7 +87,23 @@ impl Queue {
 
     /// The least recently seen flow, if it was last seen before the age of `before_nanos`. `now` is later than any flow was
     /// seen, and what is pushed from here on is not before it.
+    #[inline(always)]
     pub fn oldest(&mut self, before_nanos: u64, now: Seen, flows: &impl Flows) -> Option<Queued> {
+        match self.front.last() {
+            // mostly
+            Some(first)
+                if self.joined.is_empty()
+                    && first.seen.age_nanos < before_nanos
+                    && flows.seen(first.slot) == first.seen =>
+            {
+                Some(*first)
+            }
+            _ => self.look_for_oldest(before_nanos, now, flows),
+        }
+    }
+
+    #[inline(never)]
+    fn look_for_oldest(&mut self, before_nanos: u64, now: Seen, flows: &impl Flows) -> Option<Queued> {
         loop {
             let joined = self.joined.peek().map(|top| top.0);
             let (first, is_joined) = match (self.front.last(), joined) {

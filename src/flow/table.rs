@@ -340,11 +340,17 @@ impl FlowTable {
 
     /// The flow that was not seen for longest, ties by first packet.
     pub fn least_recent(&mut self, age_nanos: u64) -> Option<Slot> {
-        let oldest = [TCP_QUEUE, OTHER_QUEUE].map(|queue| self.oldest(queue, u64::MAX, age_nanos));
-        oldest.into_iter().flatten().min().map(|queued| queued.slot)
+        let (tcp, other) = (self.oldest(TCP_QUEUE, u64::MAX, age_nanos), self.oldest(OTHER_QUEUE, u64::MAX, age_nanos));
+        let first = match (tcp, other) {
+            (Some(tcp), Some(other)) => Some(if tcp < other { tcp } else { other }),
+            (Some(one), None) | (None, Some(one)) => Some(one),
+            (None, None) => None,
+        };
+        first.map(|queued| queued.slot)
     }
 
     /// The least recently seen flow of a queue, if that was before an age.
+    #[inline(always)]
     fn oldest(&mut self, queue: usize, before_nanos: u64, age_nanos: u64) -> Option<Queued> {
         let now = Seen { age_nanos, number: self.started };
         self.queues[queue].oldest(before_nanos, now, &self.flows)
