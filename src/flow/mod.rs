@@ -45,6 +45,8 @@ pub struct Flow {
     /// When the record that is being kept began: the first packet, or the last time that the active timeout cut it.
     pub record_first_ts: Timestamp,
     handshake: HandshakeClock,
+    /// What it is found by in the index.
+    tag: u32,
     /// Tunnel headers around its first packet.
     pub tunnels: u8,
 }

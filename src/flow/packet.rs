@@ -164,7 +164,7 @@ impl Keyer {
 
     /// 32 bits that stand for a key.
     #[inline(always)]
-    pub(super) fn tag(&self, key: &FlowKey) -> u32 {
+    fn tag(&self, key: &FlowKey) -> u32 {
         let [first, random @ ..] = &self.0;
         let mut sum = *first;
         for (word, random) in key.words().iter().zip(random.as_chunks::<2>().0) {

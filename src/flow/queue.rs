@@ -33,6 +33,14 @@ pub struct Seen {
     pub number: u32,
 }
 
+/// Where in the front a flow is.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Opened,
+    SeenAgain,
+    Joined,
+}
+
 /// What the queue has to know of flows.
 pub trait Flows {
     /// When the flow was seen last.
@@ -44,8 +52,8 @@ pub trait Flows {
 /// Flows that may be silent for equally long.
 #[derive(Debug, Default)]
 pub struct Queue {
-    /// The range that is being taken from, sorted, least recently seen last.
-    front: Vec<Queued>,
+    /// The range that is being taken from, least recently seen last.
+    front: Range,
     /// What was seen again, but within that range: some of those that are seen while time stands still.
     joined: BinaryHeap<Reverse<Queued>>,
     /// The ranges behind it.
@@ -56,12 +64,21 @@ pub struct Queue {
 #[derive(Debug)]
 struct Bucket {
     start: Seen,
-    queued: Vec<Queued>,
+    range: Range,
+}
+
+/// Flows of a range of age.
+#[derive(Debug, Default)]
+struct Range {
+    /// Those that were opened in it, as they came: that is their order.
+    opened: Vec<Queued>,
+    /// Those that were opened before, and seen again in it; in order only at the front.
+    seen_again: Vec<Queued>,
 }
 
 impl Bucket {
     fn starting_at(start: Seen) -> Self {
-        Self { start, queued: Vec::with_capacity(BUCKET_LEN) }
+        Self { start, range: Range { opened: Vec::with_capacity(BUCKET_LEN), seen_again: Vec::new() } }
     }
 }
 
@@ -69,52 +86,32 @@ impl Queue {
     /// Adds a flow that is being opened, at the latest time so far.
     pub fn push(&mut self, opened: Queued) {
         match self.later.back_mut() {
-            Some(bucket) if bucket.queued.len() < BUCKET_LEN => bucket.queued.push(opened),
+            Some(bucket) if bucket.range.opened.len() < BUCKET_LEN => bucket.range.opened.push(opened),
             _ => {
                 let mut bucket = Bucket::starting_at(opened.seen);
-                bucket.queued.push(opened);
+                bucket.range.opened.push(opened);
                 self.later.push_back(bucket);
             }
         }
     }
 
-    /// No flow was last seen at an earlier age than this, in nanoseconds; `None` only when there is no flow.
-    pub fn seen_since_nanos(&self) -> Option<u64> {
-        let joined = self.joined.peek().map(|top| top.0.seen);
-        let first = [self.front.last().map(|last| last.seen), joined].into_iter().flatten().min();
-        first.or_else(|| self.later.front().map(|bucket| bucket.start)).map(|seen| seen.age_nanos)
+    /// No flow was last seen before this, though all may have been seen since then; `None` only when there is no flow.
+    #[inline(always)]
+    pub fn seen_since(&self) -> Option<Seen> {
+        let first = self.first().map(|(first, _)| first.seen);
+        first.or_else(|| self.later.front().map(|bucket| bucket.start))
     }
 
     /// The least recently seen flow, if it was last seen before the age of `before_nanos`. `now` is later than any flow was
     /// seen, and what is pushed from here on is not before it.
-    #[inline(always)]
     pub fn oldest(&mut self, before_nanos: u64, now: Seen, flows: &impl Flows) -> Option<Queued> {
-        match self.front.last() {
-            // mostly
-            Some(first)
-                if self.joined.is_empty()
-                    && first.seen.age_nanos < before_nanos
-                    && flows.seen(first.slot) == first.seen =>
-            {
-                Some(*first)
-            }
-            _ => self.look_for_oldest(before_nanos, now, flows),
-        }
-    }
-
-    #[inline(never)]
-    fn look_for_oldest(&mut self, before_nanos: u64, now: Seen, flows: &impl Flows) -> Option<Queued> {
         loop {
-            let joined = self.joined.peek().map(|top| top.0);
-            let (first, is_joined) = match (self.front.last(), joined) {
-                (Some(front), Some(joined)) if joined < *front => (joined, true),
-                (Some(front), _) => (*front, false),
-                (None, Some(joined)) => (joined, true),
-                (None, None) if self.later.front()?.start.age_nanos < before_nanos => {
-                    self.advance(now, flows);
-                    continue;
+            let Some((first, place)) = self.first() else {
+                if self.later.front()?.start.age_nanos >= before_nanos {
+                    return None;
                 }
-                (None, None) => return None,
+                self.advance(now, flows);
+                continue;
             };
             if first.seen.age_nanos >= before_nanos {
                 return None;
@@ -123,61 +120,91 @@ impl Queue {
             if seen == first.seen {
                 return Some(first);
             }
-            if is_joined {
-                self.joined.pop();
-            } else {
-                self.front.pop();
-            }
+            self.take(place);
             self.add(Queued { seen, ..first });
         }
     }
 
-    /// The flow that most likely becomes the oldest when so many more have been taken out.
-    pub fn upcoming(&self, distance: usize) -> Option<Slot> {
-        let at = self.front.len().checked_sub(distance + 1)?;
-        self.front.get(at).map(|queued| queued.slot)
+    /// The first of the front, as far as is known, and where it is.
+    #[inline(always)]
+    fn first(&self) -> Option<(Queued, Place)> {
+        let mut first = self.front.opened.last().map(|opened| (*opened, Place::Opened));
+        let others = [
+            (self.front.seen_again.last(), Place::SeenAgain),
+            (self.joined.peek().map(|Reverse(joined)| joined), Place::Joined),
+        ];
+        for (queued, place) in others {
+            if let Some(queued) = queued
+                && first.is_none_or(|(first, _)| *queued < first)
+            {
+                first = Some((*queued, place));
+            }
+        }
+        first
+    }
+
+    /// The flows that most likely become the oldest when so many more have been taken out.
+    #[inline(always)]
+    pub fn upcoming(&self, distance: usize) -> impl Iterator<Item = Slot> {
+        let at_distance = |sorted: &[Queued]| Some(sorted.get(sorted.len().checked_sub(distance + 1)?)?.slot);
+        [at_distance(&self.front.opened), at_distance(&self.front.seen_again)].into_iter().flatten()
     }
 
     /// Takes out the flow that [`Queue::oldest`] gave.
     pub fn remove_oldest(&mut self, slot: Slot) {
-        if self.front.last().is_some_and(|front| front.slot == slot) {
-            self.front.pop();
+        let is_last = |sorted: &[Queued]| sorted.last().is_some_and(|last| last.slot == slot);
+        if is_last(&self.front.opened) {
+            self.take(Place::Opened);
+        } else if is_last(&self.front.seen_again) {
+            self.take(Place::SeenAgain);
         } else {
-            self.joined.pop();
+            self.take(Place::Joined);
         }
     }
 
+    fn take(&mut self, place: Place) {
+        let _ = match place {
+            Place::Opened => self.front.opened.pop(),
+            Place::SeenAgain => self.front.seen_again.pop(),
+            Place::Joined => self.joined.pop().map(|top| top.0),
+        };
+    }
+
     /// Takes the next range to the front, without those that were seen again after it.
+    #[inline(never)]
     fn advance(&mut self, now: Seen, flows: &impl Flows) {
-        let Some(Bucket { mut queued, .. }) = self.later.pop_front() else { return };
-        if self.later.is_empty() && !queued.is_empty() {
+        let Some(Bucket { range, .. }) = self.later.pop_front() else { return };
+        let Range { opened, seen_again } = range;
+        if self.later.is_empty() && opened.len() + seen_again.len() > 0 {
             // so that the range has an end
             self.later.push_back(Bucket::starting_at(now));
         }
         let end = self.later.front().map_or(now, |next| next.start);
-        let mut kept = 0;
-        for at in 0..queued.len() {
-            if let Some(ahead) = queued.get(at + LOOK_AHEAD) {
+        let (mut unseen, mut again) = (Vec::with_capacity(opened.len()), Vec::with_capacity(seen_again.len()));
+        for at in 0..opened.len() + seen_again.len() {
+            let queued = |at: usize| opened.get(at).or_else(|| seen_again.get(at.checked_sub(opened.len())?));
+            if let Some(ahead) = queued(at + LOOK_AHEAD) {
                 flows.prefetch(ahead.slot);
             }
-            let slot = queued[at].slot;
+            let Some(&Queued { seen, slot }) = queued(at) else { break };
             let present = Queued { seen: flows.seen(slot), slot };
-            if present.seen < end {
-                queued[kept] = present;
-                kept += 1;
-            } else {
+            if present.seen >= end {
                 self.add(present);
+            } else if at >= opened.len() || present.seen != seen {
+                again.push(present);
+            } else {
+                unseen.push(present);
             }
         }
-        queued.truncate(kept);
-        queued.sort_unstable_by(|a, b| b.cmp(a));
-        self.front = queued;
+        unseen.reverse();
+        again.sort_unstable_by(|a, b| b.cmp(a));
+        self.front = Range { opened: unseen, seen_again: again };
     }
 
     /// Adds a flow where it belongs now.
     fn add(&mut self, queued: Queued) {
         match self.later.partition_point(|bucket| bucket.start <= queued.seen).checked_sub(1) {
-            Some(at) => self.later[at].queued.push(queued),
+            Some(at) => self.later[at].range.seen_again.push(queued),
             None => self.joined.push(Reverse(queued)),
         }
     }
@@ -239,8 +266,8 @@ mod tests {
                     Step::TakeOldest => u64::MAX,
                     Step::TakeOlderThan(nanos) => age_nanos.saturating_sub(nanos),
                 };
-                let since = queue.seen_since_nanos();
-                prop_assert!(model.values().all(|flow| since.is_some_and(|since| since <= flow.seen.age_nanos)));
+                let since = queue.seen_since();
+                prop_assert!(model.values().all(|flow| since.is_some_and(|since| since <= flow.seen)));
                 let oldest = queue.oldest(limit, now, &model);
                 let want = model.values().min().copied().filter(|oldest| oldest.seen.age_nanos < limit);
                 prop_assert_eq!(oldest, want);

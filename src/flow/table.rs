@@ -251,6 +251,7 @@ impl FlowTable {
             first_ts: packet.ts,
             record_first_ts: packet.ts,
             handshake: HandshakeClock::start(packet.ts),
+            tag: packet.tag,
             tunnels: header.tunnels(),
         }
     }
@@ -332,7 +333,7 @@ impl FlowTable {
         }
         if first.is_none() {
             let ends = self.queues.iter().zip(self.idle_nanos);
-            let ends = ends.filter_map(|(queue, idle)| Some(queue.seen_since_nanos()?.saturating_add(idle)));
+            let ends = ends.filter_map(|(queue, idle)| Some(queue.seen_since()?.age_nanos.saturating_add(idle)));
             self.idle_after_nanos = ends.min().unwrap_or(u64::MAX);
         }
         first.map(|(.., slot)| slot)
@@ -340,13 +341,21 @@ impl FlowTable {
 
     /// The flow that was not seen for longest, ties by first packet.
     pub fn least_recent(&mut self, age_nanos: u64) -> Option<Slot> {
-        let (tcp, other) = (self.oldest(TCP_QUEUE, u64::MAX, age_nanos), self.oldest(OTHER_QUEUE, u64::MAX, age_nanos));
-        let first = match (tcp, other) {
-            (Some(tcp), Some(other)) => Some(if tcp < other { tcp } else { other }),
-            (Some(one), None) | (None, Some(one)) => Some(one),
-            (None, None) => None,
+        let since = [TCP_QUEUE, OTHER_QUEUE].map(|queue| self.queues[queue].seen_since());
+        // the queue that may have it, and the other one only if it may have it too
+        let [first, second] = match since {
+            [Some(tcp), Some(other)] if other < tcp => [OTHER_QUEUE, TCP_QUEUE],
+            [None, _] => [OTHER_QUEUE, TCP_QUEUE],
+            _ => [TCP_QUEUE, OTHER_QUEUE],
         };
-        first.map(|queued| queued.slot)
+        let oldest = self.oldest(first, u64::MAX, age_nanos);
+        match (oldest, since[second]) {
+            (Some(oldest), Some(since)) if since <= oldest.seen => {
+                Some(self.oldest(second, u64::MAX, age_nanos).map_or(oldest, |other| other.min(oldest)))
+            }
+            _ => oldest,
+        }
+        .map(|queued| queued.slot)
     }
 
     /// The least recently seen flow of a queue, if that was before an age.
@@ -358,10 +367,10 @@ impl FlowTable {
 
     /// Takes a flow out that [`FlowTable::idle`] or [`FlowTable::least_recent`] gave.
     pub fn remove_oldest(&mut self, slot: Slot) {
-        let key = self.flow(slot).key;
+        let &Flow { key, tag, .. } = self.flow(slot);
         let queue = queue_of(&key);
         self.queues[queue].remove_oldest(slot);
-        self.index.remove(self.keyer.tag(&key), slot);
+        self.index.remove(tag, slot);
         self.forget_fragments(slot);
         self.flows.get_mut(slot).key = FlowKey::NOTHING;
         self.flows.remove(slot);
@@ -371,13 +380,13 @@ impl FlowTable {
     /// Where one flow ends, others do soon, and those were not touched for long: asks for them, and then for their places
     /// in the index.
     fn prefetch_upcoming(&self, queue: usize) {
-        if let Some(slot) = self.queues[queue].upcoming(2 * LOOK_AHEAD) {
+        for slot in self.queues[queue].upcoming(2 * LOOK_AHEAD) {
             let flow = self.flow(slot);
             prefetch(&flow.key);
             prefetch(&flow.sent);
         }
-        if let Some(slot) = self.queues[queue].upcoming(LOOK_AHEAD) {
-            self.index.prefetch(self.keyer.tag(&self.flow(slot).key));
+        for slot in self.queues[queue].upcoming(LOOK_AHEAD) {
+            self.index.prefetch(self.flow(slot).tag);
         }
     }
 
