@@ -3,13 +3,14 @@
 //! Data flows one way, and the folders show it:
 //!
 //! ```text
-//!  source ──Frame──▶ decode ──Observation──▶ flow (label decided once) ──▶ stats ──▶ snapshot ──▶ output
-//!  files, live       headers to ports         services: port tables         per service   one schema   table json csv …
-//!  └───── source threads, batches ──────────┘ └────────── engine thread ──────────────┘ └── main thread ──┘
+//!  source ──Frame──▶ decode ──Packet──▶ flow ──Step──▶ services ──▶ stats ──▶ snapshot ──▶ output
+//!  files, live       headers to ports   which one,     label of a   per        one schema   table json csv …
+//!                                       its age        new flow     service
+//!  └──────────── read ────────────────┘ └ follow ────┘ └───────── count ──────────────────┘ └ main thread ─┘
 //! ```
 //!
 //! The counting law: packets read = Σ services (the unlabelled rows included) + Σ portless reasons, and the same for
-//! wire bytes. It holds by construction: [`decode`] is total, [`engine::Engine::ingest`] is the one place where a
+//! wire bytes. It holds by construction: [`decode`] is total, [`engine::Ledger::count`] is the one place where a
 //! packet is counted, and nothing returns early between the two.
 
 pub mod cli;

@@ -81,7 +81,8 @@ fn flows_end_for_a_reason() {
         tcp(4000, 1, false, FIN_ACK),
     ];
     let with = |more: &[Observation]| [&close[..], more].concat();
-    let udp = |nanos| packet(nanos, Transport::Udp, 1, true, 0);
+    let udp_of = |nanos, client| packet(nanos, Transport::Udp, client, true, 0);
+    let udp = |nanos| udp_of(nanos, 1);
     let limits = Limits { max_flows: 2, active: Some(Duration::from_secs(10)), ..Limits::default() };
     let cases = [
         ("open at the end", close[..3].to_vec(), vec![(Final, 3)]),
@@ -98,6 +99,11 @@ fn flows_end_for_a_reason() {
             "evicted: the least recently seen",
             vec![tcp(0, 1, true, ACK), tcp(1, 2, true, ACK), tcp(2, 1, true, ACK), tcp(3, 3, true, ACK)],
             vec![(Evicted, 1), (Final, 2), (Final, 1)],
+        ),
+        (
+            "evicted when no flow of the other transports is left",
+            vec![tcp(0, 1, true, ACK), udp_of(6 * minute, 1), udp_of(6 * minute, 2), udp_of(6 * minute + 1, 3)],
+            vec![(Idle, 1), (Evicted, 1), (Final, 1), (Final, 1)],
         ),
         (
             "cut by the active timeout",

@@ -349,13 +349,13 @@ impl FlowTable {
             _ => [TCP_QUEUE, OTHER_QUEUE],
         };
         let oldest = self.oldest(first, u64::MAX, age_nanos);
-        match (oldest, since[second]) {
-            (Some(oldest), Some(since)) if since <= oldest.seen => {
-                Some(self.oldest(second, u64::MAX, age_nanos).map_or(oldest, |other| other.min(oldest)))
-            }
-            _ => oldest,
-        }
-        .map(|queued| queued.slot)
+        let is_first = match (oldest, since[second]) {
+            (Some(oldest), Some(since)) => oldest.seen < since,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        let other = if is_first { None } else { self.oldest(second, u64::MAX, age_nanos) };
+        oldest.into_iter().chain(other).min().map(|queued| queued.slot)
     }
 
     /// The least recently seen flow of a queue, if that was before an age.
