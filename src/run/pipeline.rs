@@ -5,6 +5,7 @@
 //! ones back. What is written does not depend on how many workers there are: each stage takes its batches in order.
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -14,8 +15,6 @@ use super::intake::Intake;
 use super::{Notice, Report};
 use crate::engine::{Engine, Event, Ledger, RunEnd, Tracker};
 use crate::source::Source;
-
-use std::sync::atomic::AtomicBool;
 
 /// Batches on their way from one stage to the next; whoever is ahead does something else.
 const QUEUE: usize = 6;
