@@ -83,8 +83,8 @@ fn a_full_disk_ends_the_saving_and_nothing_else() {
 fn a_disk_that_has_room_again_is_written_again() {
     let Some(wire) = Wire::new() else { return };
     let folder = Folder::new();
-    // the mount is this program's alone, and almost full
-    let script = r#"mount -t tmpfs -o size=64k none "$0" && head -c 40960 /dev/zero >"$0/filler" && exec "$@""#;
+    // the mount is this program's alone, and full but for 24 KiB; emptied, it has room for as long as a busy machine may take
+    let script = r#"mount -t tmpfs -o size=16m none "$0" && head -c 16752640 /dev/zero >"$0/filler" && exec "$@""#;
     let formats = ["ndjson", "csv", "prometheus"];
     let outputs = formats.map(|format| format!("{format}={}", folder.text(format)));
     let mut command = wire.client.command("sh");
