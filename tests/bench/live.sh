@@ -41,7 +41,8 @@ ip -n $sender link set eth0 up
 ip -n $watched link set eth0 up
 until ip -n $sender link show eth0 | grep -q 'state UP'; do sleep 0.01; done
 
-# start PROGRAM: runs it where the packets arrive, until it captures; its process is $last
+# start PROGRAM: runs it where the packets arrive, until it captures; its process is $last, and what it has used by then, which
+# is mostly for its buffer, is $used
 start() {
     local command
     case $1 in
@@ -52,6 +53,7 @@ start() {
     ip netns exec $watched "${command[@]}" -i eth0 >"$work/$1.out" 2>"$work/$1.err" &
     last=$!
     until grep -qs 'listening on' "$work/$1.err" || grep -qsx capture /proc/$last/task/*/comm; do sleep 0.01; done
+    used=$(ticks $last)
 }
 
 # CPU time of a process so far, user and system, in the kernel's ticks.
@@ -61,14 +63,14 @@ ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
 counter() { sed -n "s/^\([0-9]*\) packets* $2\$/\1/p" "$work/$1.err"; }
 
 # measure HOW PROGRAM...: sends everything to those that are named, and notes for each the packets sent a second, received,
-# captured and dropped, and its CPU time.
+# captured and dropped, and its CPU time since it captures.
 measure() {
     local how=$1 program rate before now
     shift
-    local -A process=()
+    local -A process=() at_start=()
     for program; do
         start "$program"
-        process[$program]=$last
+        process[$program]=$last at_start[$program]=$used
     done
     ip netns exec $sender tcpreplay --quiet --topspeed --preload-pcap --loop "$loops" -i eth0 "$capture" >"$work/sent" 2>&1
     rate=$(awk '/^Rated:/ { print $(NF - 1) }' "$work/sent")
@@ -83,7 +85,7 @@ measure() {
         kill -INT "${process[$program]}"
         wait "${process[$program]}"
         echo "$rate $(counter "$program" 'received by filter') $(counter "$program" captured)" \
-            "$(counter "$program" 'dropped by kernel') $now" >>"$work/$how.$program.runs"
+            "$(counter "$program" 'dropped by kernel') $((now - at_start[$program]))" >>"$work/$how.$program.runs"
     done
 }
 
