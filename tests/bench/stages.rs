@@ -117,8 +117,8 @@ fn label(bencher: Bencher, fixture: &str) {
     walk(fixture, |frame| segments.extend(decoder.decode(frame).outcome));
     bencher.counter(ItemsCount::new(segments.len())).with_inputs(labeller).bench_local_refs(|labeller| {
         for segment in &segments {
-            let opening = labeller.prepare(*segment);
-            black_box(labeller.label(&opening));
+            let ends = labeller.prepare(segment);
+            black_box(labeller.label(segment, ends));
         }
     });
 }
