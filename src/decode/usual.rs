@@ -1,13 +1,16 @@
 //! What nearly all packets are: TCP or UDP behind a single IP header. They are read in one go.
 //!
 //! Whether the next packet is IPv4 or IPv6, TCP or UDP, nobody can know, and a processor that guesses wrong loses as much time
-//! as a third of all this takes. So nothing here branches on it: tables say where the one and the other have what is looked
-//! at, and all are read alike. The only branches are those to what is not usual, which the rest of this layer reads header by
-//! header; of what is usual it would say the same.
+//! as a third of all this takes. So nothing here branches on it: what stands in different places is read from both, and one
+//! of the two is picked; and tables say what else is different. The only branches are those to what is not usual, which the
+//! rest of this layer reads header by header; of what is usual it would say the same.
 
+use std::hint::select_unpredictable as pick;
+
+use super::network::protocol;
 use super::peel::Payload;
 use super::transport::{TCP_FLAGS_AT, tcp_handshake};
-use super::{Segment, network, tunnel};
+use super::{Segment, tunnel};
 use crate::units::{AddressWords, IpVersion, Transport};
 
 /// Length of an IPv6 header (RFC 8200, section 3), and of an IPv4 header with a TCP header behind it, both without options:
@@ -15,98 +18,58 @@ use crate::units::{AddressWords, IpVersion, Transport};
 const HEADER_LEN: usize = 40;
 
 /// As much of a transport header as is looked at.
-const TRANSPORT_LEN: u32 = 14;
-const _: () = assert!(TRANSPORT_LEN as usize > TCP_FLAGS_AT);
+const TRANSPORT_LEN: usize = TCP_FLAGS_AT + 1;
+
+/// The first byte of an IPv4 header without options (RFC 791, section 3.1): version 4, five words.
+const PLAIN_V4: u8 = 0x45;
 
 /// A length that no packet has, because it takes more than 16 bits.
 const NO_LEN: u32 = 1 << 16;
 
-/// Where an IP header has what is looked at; offsets and lengths in bytes.
+/// What the first byte of an IP header says of the rest.
 #[derive(Clone, Copy)]
 struct Layout {
     version: IpVersion,
-    header_len: u8,
-    len_at: u8,
-    /// As much of the header as its length counts too; [`NO_LEN`] where there is no usual header.
+    /// As much of the header as the length in it counts too, in bytes; [`NO_LEN`] where the header is not usual.
     counted_len: u32,
-    protocol_at: u8,
-    src_at: u8,
-    dst_at: u8,
-    /// The bits of both words of an address that belong to it.
-    address: [u64; 2],
-    /// The bits at [`FRAGMENT_AT`] that only a fragment has.
+    /// The bits of an address's second word that are its own.
+    second_word: u64,
+    /// The bits of bytes 6 and 7 that only a fragment has.
     fragment: u16,
 }
 
-/// Where IPv4 has its flags and the fragment offset (RFC 791, section 3.1).
-const FRAGMENT_AT: usize = 6;
-
-/// What an IP header looks like that begins with a byte: the version, and for IPv4 the length.
 static LAYOUTS: [Layout; 256] = {
-    let none = Layout {
-        version: IpVersion::V4,
-        header_len: 0,
-        len_at: 0,
-        counted_len: NO_LEN,
-        protocol_at: 0,
-        src_at: 0,
-        dst_at: 0,
-        address: [0; 2],
-        fragment: 0,
-    };
+    let none = Layout { version: IpVersion::V4, counted_len: NO_LEN, second_word: 0, fragment: 0 };
     let mut layouts = [none; 256];
-    // RFC 791, section 3.1, without options; more fragments, and the fragment offset
-    layouts[0x45] = Layout {
-        version: IpVersion::V4,
-        header_len: 20,
-        len_at: 2,
-        counted_len: 20,
-        protocol_at: 9,
-        src_at: 12,
-        dst_at: 16,
-        address: [0xffff_ffff, 0],
-        fragment: 0x3fff,
-    };
-    // RFC 8200, section 3, of any traffic class
+    // more fragments, and the fragment offset
+    layouts[PLAIN_V4 as usize] = Layout { counted_len: 20, fragment: 0x3fff, ..none };
+    // of any traffic class
     let mut first = 0x60;
     while first <= 0x6f {
-        layouts[first] = Layout {
-            version: IpVersion::V6,
-            header_len: 40,
-            len_at: 4,
-            counted_len: 0,
-            protocol_at: 6,
-            src_at: 8,
-            dst_at: 24,
-            address: [u64::MAX; 2],
-            fragment: 0,
-        };
+        layouts[first] = Layout { version: IpVersion::V6, counted_len: 0, second_word: u64::MAX, fragment: 0 };
         first += 1;
     }
     layouts
 };
 
-/// What is looked at of a transport header.
+/// What the number of a protocol says of its header.
 #[derive(Clone, Copy)]
 struct Kind {
     transport: Transport,
-    /// The shortest that is usual, in bytes; [`NO_LEN`] where a protocol is not.
+    /// The least that is usual, in bytes; [`NO_LEN`] where the protocol is not.
     least_len: u32,
     /// The bits of the byte at [`TCP_FLAGS_AT`] that are flags of TCP.
-    flags: u8,
+    tcp_flags: u8,
     /// Some ports announce tunnels.
     has_tunnels: bool,
 }
 
-/// The kinds of protocols, by their number.
 static KINDS: [Kind; 256] = {
-    let none = Kind { transport: Transport::Tcp, least_len: NO_LEN, flags: 0, has_tunnels: false };
+    let none = Kind { transport: Transport::Tcp, least_len: NO_LEN, tcp_flags: 0, has_tunnels: false };
     let mut kinds = [none; 256];
-    kinds[network::protocol::TCP as usize] =
-        Kind { transport: Transport::Tcp, least_len: TRANSPORT_LEN, flags: 0xff, has_tunnels: false };
-    // RFC 768
-    kinds[network::protocol::UDP as usize] =
-        Kind { transport: Transport::Udp, least_len: 8, flags: 0, has_tunnels: true };
+    // up to the flags (RFC 9293, section 3.1), and the whole header (RFC 768)
+    kinds[protocol::TCP as usize] = Kind { least_len: 14, tcp_flags: 0xff, ..none };
+    kinds[protocol::UDP as usize] = Kind { transport: Transport::Udp, least_len: 8, has_tunnels: true, ..none };
     kinds
 };
 
@@ -115,13 +78,13 @@ static KINDS: [Kind; 256] = {
 #[inline(always)]
 pub(super) fn segment(packet: Payload<'_>) -> Option<Segment> {
     let header = packet.bytes.first_chunk::<HEADER_LEN>()?;
+    let be16 = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let is_v4 = header[0] == PLAIN_V4;
+    let transport_header = packet.bytes.get(pick(is_v4, 20, 40)..)?.first_chunk::<TRANSPORT_LEN>()?;
     let layout = &LAYOUTS[usize::from(header[0])];
-    let transport_header =
-        packet.bytes.get(usize::from(layout.header_len)..)?.first_chunk::<{ TRANSPORT_LEN as usize }>()?;
-    let kind = KINDS[usize::from(header[index(layout.protocol_at)])];
+    let kind = KINDS[usize::from(pick(is_v4, header[9], header[6]))];
     // one comparison for a header and a protocol that are not usual, too
-    if u32::from(be16(header, index(layout.len_at))) < layout.counted_len + kind.least_len
-        || be16(header, FRAGMENT_AT) & layout.fragment != 0
+    if u32::from(pick(is_v4, be16(2), be16(4))) < layout.counted_len + kind.least_len || be16(6) & layout.fragment != 0
     {
         return None;
     }
@@ -131,11 +94,13 @@ pub(super) fn segment(packet: Payload<'_>) -> Option<Segment> {
         return None;
     }
 
-    let [first, second] = layout.address;
-    // only IPv6 has second words
-    let src_addr = AddressWords([word(header, index(layout.src_at)) & first, word(header, 16) & second]);
-    let dst_addr = AddressWords([word(header, index(layout.dst_at)) & first, word(header, 32) & second]);
-    let tcp_flags = transport_header[TCP_FLAGS_AT] & kind.flags;
+    let (words, addresses) = (header.as_chunks::<4>().0, header[8..].as_chunks::<16>().0);
+    let address = |v4: [u8; 4], v6: [u8; 16]| {
+        let (v4, v6) = (AddressWords::v4(v4), AddressWords::v6(v6));
+        AddressWords([pick(is_v4, v4.0[0], v6.0[0]), v6.0[1] & layout.second_word])
+    };
+    let (src_addr, dst_addr) = (address(words[3], addresses[0]), address(words[4], addresses[1]));
+    let tcp_flags = transport_header[TCP_FLAGS_AT] & kind.tcp_flags;
     Some(Segment {
         src_addr,
         dst_addr,
@@ -152,29 +117,11 @@ pub(super) fn segment(packet: Payload<'_>) -> Option<Segment> {
     })
 }
 
-/// An offset of a table. The compiler cannot know that it lies within the header: this costs less than to ask.
-#[inline(always)]
-const fn index(at: u8) -> usize {
-    at as usize % (HEADER_LEN - 8)
-}
-
-/// Two bytes in network order.
-#[inline(always)]
-fn be16(header: &[u8; HEADER_LEN], at: usize) -> u16 {
-    header[at..].first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes))
-}
-
-/// Eight bytes, as [`AddressWords`] has them.
-#[inline(always)]
-fn word(header: &[u8; HEADER_LEN], at: usize) -> u64 {
-    header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::transport;
+    use super::super::{network, transport};
     use super::*;
 
     const TCP: [u8; 24] = [0xc8, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x12, 0xff, 0xff, 0, 0, 0, 0, 1, 2, 3, 4];
