@@ -25,14 +25,14 @@ impl Default for Keyer {
     }
 }
 
-/// A packet, ready to be counted. It fills one cache line.
+/// A packet, ready to be counted. It fits one cache line.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet {
     /// When it was captured.
     pub ts: Timestamp,
     /// Bytes on the wire, link header included.
     pub wire_len: u32,
-    /// 32 bits of the key's hash.
+    /// 32 bits of the key's hash, and not 0.
     pub(super) tag: u32,
     /// Identity of its flow; nothing where it has none.
     pub(super) key: FlowKey,
@@ -148,6 +148,9 @@ impl Header {
 }
 
 impl Keyer {
+    /// What a packet without a flow has for a tag: any will do, for its key is no flow's.
+    const NO_TAG: u32 = 1;
+
     /// The packet that was observed.
     #[must_use]
     #[inline(always)]
@@ -157,12 +160,12 @@ impl Keyer {
                 let (key, sender) = FlowKey::of(segment);
                 (key, self.tag(&key), Header::new(segment, sender))
             }
-            Err(reason) => (FlowKey::NOTHING, 0, Header::portless(*reason)),
+            Err(reason) => (FlowKey::NOTHING, Self::NO_TAG, Header::portless(*reason)),
         };
         Packet { ts: observed.ts, wire_len: observed.wire_len, tag, key, header }
     }
 
-    /// 32 bits that stand for a key.
+    /// 32 bits that stand for a key; never 0, which the index has a use for.
     #[inline(always)]
     fn tag(&self, key: &FlowKey) -> u32 {
         let [first, random @ ..] = &self.0;
@@ -171,7 +174,7 @@ impl Keyer {
             let (low, high) = (word & 0xffff_ffff, word >> 32);
             sum = sum.wrapping_add(random[0].wrapping_add(low).wrapping_mul(random[1].wrapping_add(high)));
         }
-        (sum >> 32) as u32
+        ((sum >> 32) as u32).max(1)
     }
 }
 
