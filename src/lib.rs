@@ -18,8 +18,9 @@ pub mod commands;
 pub mod decode;
 pub mod engine;
 pub mod flow;
+mod memory;
 pub mod output;
-mod prefetch;
+
 pub mod privileges;
 pub mod report;
 pub mod run;

@@ -19,7 +19,7 @@ pub use hdr::HdrError;
 pub use sum::{Overflow, SummaryError, SummarySum, check_summary};
 
 use crate::decode::Portless;
-use crate::prefetch::prefetch;
+use crate::memory::prefetch;
 use crate::services::Evidence;
 use crate::snapshot::{
     EvidenceCounts, FlowCounts, FlowEnd, OtherPorts, PortTraffic, PortlessRow, RowInterval, ServiceRow, Traffic,
@@ -40,6 +40,15 @@ pub struct CellKey {
     pub port: u16,
     /// The rule that decided.
     pub evidence: Evidence,
+}
+
+impl CellKey {
+    /// All of it, in one word.
+    #[inline(always)]
+    fn word(self) -> u64 {
+        let service = self.service.map_or(0, |service| service.index() as u64 + 1);
+        service << 32 | u64::from(self.port) << 16 | (self.evidence as u64) << 8 | self.transport as u64
+    }
 }
 
 /// The traffic of one [`CellKey`].
@@ -64,14 +73,15 @@ const _: () = assert!(size_of::<Cell>() == 64, "a cell is a cache line");
 struct CellsOfPorts {
     /// By transport and port: one more than the number of the last cell; 0 where there is none.
     last: [Vec<u32>; Transport::ALL.len()],
-    /// The key of each cell, and the cell before it of the same port, as in `last`.
-    keys: Vec<(CellKey, u32)>,
+    /// The key of each cell, in a word, and the cell before it of the same port, as in `last`.
+    keys: Vec<(u64, u32)>,
 }
 
 impl CellsOfPorts {
     /// The cell that has this key.
     fn find(&self, key: CellKey) -> Option<u32> {
         let mut number = *self.last[key.transport as usize].get(usize::from(key.port))?;
+        let key = key.word();
         loop {
             let cell = number.checked_sub(1)?;
             let (of, before) = self.keys[cell as usize];
@@ -89,7 +99,7 @@ impl CellsOfPorts {
             last.resize(1 << 16, 0);
         }
         let last = &mut last[usize::from(key.port)];
-        self.keys.push((key, *last));
+        self.keys.push((key.word(), *last));
         *last = index(self.keys.len());
     }
 }
@@ -190,20 +200,28 @@ impl Stats {
         }
     }
 
+    /// Bytes that cells take.
+    #[must_use]
+    #[inline(always)]
+    pub fn cells_len_bytes(&self) -> usize {
+        size_of_val(&self.cells[..])
+    }
+
     /// Counts a packet of a flow. `gap_us` is how long it came after the one before, in microseconds; `None` for the first.
     #[inline(always)]
-    pub fn count(&mut self, cell: u32, to_server: bool, gap_us: Option<u64>, wire_len: u32, later_fragment: bool) {
-        let wire = Traffic { packets: 1, wire_bytes: wire_len.into() };
+    pub fn count(&mut self, cell: u32, to_server: bool, wire_len: u32, gap_us: Option<u64>) {
         let cell = &mut self.cells[cell as usize];
-        cell.traffic[usize::from(to_server)] += wire;
-        if later_fragment {
-            cell.later_fragments += wire;
-        }
+        cell.traffic[usize::from(to_server)] += Traffic { packets: 1, wire_bytes: wire_len.into() };
         let measures = &mut self.rows[cell.row as usize].current;
         measures.packet_size_bytes.record(wire_len.into(), &mut self.budget);
         if let Some(gap_us) = gap_us {
             measures.gap_us.record(gap_us, &mut self.budget);
         }
+    }
+
+    /// Counts, beside [`Stats::count`], that the packet is a later fragment.
+    pub fn count_later_fragment(&mut self, cell: u32, wire_len: u32) {
+        self.cells[cell as usize].later_fragments += Traffic { packets: 1, wire_bytes: wire_len.into() };
     }
 
     /// Counts the round trip of a handshake, in microseconds.

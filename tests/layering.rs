@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers, each of which imports only from its left.
 const LAYERS: [&str; 17] = [
-    "prefetch",
+    "memory",
     "units",
     "source",
     "decode",
@@ -64,7 +64,7 @@ const CONTAINER_CRATES: [&str; 4] = ["pcap_parser", "pcap_file", "pcarp", "pcapn
 
 /// The modules with unsafe code: a hint to the processor that nothing in std gives, and requests to the kernel that no safe
 /// crate makes. Another one needs a reason as good.
-const UNSAFE: [&str; 2] = ["prefetch", "source/live/socket"];
+const UNSAFE: [&str; 2] = ["memory", "source/live/socket"];
 
 /// What is wrong with a file of `src/`, given its path from there.
 fn faults(path: &str, text: &str) -> Vec<String> {
@@ -268,8 +268,8 @@ fn the_checker_sees_what_is_wrong() {
         ("the crate of that name", "source/reader.rs", "fn f(_: pcap::Error) {}", 1),
         ("a container crate", "source/reader.rs", "use pcap_parser::create_reader;", 1),
         ("unsafe", "source/input.rs", "let a = unsafe { b() };", 1),
-        ("unsafe where it may be", "prefetch.rs", "// SAFETY: a hint\nunsafe { a() };", 0),
-        ("unsafe without a word why", "prefetch.rs", "unsafe { a() };", 1),
+        ("unsafe where it may be", "memory.rs", "// SAFETY: a hint\nunsafe { a() };", 0),
+        ("unsafe without a word why", "memory.rs", "unsafe { a() };", 1),
         ("a lint about unsafe", "source/input.rs", "#![deny(unsafe_code)]", 0),
     ];
     for (name, path, text, count) in cases {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::losses::LossLedger;
-use super::trail::{Happened, Moment, Record, Span, Step, Trail};
+use super::trail::{Happened, Moment, Record, Span, Step, Trail, in_groups};
 use super::{EngineConfig, Event, RunEnd};
 use crate::decode::Portless;
 use crate::flow::{Header, Packet, Side, Slot};
-use crate::prefetch::prefetch;
-use crate::services::{End, Labeller, Registry};
+use crate::memory::{prefetch, room_for};
+use crate::services::{End, Labeller, Opening, Registry};
 use crate::snapshot::{
     FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Interval, SNAPSHOT_SCHEMA, Settings, Snapshot, SourceInfo, Traffic,
 };
@@ -19,8 +19,8 @@ use crate::source::live::Losses;
 use crate::stats::{CellKey, Detail, Stats};
 use crate::units::Transport;
 
-/// Packets for which memory is asked together: their accounts two groups ahead, and the cells of those one group ahead.
-const GROUP: usize = 16;
+/// Accounts and cells of so many bytes stay in a cache near the processor by themselves.
+const NEAR_BYTES: usize = 256 << 10;
 
 /// Names flows, and counts.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Ledger {
     stats: Stats,
     /// By the slot of their flow.
     accounts: Vec<Account>,
+    /// Packets that start flows or accept connections, which are about to be counted, in their order.
+    openings: VecDeque<Opening>,
     total: Traffic,
     sequence: u64,
     losses: LossLedger,
@@ -91,7 +93,8 @@ impl Ledger {
             detail: Detail { shapes: config.shapes, histograms: config.histograms },
             labeller: Labeller::new(registry),
             stats: Stats::default(),
-            accounts: Vec::new(),
+            accounts: room_for(config.limits.max_flows.saturating_add(1)),
+            openings: VecDeque::new(),
             total: Traffic::default(),
             sequence: 0,
             losses: LossLedger::new(&source),
@@ -103,32 +106,28 @@ impl Ledger {
 
     /// Counts packets: to the totals, and to one of a service and a reason. `trail` is what became of them, and is used up.
     pub fn count(&mut self, packets: &[Packet], trail: &mut Trail) {
-        let Trail { steps, marks, records } = trail;
-        let (mut marks, mut at, mut counted) = (&marks[..], 0, 0);
-        let [mut ahead, mut next] = [(&steps[..0], &packets[..0]); 2];
-        let mut groups = steps.chunks(GROUP).zip(packets.chunks(GROUP));
-        loop {
-            let now = std::mem::replace(&mut next, std::mem::replace(&mut ahead, groups.next().unwrap_or_default()));
-            self.prefetch_accounts(ahead.0, ahead.1);
-            self.prefetch_cells(next.0);
-            for (step, packet) in now.0.iter().zip(now.1) {
-                while let Some((mark, later)) = marks.split_first().filter(|(mark, _)| mark.before <= at) {
-                    if let Happened::Snapshot(_) = mark.what {
-                        self.add_to_total(&steps[std::mem::replace(&mut counted, at)..at]);
-                    }
-                    self.take_note(&mark.what, records);
-                    marks = later;
+        let Trail { steps, openings, marks, records, moments } = trail;
+        let (mut marks, mut openings, mut in_total) = (&marks[..], &openings[..], 0);
+        for [ahead, next, mut now] in in_groups(steps.len()) {
+            while let Some((opening, later)) = openings.split_first().filter(|(at, _)| (**at as usize) < ahead.end) {
+                self.openings.push_back(self.labeller.prepare(packets[*opening as usize].segment()));
+                openings = later;
+            }
+            self.prefetch(&steps[ahead], &steps[next]);
+            while let Some((mark, later)) = marks.split_first().filter(|(mark, _)| mark.before < now.end) {
+                self.count_steps(&steps[now.start..mark.before]);
+                now.start = mark.before;
+                if let Happened::Snapshot = mark.what {
+                    self.add_to_total(&steps[std::mem::replace(&mut in_total, mark.before)..mark.before]);
                 }
-                self.count_packet(step, packet);
-                at += 1;
+                self.take_note(mark.what, records, moments);
+                marks = later;
             }
-            if ahead.0.is_empty() && next.0.is_empty() {
-                break;
-            }
+            self.count_steps(&steps[now]);
         }
-        self.add_to_total(&steps[counted..]);
+        self.add_to_total(&steps[in_total..]);
         for mark in marks {
-            self.take_note(&mark.what, records);
+            self.take_note(mark.what, records, moments);
         }
         trail.clear();
     }
@@ -138,51 +137,66 @@ impl Ledger {
         self.total += Traffic { packets: steps.len() as u64, wire_bytes };
     }
 
-    /// Asks for the accounts of flows, and for what naming those takes that begin.
+    /// Asks for the accounts of flows two groups ahead, and for the cells of those one group ahead; unless there are so few
+    /// that they are near.
     #[inline(always)]
-    fn prefetch_accounts(&self, steps: &[Step], packets: &[Packet]) {
-        for (step, packet) in steps.iter().zip(packets) {
-            if let Some(account) = step.slot.and_then(|slot| self.accounts.get(slot.index())) {
-                prefetch(account);
-            }
-            if step.opens_flow || step.header.accepts() {
-                self.labeller.prefetch(&packet.segment(step.header));
-            }
+    fn prefetch(&self, ahead: &[Step], next: &[Step]) {
+        if size_of_val(&self.accounts[..]) + self.stats.cells_len_bytes() < NEAR_BYTES {
+            return;
+        }
+        for account in ahead.iter().filter_map(|step| self.accounts.get(step.place())) {
+            prefetch(account);
+        }
+        for account in next.iter().filter_map(|step| self.accounts.get(step.place())) {
+            self.stats.prefetch(account.cell());
         }
     }
 
-    /// Asks for the cells of flows that go on.
     #[inline(always)]
-    fn prefetch_cells(&self, steps: &[Step]) {
+    fn count_steps(&mut self, steps: &[Step]) {
         for step in steps {
-            if let Some(account) = step.slot.and_then(|slot| self.accounts.get(slot.index())) {
-                self.stats.prefetch(account.cell());
-            }
+            let (account, gap_us) = if step.header.is_notable() {
+                let Some(account) = self.note(step) else { continue };
+                (account, (!step.header.starts_flow()).then_some(step.gap_us))
+            } else {
+                (self.accounts[step.place()], Some(step.gap_us))
+            };
+            let to_server = step.header.sender() != account.server();
+            self.stats.count(account.cell(), to_server, step.wire_len, gap_us);
         }
     }
 
-    #[inline(always)]
-    fn count_packet(&mut self, step: &Step, packet: &Packet) {
+    /// Does what there is to do about a packet beside counting it; nothing is left to do about one without ports.
+    #[inline(never)]
+    fn note(&mut self, step: &Step) -> Option<Account> {
+        let header = step.header;
         let Some(slot) = step.slot else {
             // a packet without a flow has a reason
-            let reason = step.header.reason().unwrap_or(Portless::Malformed);
-            return self.stats.count_portless(reason, step.wire_len);
+            let reason = header.reason().unwrap_or(Portless::Malformed);
+            self.stats.count_portless(reason, step.wire_len);
+            return None;
         };
-        let (header, gap_us) = (step.header, (!step.opens_flow).then_some(step.gap_us));
-        let account =
-            if step.opens_flow { self.open_account(slot, packet, header) } else { self.accounts[slot.index()] };
-        if header.accepts() && !step.opens_flow && header.sender() == account.server() && account.is_opened() {
-            self.labeller.accepted(&packet.segment(header));
+        let opening = if header.starts_flow() || header.accepts() { self.openings.pop_front() } else { None };
+        let account = match opening {
+            Some(opening) if header.starts_flow() => self.open_account(slot, &opening, header),
+            Some(opening) => {
+                let account = self.accounts[slot.index()];
+                if header.sender() == account.server() && account.is_opened() {
+                    self.labeller.accepted(&opening);
+                }
+                account
+            }
+            None => self.accounts[slot.index()],
+        };
+        if header.is_later_fragment() {
+            self.stats.count_later_fragment(account.cell(), step.wire_len);
         }
-        let to_server = header.sender() != account.server();
-        self.stats.count(account.cell(), to_server, gap_us, step.wire_len, header.is_later_fragment());
+        Some(account)
     }
 
     /// Labels a flow by its first packet, once and for all.
-    #[inline(never)]
-    fn open_account(&mut self, slot: Slot, packet: &Packet, header: Header) -> Account {
-        let segment = packet.segment(header);
-        let label = self.labeller.label(&segment);
+    fn open_account(&mut self, slot: Slot, opening: &Opening, header: Header) -> Account {
+        let (label, segment) = (self.labeller.label(opening), opening.segment());
         let (server, port) = match label.server {
             End::Src => (header.sender(), segment.src_port),
             End::Dst => (header.sender().other(), segment.dst_port),
@@ -199,8 +213,8 @@ impl Ledger {
         account
     }
 
-    fn take_note(&mut self, happened: &Happened, records: &mut VecDeque<Record>) {
-        match *happened {
+    fn take_note(&mut self, happened: Happened, records: &mut VecDeque<Record>, moments: &mut VecDeque<Moment>) {
+        match happened {
             Happened::Ended { slot, end, is_two_way, duration_us } => {
                 let account = self.accounts[slot.index()];
                 let answered = is_two_way || !account.is_begun_by_client();
@@ -215,13 +229,17 @@ impl Ledger {
                     self.stats.count_round_trip(account.cell(), rtt_us);
                 }
             }
-            Happened::Snapshot(ref moment) => self.snapshot(moment),
+            Happened::Snapshot => {
+                if let Some(moment) = moments.pop_front() {
+                    self.snapshot(moment);
+                }
+            }
         }
     }
 
     /// Reports a flow, if it is among the records.
     fn report(&mut self, account: Account, end: FlowEnd, records: &mut VecDeque<Record>) {
-        let Some(Record { flow, later_fragments }) = records.pop_front() else { return };
+        let Some(Record { flow, details, later_fragments }) = records.pop_front() else { return };
         let (service, evidence) = self.stats.label(account.cell());
         let transport = flow.key().transport();
         let [client, server] = [account.server().other(), account.server()];
@@ -234,14 +252,14 @@ impl Ledger {
             service,
             port: server_end.port,
             evidence: evidence.name(),
-            first_ts: flow.record_first_ts,
+            first_ts: details.record_first_ts,
             last_ts: flow.last_ts,
-            to_server: flow.sent(client),
-            from_server: flow.sent(server),
+            to_server: details.sent(client),
+            from_server: details.sent(server),
             later_fragments,
-            tunnels: flow.tunnels,
+            tunnels: details.tunnels,
             tcp_flags: (transport == Transport::Tcp).then(|| flag_letters(flow.tcp_flags)),
-            handshake_rtt_us: flow.handshake_rtt_us().filter(|_| account.is_begun_by_client()),
+            handshake_rtt_us: details.handshake_rtt_us(&flow).filter(|_| account.is_begun_by_client()),
             end,
         })));
     }
@@ -267,8 +285,8 @@ impl Ledger {
     }
 
     /// Takes a snapshot; a final one when the run has ended.
-    fn snapshot(&mut self, moment: &Moment) {
-        let &Moment { ts, first_ts, last_ts, time_jumps, interval, run_end } = moment;
+    fn snapshot(&mut self, moment: Moment) {
+        let Moment { ts, first_ts, last_ts, time_jumps, interval, run_end } = moment;
         let interval = interval.map(|Span { start, end, late_packets, skipped_snapshots, is_partial }| {
             let drops = self.losses.take_interval();
             let is_whole = run_end != Some(RunEnd::Stopped) && !is_partial;

@@ -5,14 +5,12 @@
 use std::time::Duration;
 use std::vec;
 
-use super::trail::{Happened, Moment, Record, Span, Trail};
+use super::trail::{GROUP, Happened, Moment, Record, Span, Trail, in_groups};
 use super::{EngineConfig, RunEnd};
 use crate::flow::{FlowTable, Header, Keyer, Packet, PacketClock, Passed, Slot, Turn};
 use crate::snapshot::{FlowEnd, SourceKind};
 use crate::units::Timestamp;
 
-/// Packets for which memory is asked together.
-const GROUP: usize = 16;
 /// Live, packet time that is behind by more than this, two seconds, was set back: nothing waits that long to be read.
 const SET_BACK_NANOS: u64 = 2_000_000_000;
 /// Live, at most so many intervals without packets are reported one by one when they come at once, as after a sleep of the
@@ -72,26 +70,21 @@ impl Tracker {
     /// index two groups ahead, the flows one group ahead.
     pub fn follow(&mut self, packets: &[Packet], trail: &mut Trail) {
         let mut guesses = [[None; GROUP]; 2];
-        let [mut ahead, mut next] = [&packets[..0]; 2];
-        let mut groups = packets.chunks(GROUP);
-        loop {
-            let now = std::mem::replace(&mut next, std::mem::replace(&mut ahead, groups.next().unwrap_or_default()));
+        trail.reserve(packets.len());
+        for [ahead, next, now] in in_groups(packets.len()) {
             guesses.swap(0, 1);
-            for packet in ahead {
+            for packet in &packets[ahead] {
                 self.flows.prefetch_index(packet);
             }
-            for (packet, guess) in next.iter().zip(&mut guesses[1]) {
+            for (packet, guess) in packets[next].iter().zip(&mut guesses[1]) {
                 *guess = self.flows.prefetch_flow(packet);
             }
-            for (packet, guess) in now.iter().zip(guesses[0]) {
+            for (packet, guess) in packets[now].iter().zip(guesses[0]) {
                 self.advance(packet.ts, trail);
                 match self.flows.carry_on(packet, guess, self.clock.age_nanos()) {
                     Some((slot, gap_us)) => trail.next(slot, packet, gap_us),
                     None => self.look_closer(packet, guess, trail),
                 }
-            }
-            if ahead.is_empty() && next.is_empty() {
-                return;
             }
         }
     }
@@ -143,6 +136,15 @@ impl Tracker {
     /// interval that it ends is reported.
     #[inline(always)]
     fn advance(&mut self, ts: Timestamp, trail: &mut Trail) {
+        if self.clock.passes_quietly(ts) {
+            self.last_ts = self.last_ts.max(ts);
+        } else {
+            self.advance_closely(ts, trail);
+        }
+    }
+
+    #[inline(never)]
+    fn advance_closely(&mut self, ts: Timestamp, trail: &mut Trail) {
         if let Some(step) = self.step {
             self.place_packet(ts, step, trail);
         }
@@ -150,6 +152,18 @@ impl Tracker {
         self.last_ts = self.last_ts.max(ts);
         self.clock.advance(ts);
         self.end_idle_flows(self.clock.age_nanos(), trail);
+        self.clock.be_quiet_for(self.quiet_nanos());
+    }
+
+    /// For how long from now on packet time may do no more than pass: it is not the first of the run, no packet is late, and
+    /// no interval and no flow ends.
+    fn quiet_nanos(&self) -> u64 {
+        let Some(now) = self.clock.now().filter(|now| *now >= self.first_ts) else { return 0 };
+        let of_interval = self
+            .open_interval
+            .as_ref()
+            .map_or(u64::MAX, |open| if now < open.start { 0 } else { open.end.nanos_since(now) });
+        of_interval.min(self.flows.nanos_until_idle(self.clock.age_nanos()))
     }
 
     /// Closes the open interval if the packet is past it, and opens the packet's; a packet from before it is late.
@@ -248,7 +262,7 @@ impl Tracker {
         if let Some(rtt_us) = handshake_rtt_us {
             trail.mark(Happened::RoundTrip { slot, rtt_us });
         }
-        trail.next(slot, packet, gap_us);
+        trail.next_notable(slot, packet, gap_us);
     }
 
     /// Opens a flow, for which another may have to end.
@@ -274,13 +288,13 @@ impl Tracker {
             self.record(slot, trail);
         }
         let flow = self.flows.flow(slot);
-        let (is_two_way, duration_us) = (flow.is_two_way(), flow.duration_us());
+        let (is_two_way, duration_us) = (flow.is_two_way(), self.flows.details(slot).duration_us(flow));
         trail.mark(Happened::Ended { slot, end, is_two_way, duration_us });
     }
 
     fn record(&self, slot: Slot, trail: &mut Trail) {
-        let (flow, later_fragments) = (self.flows.flow(slot).clone(), self.flows.later_fragments(slot));
-        trail.records.push_back(Record { flow, later_fragments });
+        let (flow, details) = (self.flows.flow(slot).clone(), self.flows.details(slot).clone());
+        trail.records.push_back(Record { flow, details, later_fragments: self.flows.later_fragments(slot) });
     }
 
     fn mark_snapshot(&mut self, ts: Option<Timestamp>, run_end: Option<RunEnd>, trail: &mut Trail) {
@@ -288,13 +302,14 @@ impl Tracker {
         if let Some(span) = &mut interval {
             span.skipped_snapshots = std::mem::take(&mut self.skipped_snapshots);
         }
-        trail.mark(Happened::Snapshot(Box::new(Moment {
+        trail.mark(Happened::Snapshot);
+        trail.moments.push_back(Moment {
             ts,
             first_ts: self.span().map(|(first, _)| first),
             last_ts: self.span().map(|(_, last)| last),
             time_jumps: self.clock.jumps(),
             interval,
             run_end,
-        })));
+        });
     }
 }

@@ -1,8 +1,9 @@
 //! What the tracker tells the ledger: what became of each packet, and what happened between them.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
-use crate::flow::{Flow, Header, Packet, Slot};
+use crate::flow::{Details, Flow, Header, Packet, Slot};
 use crate::snapshot::{FlowEnd, Traffic};
 use crate::units::Timestamp;
 
@@ -13,10 +14,14 @@ use super::RunEnd;
 pub struct Trail {
     /// One for each packet.
     pub(super) steps: Vec<Step>,
+    /// The places of those that start a flow, or accept a connection.
+    pub(super) openings: Vec<u32>,
     /// What happened between them, in order.
     pub(super) marks: Vec<Mark>,
     /// The flows of the marks that report one, in order.
     pub(super) records: VecDeque<Record>,
+    /// The times of the marks that are snapshots, in order.
+    pub(super) moments: VecDeque<Moment>,
 }
 
 /// What a packet is, as far as counting it goes. It is small, because it goes from one processor to another.
@@ -28,14 +33,20 @@ pub(super) struct Step {
     pub wire_len: u32,
     /// Its flow; `None` where it has none.
     pub slot: Option<Slot>,
-    /// The packet's own.
+    /// The packet's own, and whether it is the first of its flow.
     pub header: Header,
-    /// It is the first of its flow.
-    pub opens_flow: bool,
+}
+
+impl Step {
+    /// Where its flow has its place in what is kept by slot; 0 where it has none.
+    #[inline(always)]
+    pub fn place(&self) -> usize {
+        self.slot.map_or(0, Slot::index)
+    }
 }
 
 /// Something that happened.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     /// Before the packet at this place; where it stands there are no more, after the last.
     pub before: usize,
@@ -43,7 +54,7 @@ pub(super) struct Mark {
 }
 
 /// What happened.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Happened {
     /// A flow has ended; its slot may be another's from here on. The next of the records is its report, where flows are
     /// reported.
@@ -58,14 +69,15 @@ pub(super) enum Happened {
     Cut { slot: Slot },
     /// The end that sent a flow's first packet has answered the other's answer: microseconds since that first packet.
     RoundTrip { slot: Slot, rtt_us: u64 },
-    /// It is time for a snapshot.
-    Snapshot(Box<Moment>),
+    /// It is time for a snapshot; the next of the moments.
+    Snapshot,
 }
 
 /// A flow as it is reported.
 #[derive(Debug)]
 pub(super) struct Record {
     pub flow: Flow,
+    pub details: Details,
     pub later_fragments: Traffic,
 }
 
@@ -100,34 +112,90 @@ pub(super) struct Span {
 }
 
 impl Trail {
+    /// Makes room for so many steps.
+    pub(super) fn reserve(&mut self, packets: usize) {
+        self.steps.reserve(packets);
+    }
+
     /// Adds the first packet of a flow.
     pub(super) fn first(&mut self, slot: Slot, packet: &Packet) {
-        let (wire_len, header) = (packet.wire_len, packet.raw_header());
-        self.steps.push(Step { gap_us: 0, wire_len, slot: Some(slot), header, opens_flow: true });
+        self.note_opening();
+        let (wire_len, header) = (packet.wire_len, packet.raw_header().starting_flow());
+        self.steps.push(Step { gap_us: 0, wire_len, slot: Some(slot), header });
     }
 
     /// Adds one more packet of a flow.
     #[inline(always)]
     pub(super) fn next(&mut self, slot: Slot, packet: &Packet, gap_us: u64) {
         let (wire_len, header) = (packet.wire_len, packet.raw_header());
-        self.steps.push(Step { gap_us, wire_len, slot: Some(slot), header, opens_flow: false });
+        self.steps.push(Step { gap_us, wire_len, slot: Some(slot), header });
+    }
+
+    /// Adds one more packet of a flow, which may accept a connection.
+    pub(super) fn next_notable(&mut self, slot: Slot, packet: &Packet, gap_us: u64) {
+        if packet.raw_header().accepts() {
+            self.note_opening();
+        }
+        self.next(slot, packet, gap_us);
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a batch is a few packets")]
+    fn note_opening(&mut self) {
+        self.openings.push(self.steps.len() as u32);
     }
 
     /// Adds a packet that has no ports.
     pub(super) fn portless(&mut self, packet: &Packet) {
         let (wire_len, header) = (packet.wire_len, packet.raw_header());
-        self.steps.push(Step { gap_us: 0, wire_len, slot: None, header, opens_flow: false });
+        self.steps.push(Step { gap_us: 0, wire_len, slot: None, header });
     }
 
     /// Makes room for what follows.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.steps.clear();
+        self.openings.clear();
         self.marks.clear();
         self.records.clear();
+        self.moments.clear();
     }
 
     /// Adds what happened now, after the last packet.
     pub(super) fn mark(&mut self, what: Happened) {
         self.marks.push(Mark { before: self.steps.len(), what });
+    }
+}
+
+/// Packets for which memory is asked together.
+pub(super) const GROUP: usize = 16;
+
+/// The groups of so many packets, in three steps that each group goes through: memory is asked for when it is two groups
+/// ahead and when it is one ahead, and then it is its turn.
+pub(super) fn in_groups(packets: usize) -> impl Iterator<Item = [Range<usize>; 3]> {
+    let group = move |from: usize| from.min(packets)..(from + GROUP).min(packets);
+    (0..packets + 2 * GROUP).step_by(GROUP).map(move |ahead| {
+        let behind = |groups: usize| ahead.checked_sub(groups * GROUP).map_or(0..0, group);
+        [group(ahead), behind(1), behind(2)]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_packet_has_its_turn_after_both_steps_ahead() {
+        for packets in [0, 1, GROUP - 1, GROUP, GROUP + 1, 5 * GROUP + 3] {
+            let (mut asked_twice, mut asked, mut done) = (0, 0, 0);
+            for [ahead, next, now] in in_groups(packets) {
+                for (range, so_far) in [(now, &mut done), (next, &mut asked), (ahead, &mut asked_twice)] {
+                    if !range.is_empty() {
+                        assert_eq!(range.start, *so_far);
+                        *so_far = range.end;
+                    }
+                }
+                assert!(done <= asked && asked <= asked_twice);
+            }
+            assert_eq!((asked_twice, asked, done), (packets, packets, packets));
+        }
     }
 }

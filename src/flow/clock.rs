@@ -14,27 +14,37 @@ pub struct PacketClock {
     now: Option<Timestamp>,
     age_nanos: u64,
     jumps: u64,
+    /// For how long from now on nothing depends on the time, see [`PacketClock::be_quiet_for`].
+    quiet_nanos: u64,
 }
 
 impl PacketClock {
-    /// Moves the clock to a packet's time, unless it is a little late.
-    #[inline(always)]
-    pub fn advance(&mut self, ts: Timestamp) {
-        // nearly always
-        if let Some(now) = self.now
-            && let Some(step_nanos) = ts.as_nanos().checked_sub(now.as_nanos())
-            && let Ok(step_nanos @ 0..=JUMP_NANOS) = u64::try_from(step_nanos)
-        {
-            self.age_nanos += step_nanos;
-            self.now = Some(ts);
-            return;
-        }
-        self.advance_oddly(ts);
+    /// Nothing that depends on the time is due before so many nanoseconds have passed, unless the clock moves in another way
+    /// than [`PacketClock::passes_quietly`] until then.
+    pub fn be_quiet_for(&mut self, nanos: u64) {
+        // to the end of time at most, where times begin anew for who only subtracts
+        self.quiet_nanos = self.now.map_or(0, |now| nanos.min(JUMP_NANOS).min(Timestamp::MAX.nanos_since(now)));
     }
 
-    /// The first packet, one that is late, and a jump.
-    #[inline(never)]
-    fn advance_oddly(&mut self, ts: Timestamp) {
+    /// Moves the clock to a packet's time, if that comes before anything is due; as most do.
+    #[inline(always)]
+    pub fn passes_quietly(&mut self, ts: Timestamp) -> bool {
+        let now = self.now.unwrap_or_default();
+        // what is late comes out far beyond any limit
+        #[expect(clippy::cast_sign_loss, reason = "that is what makes it so")]
+        let step_nanos = ts.as_nanos().wrapping_sub(now.as_nanos()) as u64;
+        let passes = step_nanos < self.quiet_nanos;
+        if passes {
+            self.now = Some(ts);
+            self.age_nanos += step_nanos;
+            self.quiet_nanos -= step_nanos;
+        }
+        passes
+    }
+
+    /// Moves the clock to a packet's time, unless it is a little late.
+    pub fn advance(&mut self, ts: Timestamp) {
+        self.quiet_nanos = 0;
         if self.is_jump(ts) {
             self.jumps += 1;
             self.now = Some(ts);
@@ -48,6 +58,7 @@ impl PacketClock {
     pub fn set_back(&mut self, now: Timestamp) {
         self.jumps += 1;
         self.now = Some(now);
+        self.quiet_nanos = 0;
     }
 
     /// A packet at `ts` makes the clock jump.

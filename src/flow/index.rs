@@ -7,7 +7,7 @@
 use wide::u32x4;
 
 use super::slab::Slot;
-use crate::prefetch::prefetch;
+use crate::memory::{prefetch, room_for};
 
 /// The smallest table, in chunks.
 const MIN_LEN: usize = 1 << 7;
@@ -157,7 +157,9 @@ impl Index {
     }
 
     fn grow(&mut self) {
-        let doubled = vec![EMPTY; self.chunks.len() * 2];
+        let len = self.chunks.len() * 2;
+        let mut doubled = room_for(len);
+        doubled.resize(len, EMPTY);
         for chunk in std::mem::replace(&mut self.chunks, doubled) {
             for (tag, slot) in chunk.tags.into_iter().flatten().zip(chunk.slots) {
                 if let Some(slot) = slot {

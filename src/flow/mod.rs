@@ -19,12 +19,11 @@ pub use tcp::{Closing, HandshakeClock, TcpState};
 use crate::snapshot::{FlowEnd, Traffic};
 use crate::units::Timestamp;
 
-/// One flow, in two cache lines. Most packets touch the first one only; the second is for the first packet, for those that
-/// come late, for handshakes, and for all when flows are reported.
+/// What each packet touches of a flow, in one cache line; the rest is in its [`Details`].
 ///
 /// Which end serves is not known here: what depends on it is kept for both ends.
 #[derive(Clone, Debug)]
-#[repr(C, align(128))]
+#[repr(C, align(64))]
 pub struct Flow {
     key: FlowKey,
     /// Monotone time of its last packet, see [`PacketClock`], in nanoseconds.
@@ -37,7 +36,13 @@ pub struct Flow {
     /// TCP flags that occurred since the record began, as bits of the header.
     pub tcp_flags: u8,
     ends: Ends,
+}
 
+/// What only few packets touch of a flow, in another cache line: the first, those that come late, those of handshakes; and all
+/// where flows are reported.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+pub struct Details {
     /// What each end sent since the record began, as [`Side`] counts them; only where flows are reported.
     sent: [Traffic; 2],
     /// Smallest packet time.
@@ -51,8 +56,7 @@ pub struct Flow {
     pub tunnels: u8,
 }
 
-const _: () = assert!(size_of::<Flow>() == 128, "a flow is two cache lines");
-const _: () = assert!(std::mem::offset_of!(Flow, sent) == 64, "what each packet touches is the first of them");
+const _: () = assert!(size_of::<Flow>() == 64 && size_of::<Details>() == 64, "each is a cache line");
 
 /// Who of a flow's ends has sent something, in one byte: a bit for each, and one for the end that sent the first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,16 +98,21 @@ impl Ends {
 }
 
 impl Flow {
+    /// What stands where there is no flow.
+    const NOBODY: Self = Self {
+        key: FlowKey::NOTHING,
+        seen_age_nanos: 0,
+        last_ts: Timestamp::MIN,
+        number: 0,
+        tcp: TcpState::NEW,
+        tcp_flags: 0,
+        ends: Ends(0),
+    };
+
     /// The flow's identity.
     #[must_use]
     pub fn key(&self) -> &FlowKey {
         &self.key
-    }
-
-    /// What one end sent since the record began.
-    #[must_use]
-    pub fn sent(&self, side: Side) -> Traffic {
-        self.sent[side as usize]
     }
 
     /// The end that sent the first packet.
@@ -118,19 +127,6 @@ impl Flow {
         self.ends.are_both()
     }
 
-    /// Microseconds from the SYN to the first ACK of the end that sent it, which is the end that sent the first packet;
-    /// `None` when it cannot be told.
-    #[must_use]
-    pub fn handshake_rtt_us(&self) -> Option<u64> {
-        self.tcp.is_timed().then(|| self.handshake.rtt_us())
-    }
-
-    /// Microseconds from the first packet to the last.
-    #[must_use]
-    pub fn duration_us(&self) -> u64 {
-        self.last_ts.nanos_since(self.first_ts) / 1000
-    }
-
     /// What to call the end of a flow that is taken out for `why`: a connection that was closed or reset has ended by
     /// itself, however much later it is taken out, unless that was to make room.
     #[must_use]
@@ -140,5 +136,36 @@ impl Flow {
             (FlowEnd::Idle | FlowEnd::Final, Closing::Reset) => FlowEnd::Reset,
             _ => why,
         }
+    }
+}
+
+impl Details {
+    /// What stands where there is no flow.
+    const NOBODY: Self = Self {
+        sent: [Traffic { packets: 0, wire_bytes: 0 }; 2],
+        first_ts: Timestamp::MIN,
+        record_first_ts: Timestamp::MIN,
+        handshake: HandshakeClock::start(Timestamp::MIN),
+        tag: 0,
+        tunnels: 0,
+    };
+
+    /// What one end sent since the record began.
+    #[must_use]
+    pub fn sent(&self, side: Side) -> Traffic {
+        self.sent[side as usize]
+    }
+
+    /// Microseconds from the SYN to the first ACK of the end that sent it, which is the end that sent the first packet;
+    /// `None` when it cannot be told. `flow` is the one whose details these are.
+    #[must_use]
+    pub fn handshake_rtt_us(&self, flow: &Flow) -> Option<u64> {
+        flow.tcp.is_timed().then(|| self.handshake.rtt_us())
+    }
+
+    /// Microseconds from the first packet of `flow`, whose details these are, to the last.
+    #[must_use]
+    pub fn duration_us(&self, flow: &Flow) -> u64 {
+        flow.last_ts.nanos_since(self.first_ts) / 1000
     }
 }

@@ -56,6 +56,7 @@ impl Header {
     const ACCEPTS: u32 = (Handshake::Accept as u32) << 1;
     const TO_GROUP: u32 = 1 << 3;
     const LATER_FRAGMENT: u32 = 1 << 4;
+    const STARTS_FLOW: u32 = 1 << 5;
     const TCP_FLAGS_AT: u32 = 8;
     const TUNNELS_AT: u32 = 16;
     /// One more than the number of the reason why it has no ports; 0 where it has.
@@ -66,6 +67,8 @@ impl Header {
         | Self::LATER_FRAGMENT
         | ((SYN | FIN | RST) as u32) << Self::TCP_FLAGS_AT
         | 0xff << Self::REASON_AT;
+    /// Nothing of this is in a packet that is only counted.
+    const NOTABLE: u32 = Self::STARTS_FLOW | Self::ACCEPTS | Self::LATER_FRAGMENT | 0xff << Self::REASON_AT;
 
     #[inline(always)]
     fn new(segment: &Segment, sender: Side) -> Self {
@@ -103,6 +106,27 @@ impl Header {
     #[inline(always)]
     pub const fn is_usual(self) -> bool {
         !self.has(Self::UNUSUAL)
+    }
+
+    /// The same, of a packet that is the first of its flow: whoever follows packets says so.
+    #[must_use]
+    pub const fn starting_flow(self) -> Self {
+        Self(self.0 | Self::STARTS_FLOW)
+    }
+
+    /// It is known to be the first packet of its flow.
+    #[must_use]
+    #[inline(always)]
+    pub const fn starts_flow(self) -> bool {
+        self.has(Self::STARTS_FLOW)
+    }
+
+    /// There is more to do about it than to count it: it has no ports, is a later fragment, starts a flow or accepts a
+    /// connection.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_notable(self) -> bool {
+        self.has(Self::NOTABLE)
     }
 
     /// The end that sent it.
@@ -195,9 +219,11 @@ impl Packet {
         self.header
     }
 
-    /// The segment that was observed; `header` is the packet's.
+    /// The segment that was observed. The packet must have ports.
     #[must_use]
-    pub fn segment(&self, header: Header) -> Segment {
+    #[inline]
+    pub fn segment(&self) -> Segment {
+        let header = self.header;
         let (src, dst) = (self.key.end(header.sender()), self.key.end(header.sender().other()));
         let handshake = match (header.opens(), header.accepts()) {
             (true, _) => Handshake::Open,
@@ -231,7 +257,7 @@ mod tests {
         fn a_packet_keeps_what_was_observed(segment in any_segment(), wire_len: u32) {
             let observed = Observation { ts: Timestamp::from_nanos(7), wire_len, outcome: Ok(segment) };
             let packet = Keyer::default().packet(&observed);
-            prop_assert_eq!(packet.header().map(|header| packet.segment(header)), Ok(segment));
+            prop_assert_eq!(packet.header().map(|_| packet.segment()), Ok(segment));
         }
     }
 

@@ -10,8 +10,8 @@ use super::index::Index;
 use super::packet::{Header, Keyer, Packet};
 use super::queue::{self, Queue, Queued, Seen};
 use super::slab::{Slab, Slot};
-use super::{Ends, Flow, FlowKey, HandshakeClock, TcpState};
-use crate::prefetch::prefetch;
+use super::{Details, Ends, Flow, FlowKey, HandshakeClock, TcpState};
+use crate::memory::prefetch;
 use crate::snapshot::{FlowEnd, Traffic};
 
 /// How many flows there may be, and for how long.
@@ -100,12 +100,11 @@ impl FlowTable {
         let has_usual = !keeps_records && limits.active.is_none();
         Self {
             max_flows: limits.max_flows.max(1),
-            usual_nanos: idle_nanos
-                .map(|nanos| if has_usual { nanos.saturating_add(1).min(i64::MAX.unsigned_abs()) } else { 0 }),
+            usual_nanos: idle_nanos.map(|nanos| if has_usual { nanos.saturating_add(1) } else { 0 }),
             idle_nanos,
             active_nanos: nanos(limits.active),
             keeps_records,
-            flows: Slab::default(),
+            flows: Slab::with_room_for(limits.max_flows),
             index: Index::default(),
             keyer: Keyer::default(),
             queues: Default::default(),
@@ -142,9 +141,9 @@ impl FlowTable {
     pub fn prefetch_flow(&self, packet: &Packet) -> Option<Slot> {
         let slot = self.index.find(packet.tag, |_| true)?;
         let flow = self.flow(slot);
-        prefetch(&flow.key);
+        prefetch(flow);
         if self.keeps_records {
-            prefetch(&flow.sent);
+            prefetch(self.details(slot));
         }
         Some(slot)
     }
@@ -171,6 +170,13 @@ impl FlowTable {
         self.flows.get(slot)
     }
 
+    /// What else is known of the flow at `slot`.
+    #[must_use]
+    #[inline(always)]
+    pub fn details(&self, slot: Slot) -> &Details {
+        self.flows.details(slot)
+    }
+
     /// Fragments after the first that the flow's record counts.
     #[must_use]
     pub fn later_fragments(&self, slot: Slot) -> Traffic {
@@ -183,11 +189,10 @@ impl FlowTable {
     pub fn carry_on(&mut self, packet: &Packet, guess: Option<Slot>, age_nanos: u64) -> Option<(Slot, u64)> {
         let (slot, header) = (guess?, packet.header);
         let flow = self.flows.get_mut(slot);
-        // what is late comes out far beyond any limit
-        #[expect(clippy::cast_sign_loss, reason = "that is what makes it so")]
-        let gap_nanos = packet.ts.as_nanos().wrapping_sub(flow.last_ts.as_nanos()) as u64;
+        let gap_nanos = packet.ts.as_nanos().abs_diff(flow.last_ts.as_nanos());
         let is_usual = header.is_usual()
             && flow.key == packet.key
+            && packet.ts >= flow.last_ts
             && gap_nanos < self.usual_nanos[queue_of(&packet.key)]
             && flow.tcp.is_settled();
         if !is_usual {
@@ -210,7 +215,7 @@ impl FlowTable {
         if header.opens() && flow.tcp.is_over() {
             return Turn::Over(FlowEnd::Reopened);
         }
-        if self.active_nanos < u64::MAX && ts.nanos_since(flow.record_first_ts) >= self.active_nanos {
+        if self.active_nanos < u64::MAX && ts.nanos_since(self.details(slot).record_first_ts) >= self.active_nanos {
             return Turn::Cut;
         }
         Turn::Same
@@ -218,9 +223,9 @@ impl FlowTable {
 
     /// Opens a flow with its first packet. There must be room, see [`FlowTable::is_full`], and none with this key.
     pub fn open(&mut self, packet: &Packet, header: Header, age_nanos: u64) -> Slot {
-        let flow = self.first_packet(packet, header, age_nanos);
+        let (flow, details) = self.first_packet(packet, header, age_nanos);
         let (number, queue) = (flow.number, queue_of(&packet.key));
-        let slot = self.flows.insert(flow);
+        let slot = self.flows.insert(flow, details);
         self.index.insert(packet.tag, slot);
         self.queues[queue].push(Queued { seen: Seen { age_nanos, number }, slot });
         self.idle_after_nanos = self.idle_after_nanos.min(age_nanos.saturating_add(self.idle_nanos[queue]));
@@ -232,14 +237,16 @@ impl FlowTable {
     pub fn reopen(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) {
         // its place in the queue is brought up to date when it comes to the front
         self.forget_fragments(slot);
-        *self.flows.get_mut(slot) = self.first_packet(packet, header, age_nanos);
+        let (flow, details) = self.first_packet(packet, header, age_nanos);
+        self.flows.set(slot, flow, details);
         self.count_to_record(slot, packet, header);
     }
 
-    fn first_packet(&mut self, packet: &Packet, header: Header, age_nanos: u64) -> Flow {
+    #[inline(always)]
+    fn first_packet(&mut self, packet: &Packet, header: Header, age_nanos: u64) -> (Flow, Details) {
         let number = self.started;
         self.started = self.started.wrapping_add(1);
-        Flow {
+        let flow = Flow {
             key: packet.key,
             seen_age_nanos: age_nanos,
             last_ts: packet.ts,
@@ -247,13 +254,16 @@ impl FlowTable {
             tcp: TcpState::first(header.tcp_flags()),
             tcp_flags: header.tcp_flags(),
             ends: Ends::one(header.sender()),
+        };
+        let details = Details {
             sent: [Traffic::default(); 2],
             first_ts: packet.ts,
             record_first_ts: packet.ts,
             handshake: HandshakeClock::start(packet.ts),
             tag: packet.tag,
             tunnels: header.tunnels(),
-        }
+        };
+        (flow, details)
     }
 
     /// Counts a packet to a flow that is open.
@@ -263,18 +273,20 @@ impl FlowTable {
         if packet.ts >= flow.last_ts {
             flow.last_ts = packet.ts;
         } else {
-            flow.first_ts = flow.first_ts.min(packet.ts);
-            flow.record_first_ts = flow.record_first_ts.min(packet.ts);
+            let details = self.flows.details_mut(slot);
+            details.first_ts = details.first_ts.min(packet.ts);
+            details.record_first_ts = details.record_first_ts.min(packet.ts);
         }
+        let flow = self.flows.get_mut(slot);
         flow.seen_age_nanos = age_nanos;
         flow.ends.add(header.sender());
         flow.tcp_flags |= header.tcp_flags();
         let mut handshake_rtt_us = None;
         // other transports have no flags, and nothing to observe
         if header.tcp_flags() != 0 && flow.tcp.observe(header.tcp_flags(), header.sender() == flow.ends.first()) {
-            handshake_rtt_us = flow.handshake.stop(packet.ts);
+            handshake_rtt_us = self.flows.details_mut(slot).handshake.stop(packet.ts);
             if handshake_rtt_us.is_none() {
-                flow.tcp.forget_opening();
+                self.flows.get_mut(slot).tcp.forget_opening();
             }
         }
         self.count_to_record(slot, packet, header);
@@ -285,7 +297,7 @@ impl FlowTable {
     fn count_to_record(&mut self, slot: Slot, packet: &Packet, header: Header) {
         if self.keeps_records {
             let wire = Traffic { packets: 1, wire_bytes: packet.wire_len.into() };
-            self.flows.get_mut(slot).sent[header.sender() as usize] += wire;
+            self.flows.details_mut(slot).sent[header.sender() as usize] += wire;
             if header.is_later_fragment() {
                 *self.later_fragments.entry(slot).or_default() += wire;
             }
@@ -295,16 +307,16 @@ impl FlowTable {
     /// Counts a packet to a flow that goes on, as the first of a new record; the one before was reported.
     pub fn count_in_new_record(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) -> Passed {
         self.forget_fragments(slot);
+        self.flows.details_mut(slot).sent = [Traffic::default(); 2];
         let flow = self.flows.get_mut(slot);
-        flow.sent = [Traffic::default(); 2];
         flow.tcp_flags = 0;
         // a handshake that was reported is not reported again
         if flow.tcp.is_timed() {
             flow.tcp.forget_opening();
         }
         let passed = self.count(slot, packet, header, age_nanos);
-        let flow = self.flows.get_mut(slot);
-        (flow.record_first_ts, flow.last_ts) = (packet.ts, packet.ts);
+        self.flows.get_mut(slot).last_ts = packet.ts;
+        self.flows.details_mut(slot).record_first_ts = packet.ts;
         passed
     }
 
@@ -312,6 +324,13 @@ impl FlowTable {
         if !self.later_fragments.is_empty() {
             self.later_fragments.remove(&slot);
         }
+    }
+
+    /// For how many nanoseconds from this age on no flow becomes idle, whatever packets come.
+    #[must_use]
+    pub fn nanos_until_idle(&self, age_nanos: u64) -> u64 {
+        let [tcp, other] = self.idle_nanos;
+        self.idle_after_nanos.saturating_sub(age_nanos).min(tcp).min(other)
     }
 
     /// A flow that has been silent for longer than it may at this age, if there is one: the one whose time was up first,
@@ -367,12 +386,10 @@ impl FlowTable {
 
     /// Takes a flow out that [`FlowTable::idle`] or [`FlowTable::least_recent`] gave.
     pub fn remove_oldest(&mut self, slot: Slot) {
-        let &Flow { key, tag, .. } = self.flow(slot);
-        let queue = queue_of(&key);
+        let (queue, tag) = (queue_of(&self.flow(slot).key), self.details(slot).tag);
         self.queues[queue].remove_oldest(slot);
         self.index.remove(tag, slot);
         self.forget_fragments(slot);
-        self.flows.get_mut(slot).key = FlowKey::NOTHING;
         self.flows.remove(slot);
         self.prefetch_upcoming(queue);
     }
@@ -381,12 +398,11 @@ impl FlowTable {
     /// in the index.
     fn prefetch_upcoming(&self, queue: usize) {
         for slot in self.queues[queue].upcoming(2 * LOOK_AHEAD) {
-            let flow = self.flow(slot);
-            prefetch(&flow.key);
-            prefetch(&flow.sent);
+            prefetch(self.flow(slot));
+            prefetch(self.details(slot));
         }
         for slot in self.queues[queue].upcoming(LOOK_AHEAD) {
-            self.index.prefetch(self.flow(slot).tag);
+            self.index.prefetch(self.details(slot).tag);
         }
     }
 
@@ -394,7 +410,7 @@ impl FlowTable {
     /// to be sorted.
     #[must_use]
     pub fn all(&self, by_first_packet: bool) -> Vec<Slot> {
-        let mut slots: Vec<_> = self.flows.slots().filter(|slot| self.flow(*slot).key != FlowKey::NOTHING).collect();
+        let mut slots: Vec<_> = self.flows.slots().collect();
         if by_first_packet {
             // numbers may have wrapped: what counts is how long ago each was given
             slots.sort_by_cached_key(|slot| Reverse(self.started.wrapping_sub(self.flow(*slot).number)));
@@ -404,7 +420,7 @@ impl FlowTable {
 
     /// Forgets every flow.
     pub fn clear(&mut self) {
-        self.flows = Slab::default();
+        self.flows = Slab::with_room_for(0);
         self.index = Index::default();
         self.queues = Default::default();
         self.later_fragments.clear();
@@ -421,7 +437,7 @@ impl queue::Flows for Slab {
 
     #[inline(always)]
     fn prefetch(&self, slot: Slot) {
-        prefetch(&self.get(slot).key);
+        prefetch(self.get(slot));
     }
 }
 

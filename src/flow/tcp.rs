@@ -60,6 +60,9 @@ impl Closing {
 }
 
 impl TcpState {
+    /// Of a flow without packets.
+    pub const NEW: Self = Self { opening: Opening::Untimed, closing: Closing::Open };
+
     /// The state after a flow's first packet. Only a SYN starts the clock of the round trip.
     #[must_use]
     pub fn first(flags: u8) -> Self {
@@ -126,7 +129,7 @@ pub struct HandshakeClock(i64);
 impl HandshakeClock {
     /// Started by a SYN at `ts`.
     #[must_use]
-    pub fn start(ts: Timestamp) -> Self {
+    pub const fn start(ts: Timestamp) -> Self {
         Self(ts.as_nanos())
     }
 

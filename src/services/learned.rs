@@ -10,8 +10,8 @@ use std::hash::BuildHasher as _;
 
 use foldhash::quality::RandomState;
 
-use crate::decode::{Handshake, Segment};
-use crate::prefetch::prefetch;
+use crate::decode::Segment;
+use crate::memory::prefetch;
 use crate::units::AddressWords;
 
 /// How many remote ports on one local port make a server. A client takes a new port for each connection, so many ports
@@ -20,7 +20,8 @@ const SERVES_PORTS: usize = 3;
 /// How many endpoints may be recent.
 const RECENT_MAX: usize = 32_768;
 /// Places for them and as many older ones: at least half are vacant, so that searches are short. They take 2 MB.
-const PLACES: usize = 4 * RECENT_MAX;
+const PLACES: u32 = 4 * 32_768;
+const _: () = assert!(PLACES as usize == 4 * RECENT_MAX);
 
 /// One end of a segment, ready to be looked up.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,9 @@ pub struct Met {
     endpoint: Fingerprint,
     /// Port of the other end.
     remote_port: u16,
+    /// Where a search for it may begin, as long as the numbers of clearings are equal.
+    search_from: u32,
+    clearings: u32,
 }
 
 /// Stands for an endpoint: 64 bits of a keyed hash of its address, port, transport and IP version. Some two of 65,536
@@ -39,8 +43,8 @@ struct Fingerprint(u64);
 impl Fingerprint {
     /// The place where a search for the endpoint begins.
     #[expect(clippy::cast_possible_truncation, reason = "the lower bits are what is wanted")]
-    const fn home(self) -> usize {
-        self.0 as usize % PLACES
+    const fn home(self) -> u32 {
+        self.0 as u32 % PLACES
     }
 }
 
@@ -105,21 +109,15 @@ pub struct Learned {
     /// How many are known beside them.
     older: usize,
     forgotten: u64,
+    /// How often others were forgotten, modulo 2^32.
+    clearings: u32,
 }
 
 impl Learned {
-    /// Asks for what will be known of the ends of `segment`, ahead of the look-up.
-    pub fn prefetch(&self, segment: &Segment) {
-        let [src, dst] = self.ends(segment);
-        self.prefetch_end(src);
-        if segment.handshake != Handshake::Accept {
-            self.prefetch_end(dst);
-        }
-    }
-
-    /// Asks for the place where a search begins; most end there too.
-    fn prefetch_end(&self, end: Met) {
-        if let Some(place) = self.places.get(end.endpoint.home()) {
+    /// Asks for the place where a search for an end begins, ahead of it; most searches end there too.
+    #[inline(always)]
+    pub fn prefetch(&self, end: Met) {
+        if let Some(place) = self.places.get(end.endpoint.home() as usize) {
             prefetch(place);
         }
     }
@@ -132,28 +130,30 @@ impl Learned {
             let kind = (segment.transport as u32) << 8 | segment.ip_version as u32;
             let AddressWords([first, second]) = addr;
             let endpoint = (first, second, u32::from(port) << 16 | kind);
-            Met { endpoint: Fingerprint(self.hasher.hash_one(endpoint)), remote_port }
+            let endpoint = Fingerprint(self.hasher.hash_one(endpoint));
+            Met { endpoint, remote_port, search_from: endpoint.home(), clearings: self.clearings }
         })
     }
 
-    /// What is known of one end.
+    /// What is known of one end; it takes note of where that is.
     #[must_use]
-    pub fn recall(&self, end: Met) -> Past {
+    pub fn recall(&self, end: &mut Met) -> Past {
         if self.places.is_empty() {
             return Past::default();
         }
-        self.places[self.find(end.endpoint)].past(end.remote_port)
+        let at = self.find(*end);
+        (end.search_from, end.clearings) = (at, self.clearings);
+        self.places[at as usize].past(end.remote_port)
     }
 
     /// Takes note that one end exchanges packets with the other.
     pub fn met(&mut self, end: Met) {
-        self.place(end.endpoint).meet(end.remote_port);
+        self.place(end).meet(end.remote_port);
     }
 
-    /// Takes note that the sender of `segment` accepts the connection that the other end has opened.
-    pub fn accepted(&mut self, segment: &Segment) {
-        let [server, _] = self.ends(segment);
-        self.place(server.endpoint).deeds = Deeds::Accepted;
+    /// Takes note that an end accepts a connection that another has opened.
+    pub fn accepted(&mut self, server: Met) {
+        self.place(server).deeds = Deeds::Accepted;
     }
 
     /// How many endpoints were forgotten to make room.
@@ -163,45 +163,53 @@ impl Learned {
     }
 
     /// Where an endpoint is, or the vacant place where it would be. There must be places.
-    fn find(&self, endpoint: Fingerprint) -> usize {
-        let mut at = endpoint.home();
-        while self.places[at].deeds != Deeds::None && self.places[at].endpoint != endpoint {
+    fn find(&self, end: Met) -> u32 {
+        let from = if end.clearings == self.clearings { end.search_from } else { end.endpoint.home() };
+        self.find_from(from, end.endpoint)
+    }
+
+    fn find_from(&self, mut at: u32, endpoint: Fingerprint) -> u32 {
+        loop {
+            let place = &self.places[at as usize];
+            if place.deeds == Deeds::None || place.endpoint == endpoint {
+                return at;
+            }
             at = (at + 1) % PLACES;
         }
-        at
     }
 
     /// The place of an endpoint that does something, which makes it recent. Whoever is new there must do it.
-    fn place(&mut self, endpoint: Fingerprint) -> &mut Place {
+    fn place(&mut self, end: Met) -> &mut Place {
         if self.places.is_empty() {
-            self.places.resize(PLACES, Place::VACANT);
+            self.places.resize(PLACES as usize, Place::VACANT);
         }
-        let mut at = self.find(endpoint);
-        let known = self.places[at];
+        let mut at = self.find(end);
+        let known = self.places[at as usize];
         if !known.is_recent {
             self.older -= usize::from(known.deeds != Deeds::None);
             if self.recent == RECENT_MAX {
                 self.forget();
-                at = self.find(endpoint);
+                at = self.find(end);
             }
             self.recent += 1;
-            self.places[at] = Place { endpoint, is_recent: true, ..known };
+            self.places[at as usize] = Place { endpoint: end.endpoint, is_recent: true, ..known };
         }
-        &mut self.places[at]
+        &mut self.places[at as usize]
     }
 
     /// Makes room: whoever has not been met since the last time is forgotten, and nobody is recent any more.
     fn forget(&mut self) {
         self.forgotten += self.older as u64;
         self.older = std::mem::take(&mut self.recent);
+        self.clearings = self.clearings.wrapping_add(1);
         // from a vacant place on, each endpoint moves to the first place that is vacant by now: between where its search
         // begins and where it was, everybody has moved already
         let vacant = self.places.iter().position(|place| place.deeds == Deeds::None).unwrap_or_default();
-        for from in (vacant..PLACES).chain(0..vacant) {
+        for from in (vacant..self.places.len()).chain(0..vacant) {
             let place = std::mem::replace(&mut self.places[from], Place::VACANT);
             if place.is_recent {
-                let to = self.find(place.endpoint);
-                self.places[to] = Place { is_recent: false, ..place };
+                let to = self.find_from(place.endpoint.home(), place.endpoint);
+                self.places[to as usize] = Place { is_recent: false, ..place };
             }
         }
     }
@@ -249,6 +257,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Handshake;
     use crate::services::tests::segment;
     use crate::units::{IpVersion, Transport};
 
@@ -257,9 +266,15 @@ mod tests {
         segment(Transport::Udp, client_port, 7777)
     }
 
+    /// Takes note that the source of `segment` accepts a connection.
+    fn accepted(learned: &mut Learned, segment: &Segment) {
+        let [server, _] = learned.ends(segment);
+        learned.accepted(server);
+    }
+
     /// What is known of both ends.
     fn pasts(learned: &Learned, segment: &Segment) -> [Past; 2] {
-        learned.ends(segment).map(|end| learned.recall(end))
+        learned.ends(segment).map(|mut end| learned.recall(&mut end))
     }
 
     #[test]
@@ -298,7 +313,7 @@ mod tests {
     fn who_accepts_a_connection_is_known_best() {
         let mut learned = Learned::default();
         let accept = Segment { handshake: Handshake::Accept, ..segment(Transport::Tcp, 7777, 50_001) };
-        learned.accepted(&accept);
+        accepted(&mut learned, &accept);
         let standings = pasts(&learned, &accept).map(|past| past.standing);
         assert_eq!(standings, [Standing::Accepted, Standing::Unknown]);
     }
@@ -306,7 +321,7 @@ mod tests {
     #[test]
     fn transports_and_ip_versions_are_apart() {
         let mut learned = Learned::default();
-        learned.accepted(&segment(Transport::Sctp, 7777, 50_001));
+        accepted(&mut learned, &segment(Transport::Sctp, 7777, 50_001));
         for other in [
             segment(Transport::Tcp, 7777, 50_001),
             Segment { ip_version: IpVersion::V6, ..segment(Transport::Sctp, 7777, 50_001) },
@@ -322,12 +337,12 @@ mod tests {
         let mut others = (0..).map(|n| Segment { src_addr: AddressWords([1 << 40 | n, n]), ..server });
         let mut meet_others = |learned: &mut Learned, count| {
             for other in others.by_ref().take(count) {
-                learned.accepted(&other);
+                accepted(learned, &other);
             }
         };
         let standing = |learned: &Learned| pasts(learned, &server)[0].standing;
 
-        learned.accepted(&server);
+        accepted(&mut learned, &server);
         meet_others(&mut learned, 2 * RECENT_MAX - 1);
         assert_eq!((standing(&learned), learned.forgotten()), (Standing::Accepted, 0), "there was room for all");
         let [met, _] = learned.ends(&server);

@@ -19,7 +19,7 @@ pub use learned::{Past, Standing};
 pub use parse::RESERVED;
 pub use tables::Layer;
 
-use learned::Learned;
+use learned::{Learned, Met};
 use tables::{PortTable, Reviewed};
 
 use crate::decode::{Handshake, Segment, tcp_flag};
@@ -231,6 +231,22 @@ fn reviewed(transport: Transport) -> &'static Reviewed {
     }
 }
 
+/// A packet that starts a flow or accepts a connection, ready to be labelled or learned from.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    segment: Segment,
+    /// Its source and destination, where what is known of them matters.
+    ends: Option<[Met; 2]>,
+}
+
+impl Opening {
+    /// What its headers say.
+    #[must_use]
+    pub fn segment(&self) -> &Segment {
+        &self.segment
+    }
+}
+
 /// Labels flows, and learns from what it sees.
 #[derive(Debug)]
 pub struct Labeller {
@@ -257,24 +273,33 @@ impl Labeller {
         self.listeners = listeners;
     }
 
-    /// Asks for the memory that [`Labeller::label`] or [`Labeller::accepted`] will need, ahead of it.
-    pub fn prefetch(&self, segment: &Segment) {
+    /// Makes ready what [`Labeller::label`] or [`Labeller::accepted`] take, and asks for the memory that they will need.
+    #[must_use]
+    pub fn prepare(&self, segment: Segment) -> Opening {
         let names = self.registry.table(segment.transport);
         names.prefetch(segment.src_port);
         names.prefetch(segment.dst_port);
-        if segment.handshake != Handshake::Open && !segment.to_group {
-            self.learned.prefetch(segment);
+        // a SYN and a group address tell who serves by themselves, and teach nothing
+        let matter = match segment.handshake {
+            Handshake::None => !segment.to_group,
+            Handshake::Open => false,
+            Handshake::Accept => true,
+        };
+        let ends = matter.then(|| self.learned.ends(&segment));
+        for end in ends.iter().flatten() {
+            self.learned.prefetch(*end);
         }
+        Opening { segment, ends }
     }
 
-    /// The label of the flow that starts with `segment`.
-    pub fn label(&mut self, segment: &Segment) -> Label {
-        if segment.handshake != Handshake::None || segment.to_group {
-            // they tell who serves by themselves, and teach nothing: nobody may be there
+    /// The label of the flow that starts with `opening`.
+    pub fn label(&mut self, opening: &Opening) -> Label {
+        let Opening { segment, ends } = opening;
+        let Some(mut ends) = ends.filter(|_| segment.handshake == Handshake::None) else {
+            // it tells who serves by itself, and teaches nothing: nobody may be there
             return decide::label(&self.registry, segment, Default::default(), self.listens(segment));
-        }
-        let ends = self.learned.ends(segment);
-        let pasts = ends.map(|end| self.learned.recall(end));
+        };
+        let pasts = ends.each_mut().map(|end| self.learned.recall(end));
         let label = decide::label(&self.registry, segment, pasts, self.listens(segment));
         if segment.tcp_flags & tcp_flag::RST != 0 {
             return label; // nobody serves there: it may be the answer to an opening that was not captured
@@ -302,9 +327,11 @@ impl Labeller {
             .map(|(addr, port)| self.listeners.listens(transport, ip_version, addr, port))
     }
 
-    /// Takes note that the sender of `segment` accepts the connection that the other end has opened.
-    pub fn accepted(&mut self, segment: &Segment) {
-        self.learned.accepted(segment);
+    /// Takes note that the sender of `opening` accepts the connection that the other end has opened.
+    pub fn accepted(&mut self, opening: &Opening) {
+        if let Some([server, _]) = opening.ends {
+            self.learned.accepted(server);
+        }
     }
 
     /// How many endpoints that were seen to serve were forgotten to make room.
@@ -512,7 +539,7 @@ mod tests {
         let mut labeller = Labeller::new(Registry::builtin());
         let mut label = |listeners, segment: &Segment| {
             labeller.set_listeners(listeners);
-            let Label { server, evidence, .. } = labeller.label(segment);
+            let Label { server, evidence, .. } = labeller.label(&labeller.prepare(*segment));
             (server, evidence)
         };
         let elsewhere = Segment { src_addr: AddressWords::v4([10, 0, 0, 6]), ..middle };

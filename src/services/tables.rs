@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::prefetch::prefetch;
+use crate::memory::prefetch;
 use crate::units::ServiceId;
 
 /// Ports of a transport.
@@ -198,6 +198,18 @@ const fn set(ports: &[u16]) -> Ports {
     set
 }
 
+const fn set_of_pairs(pairs: &[(u16, u16)]) -> Ports {
+    let mut set = [0; PORTS / 64];
+    let mut at = 0;
+    while at < pairs.len() {
+        let (server, client) = pairs[at];
+        set[server as usize / 64] |= 1 << (server % 64);
+        set[client as usize / 64] |= 1 << (client % 64);
+        at += 1;
+    }
+    set
+}
+
 const fn holds(set: &Ports, port: u16) -> bool {
     set[port as usize / 64] & 1 << (port % 64) != 0
 }
@@ -213,11 +225,13 @@ pub(super) struct Reviewed {
     vague: Ports,
     /// Ports of server and client that belong together, in ascending order: `data/pairs.tsv`.
     pairs: &'static [(u16, u16)],
+    /// The ports that are in one of them.
+    paired: Ports,
 }
 
 impl Reviewed {
     const fn new(strong: &[u16], known: &[u16], vague: &[u16], pairs: &'static [(u16, u16)]) -> Self {
-        Self { strong: set(strong), known: set(known), vague: set(vague), pairs }
+        Self { strong: set(strong), known: set(known), vague: set(vague), pairs, paired: set_of_pairs(pairs) }
     }
 
     pub(super) const fn is_strong(&self, port: u16) -> bool {
@@ -234,7 +248,10 @@ impl Reviewed {
 
     /// The two ports are a pair, the first of them the server's.
     pub(super) fn is_pair(&self, server: u16, client: u16) -> bool {
-        self.pairs.binary_search(&(server, client)).is_ok()
+        // few ports are in any
+        holds(&self.paired, server)
+            && holds(&self.paired, client)
+            && self.pairs.binary_search(&(server, client)).is_ok()
     }
 }
 

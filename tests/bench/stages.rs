@@ -117,7 +117,8 @@ fn label(bencher: Bencher, fixture: &str) {
     walk(fixture, |frame| segments.extend(decoder.decode(frame).outcome));
     bencher.counter(ItemsCount::new(segments.len())).with_inputs(labeller).bench_local_refs(|labeller| {
         for segment in &segments {
-            black_box(labeller.label(segment));
+            let opening = labeller.prepare(*segment);
+            black_box(labeller.label(&opening));
         }
     });
 }
