@@ -88,7 +88,6 @@ where
         }
         let taken_before = self.taken;
         let left = self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(taken_before));
-        batch.packets.reserve(BATCH_PACKETS);
         let full_len = usize::try_from(left).map_or(BATCH_PACKETS, |left| left.min(BATCH_PACKETS));
         loop {
             let Self { source, decoder, keyer, choice, saving, unknown_links, .. } = self;
@@ -167,8 +166,6 @@ impl Observer for Batching<'_> {
 
     #[inline(always)]
     fn observe(self, observed: &Observation) -> bool {
-        // before anything else: if it could still come to a larger vector, all that is made below would first be put away
-        assert!(self.packets.len() < self.packets.capacity(), "a batch has room for what it is filled with");
         self.packets.push(self.keyer.packet(observed));
         observed.outcome == Err(Portless::UnknownLink)
     }
