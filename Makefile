@@ -8,7 +8,7 @@
 #                    captures take 10 GB under target/bench. RUNS=5 of each, ROWS="headers full" for these alone
 # make bench-check   instruction counts against the committed ones (valgrind, from Debian); UPDATE=1 writes them anew
 # make bench-stages  each stage of the packet path alone
-# make bench-live    live capture under load, beside tcpdump; as root, with PORTLABEL_BENCH
+# make bench-live    live capture under load, beside tcpdump; RUNS=5 of each; as root
 # make fuzz          fuzzes the decoder and the readers (captures, reports), each for FUZZ_SECONDS=60; takes a nightly compiler and cargo-fuzz
 # make fixtures      installs servers and clients (Debian), then records fixtures/ anew; CASES="dns ssh" records only these; as root
 # make names         rebuilds data/services.tsv from the packages that carry IANA's port registry, which it fetches
@@ -80,7 +80,7 @@ bench-stages: headers
 
 bench-live: headers
 	cargo build --release --locked
-	tests/bench/live.sh
+	RUNS=$(RUNS) tests/bench/live.sh
 
 fuzz: headers
 	tests/fuzz/run.sh $(FUZZ_SECONDS)

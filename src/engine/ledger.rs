@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::losses::LossLedger;
-use super::trail::{Happened, Moment, Record, Span, Step, Trail, in_groups};
+use super::trail::{GROUP, Happened, Moment, Record, Span, Step, Trail, in_groups};
 use super::{EngineConfig, Event, RunEnd};
 use crate::decode::Portless;
 use crate::flow::{Header, Packet, Side, Slot};
 use crate::memory::{prefetch, room_for};
-use crate::services::{End, Labeller, Opening, Registry};
+use crate::services::{End, Ends, Labeller, Registry};
 use crate::snapshot::{
     FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Interval, SNAPSHOT_SCHEMA, Settings, Snapshot, SourceInfo, Traffic,
 };
@@ -32,8 +32,7 @@ pub struct Ledger {
     stats: Stats,
     /// By the slot of their flow.
     accounts: Vec<Account>,
-    /// Packets that start flows or accept connections, which are about to be counted, in their order.
-    openings: VecDeque<Opening>,
+    openings: Openings,
     total: Traffic,
     sequence: u64,
     losses: LossLedger,
@@ -86,6 +85,38 @@ impl Account {
     }
 }
 
+/// The ends of packets that start flows or accept connections, and are about to be counted, in their order.
+///
+/// They stay where they are put until they are taken: what is moved as soon as it is written has to be waited for.
+#[derive(Debug)]
+struct Openings {
+    /// More than there are in the groups that are ahead.
+    ring: [Ends; 4 * GROUP],
+    put: usize,
+    taken: usize,
+}
+
+impl Default for Openings {
+    fn default() -> Self {
+        Self { ring: [Ends::default(); 4 * GROUP], put: 0, taken: 0 }
+    }
+}
+
+impl Openings {
+    #[inline(always)]
+    fn put(&mut self, ends: Ends) {
+        self.ring[self.put % (4 * GROUP)] = ends;
+        self.put += 1;
+        debug_assert!(self.put - self.taken <= 3 * GROUP);
+    }
+
+    #[inline(always)]
+    fn take(&mut self) -> Ends {
+        self.taken += 1;
+        self.ring[(self.taken - 1) % (4 * GROUP)]
+    }
+}
+
 impl Ledger {
     pub(super) fn new(config: &EngineConfig, source: Arc<SourceInfo>, registry: Registry) -> Self {
         Self {
@@ -94,7 +125,7 @@ impl Ledger {
             labeller: Labeller::new(registry),
             stats: Stats::default(),
             accounts: room_for(config.limits.max_flows.saturating_add(1)),
-            openings: VecDeque::new(),
+            openings: Openings::default(),
             total: Traffic::default(),
             sequence: 0,
             losses: LossLedger::new(&source),
@@ -110,12 +141,12 @@ impl Ledger {
         let (mut marks, mut openings, mut in_total) = (&marks[..], &openings[..], 0);
         for [ahead, next, mut now] in in_groups(steps.len()) {
             while let Some((opening, later)) = openings.split_first().filter(|(at, _)| (**at as usize) < ahead.end) {
-                self.openings.push_back(self.labeller.prepare(packets[*opening as usize].segment()));
+                self.openings.put(self.labeller.prepare(&packets[*opening as usize].segment()));
                 openings = later;
             }
             self.prefetch(&steps[ahead], &steps[next]);
             while let Some((mark, later)) = marks.split_first().filter(|(mark, _)| mark.before < now.end) {
-                self.count_steps(&steps[now.start..mark.before]);
+                self.count_steps(&steps[now.start..mark.before], &packets[now.start..mark.before]);
                 now.start = mark.before;
                 if let Happened::Snapshot = mark.what {
                     self.add_to_total(&steps[std::mem::replace(&mut in_total, mark.before)..mark.before]);
@@ -123,7 +154,7 @@ impl Ledger {
                 self.take_note(mark.what, records, moments);
                 marks = later;
             }
-            self.count_steps(&steps[now]);
+            self.count_steps(&steps[now.clone()], &packets[now]);
         }
         self.add_to_total(&steps[in_total..]);
         for mark in marks {
@@ -153,10 +184,10 @@ impl Ledger {
     }
 
     #[inline(always)]
-    fn count_steps(&mut self, steps: &[Step]) {
-        for step in steps {
+    fn count_steps(&mut self, steps: &[Step], packets: &[Packet]) {
+        for (step, packet) in steps.iter().zip(packets) {
             let (account, gap_us) = if step.header.is_notable() {
-                let Some(account) = self.note(step) else { continue };
+                let Some(account) = self.note(step, packet) else { continue };
                 (account, (!step.header.starts_flow()).then_some(step.gap_us))
             } else {
                 (self.accounts[step.place()], Some(step.gap_us))
@@ -168,7 +199,7 @@ impl Ledger {
 
     /// Does what there is to do about a packet beside counting it; nothing is left to do about one without ports.
     #[inline(never)]
-    fn note(&mut self, step: &Step) -> Option<Account> {
+    fn note(&mut self, step: &Step, packet: &Packet) -> Option<Account> {
         let header = step.header;
         let Some(slot) = step.slot else {
             // a packet without a flow has a reason
@@ -176,17 +207,17 @@ impl Ledger {
             self.stats.count_portless(reason, step.wire_len);
             return None;
         };
-        let opening = if header.starts_flow() || header.accepts() { self.openings.pop_front() } else { None };
-        let account = match opening {
-            Some(opening) if header.starts_flow() => self.open_account(slot, &opening, header),
-            Some(opening) => {
-                let account = self.accounts[slot.index()];
+        let account = if header.starts_flow() {
+            self.open_account(slot, packet, header)
+        } else {
+            let account = self.accounts[slot.index()];
+            if header.accepts() {
+                let ends = self.openings.take();
                 if header.sender() == account.server() && account.is_opened() {
-                    self.labeller.accepted(&opening);
+                    self.labeller.accepted(ends);
                 }
-                account
             }
-            None => self.accounts[slot.index()],
+            account
         };
         if header.is_later_fragment() {
             self.stats.count_later_fragment(account.cell(), step.wire_len);
@@ -195,8 +226,9 @@ impl Ledger {
     }
 
     /// Labels a flow by its first packet, once and for all.
-    fn open_account(&mut self, slot: Slot, opening: &Opening, header: Header) -> Account {
-        let (label, segment) = (self.labeller.label(opening), opening.segment());
+    fn open_account(&mut self, slot: Slot, packet: &Packet, header: Header) -> Account {
+        let segment = packet.segment();
+        let label = self.labeller.label(&segment, self.openings.take());
         let (server, port) = match label.server {
             End::Src => (header.sender(), segment.src_port),
             End::Dst => (header.sender().other(), segment.dst_port),

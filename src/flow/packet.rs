@@ -212,7 +212,13 @@ impl Packet {
         self.header.reason().map_or(Ok(self.header), Err)
     }
 
-    /// The same, without a look at whether it has ports.
+    /// What its flow is found by: 32 bits that depend on the key of this run.
+    #[must_use]
+    pub const fn tag(&self) -> u32 {
+        self.tag
+    }
+
+    /// What its headers say, without a look at whether it has ports.
     #[must_use]
     #[inline(always)]
     pub const fn raw_header(&self) -> Header {

@@ -22,6 +22,8 @@ pub struct Queued {
     pub seen: Seen,
     /// Where it is.
     pub slot: Slot,
+    /// What it is found by in the index.
+    pub tag: u32,
 }
 
 /// When a flow was seen last, and which of those that were seen at the same time it is.
@@ -145,9 +147,9 @@ impl Queue {
 
     /// The flows that most likely become the oldest when so many more have been taken out.
     #[inline(always)]
-    pub fn upcoming(&self, distance: usize) -> impl Iterator<Item = Slot> {
-        let at_distance = |sorted: &[Queued]| Some(sorted.get(sorted.len().checked_sub(distance + 1)?)?.slot);
-        [at_distance(&self.front.opened), at_distance(&self.front.seen_again)].into_iter().flatten()
+    pub fn upcoming(&self, distance: usize) -> impl Iterator<Item = &Queued> {
+        let sorted = [&self.front.opened, &self.front.seen_again].into_iter();
+        sorted.filter_map(move |sorted| sorted.get(sorted.len().checked_sub(distance + 1)?))
     }
 
     /// Takes out the flow that [`Queue::oldest`] gave.
@@ -186,11 +188,11 @@ impl Queue {
             if let Some(ahead) = queued(at + LOOK_AHEAD) {
                 flows.prefetch(ahead.slot);
             }
-            let Some(&Queued { seen, slot }) = queued(at) else { break };
-            let present = Queued { seen: flows.seen(slot), slot };
+            let Some(&known) = queued(at) else { break };
+            let present = Queued { seen: flows.seen(known.slot), ..known };
             if present.seen >= end {
                 self.add(present);
-            } else if at >= opened.len() || present.seen != seen {
+            } else if at >= opened.len() || present.seen != known.seen {
                 again.push(present);
             } else {
                 unseen.push(present);
@@ -250,7 +252,7 @@ mod tests {
                 let now = Seen { age_nanos, number };
                 let limit = match step {
                     Step::Open => {
-                        let opened = Queued { seen: now, slot: Slot::new(number) };
+                        let opened = Queued { seen: now, slot: Slot::new(number), tag: number };
                         number += 1;
                         queue.push(opened);
                         model.insert(opened.slot, opened);

@@ -45,6 +45,7 @@ impl Slab {
     }
 
     /// Puts a flow somewhere.
+    #[inline(always)]
     pub fn insert(&mut self, flow: Flow, details: Details) -> Slot {
         if let Some(slot) = self.free.pop() {
             self.set(slot, flow, details);
@@ -57,6 +58,7 @@ impl Slab {
     }
 
     /// Puts a flow into the place of another.
+    #[inline(always)]
     pub fn set(&mut self, slot: Slot, flow: Flow, details: Details) {
         self.flows[slot.index()] = flow;
         self.details[slot.index()] = details;

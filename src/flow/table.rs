@@ -227,7 +227,7 @@ impl FlowTable {
         let (number, queue) = (flow.number, queue_of(&packet.key));
         let slot = self.flows.insert(flow, details);
         self.index.insert(packet.tag, slot);
-        self.queues[queue].push(Queued { seen: Seen { age_nanos, number }, slot });
+        self.queues[queue].push(Queued { seen: Seen { age_nanos, number }, slot, tag: packet.tag });
         self.idle_after_nanos = self.idle_after_nanos.min(age_nanos.saturating_add(self.idle_nanos[queue]));
         self.count_to_record(slot, packet, header);
         slot
@@ -345,7 +345,7 @@ impl FlowTable {
         let mut first = None;
         for queue in [TCP_QUEUE, OTHER_QUEUE] {
             let before_nanos = age_nanos.saturating_sub(self.idle_nanos[queue]);
-            if let Some(Queued { seen, slot }) = self.oldest(queue, before_nanos, age_nanos) {
+            if let Some(Queued { seen, slot, .. }) = self.oldest(queue, before_nanos, age_nanos) {
                 let place = (seen.age_nanos.saturating_add(self.idle_nanos[queue]), seen.number, slot);
                 first = Some(first.map_or(place, |first: (u64, u32, Slot)| first.min(place)));
             }
@@ -394,15 +394,13 @@ impl FlowTable {
         self.prefetch_upcoming(queue);
     }
 
-    /// Where one flow ends, others do soon, and those were not touched for long: asks for them, and then for their places
-    /// in the index.
+    /// Where one flow ends, others do soon, and those were not touched for long: asks for them, and for their places in the
+    /// index.
     fn prefetch_upcoming(&self, queue: usize) {
-        for slot in self.queues[queue].upcoming(2 * LOOK_AHEAD) {
-            prefetch(self.flow(slot));
-            prefetch(self.details(slot));
-        }
-        for slot in self.queues[queue].upcoming(LOOK_AHEAD) {
-            self.index.prefetch(self.details(slot).tag);
+        for flow in self.queues[queue].upcoming(LOOK_AHEAD) {
+            prefetch(self.flow(flow.slot));
+            prefetch(self.details(flow.slot));
+            self.index.prefetch(flow.tag);
         }
     }
 

@@ -1,9 +1,11 @@
 //! Brings the packets of several live sources into the order of their times.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::batch::Batch;
+use crate::flow::Packet;
 use crate::units::Timestamp;
 
 /// No packet waits for more than this much packet time: a source that says nothing for so long holds up the others no
@@ -67,9 +69,14 @@ impl Merge {
         (high <= low.saturating_add(PATIENCE)).then_some(low)
     }
 
-    /// Passes on what is due, in order: packets to `take`, as a batch and the place in it. Batches that are used up go to
-    /// `empty`, with their source's number.
-    pub(super) fn drain(&mut self, mut take: impl FnMut(&Batch, usize), mut empty: impl FnMut(usize, Batch)) {
+    /// Passes on what is due, in order: packets to `take`, as a batch and a row of places in it, at least one, all of them
+    /// from before `end` or all from after it. Batches that are used up go to `empty`, with their source's number.
+    pub(super) fn drain(
+        &mut self,
+        end: Timestamp,
+        mut take: impl FnMut(&Batch, Range<usize>),
+        mut empty: impl FnMut(usize, Batch),
+    ) {
         loop {
             let heads = self.lanes.iter().enumerate().filter_map(|(at, lane)| Some((lane.head()?, at)));
             let Some((head, at)) = heads.min() else { return };
@@ -85,10 +92,9 @@ impl Merge {
             }
             let lane = &mut self.lanes[at];
             let Some(batch) = lane.batches.front() else { return };
-            let due = batch.packets[lane.at..].iter().take_while(|packet| packet.ts <= limit).count();
-            for packet in lane.at..lane.at + due {
-                take(batch, packet);
-            }
+            let is_due = |packet: &&Packet| packet.ts <= limit && (packet.ts > end) == (head > end);
+            let due = batch.packets[lane.at..].iter().take_while(is_due).count();
+            take(batch, lane.at..lane.at + due);
             lane.at += due;
             if lane.at == batch.packets.len()
                 && let Some(batch) = lane.batches.pop_front()
@@ -117,11 +123,10 @@ mod tests {
 
     fn drained(merge: &mut Merge) -> Vec<(u32, i64)> {
         let mut out = Vec::new();
-        let mut take = |batch: &Batch, at: usize| {
-            let packet = &batch.packets[at];
-            out.push((packet.wire_len, packet.ts.as_nanos()));
+        let take = |batch: &Batch, run: Range<usize>| {
+            out.extend(batch.packets[run].iter().map(|packet| (packet.wire_len, packet.ts.as_nanos())));
         };
-        merge.drain(&mut take, |_, _| {});
+        merge.drain(Timestamp::MAX, take, |_, _| {});
         out
     }
 
@@ -158,6 +163,15 @@ mod tests {
         merge.push(0, batch(0, &[SECOND, 4 * SECOND]), Some(Timestamp::from_nanos(4 * SECOND)));
         assert_eq!(drained(&mut merge), [(0, SECOND)], "older than the newest by more than there is patience for");
         assert_eq!(merge.through(), None, "and then nothing is known of time");
+    }
+
+    #[test]
+    fn packets_from_after_the_end_come_apart() {
+        let mut merge = Merge::new(1);
+        merge.push(0, batch(0, &[1, 5, 6, 7, 4]), Some(Timestamp::from_nanos(7)));
+        let mut runs = Vec::new();
+        merge.drain(Timestamp::from_nanos(5), |_, run| runs.push(run), |_, _| {});
+        assert_eq!(runs, [0..2, 2..4, 4..5]);
     }
 
     #[test]

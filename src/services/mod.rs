@@ -231,21 +231,10 @@ fn reviewed(transport: Transport) -> &'static Reviewed {
     }
 }
 
-/// A packet that starts a flow or accepts a connection, ready to be labelled or learned from.
-#[derive(Clone, Copy, Debug)]
-pub struct Opening {
-    segment: Segment,
-    /// Its source and destination, where what is known of them matters.
-    ends: Option<[Met; 2]>,
-}
-
-impl Opening {
-    /// What its headers say.
-    #[must_use]
-    pub fn segment(&self) -> &Segment {
-        &self.segment
-    }
-}
+/// Source and destination of a segment that starts a flow or accepts a connection, ready to be looked up, where what is known
+/// of them matters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends(Option<[Met; 2]>);
 
 /// Labels flows, and learns from what it sees.
 #[derive(Debug)]
@@ -273,9 +262,11 @@ impl Labeller {
         self.listeners = listeners;
     }
 
-    /// Makes ready what [`Labeller::label`] or [`Labeller::accepted`] take, and asks for the memory that they will need.
+    /// Asks for the memory that [`Labeller::label`] or [`Labeller::accepted`] will need, ahead of it, and makes ready what they
+    /// take beside the segment.
     #[must_use]
-    pub fn prepare(&self, segment: Segment) -> Opening {
+    #[inline(always)]
+    pub fn prepare(&self, segment: &Segment) -> Ends {
         let names = self.registry.table(segment.transport);
         names.prefetch(segment.src_port);
         names.prefetch(segment.dst_port);
@@ -285,17 +276,16 @@ impl Labeller {
             Handshake::Open => false,
             Handshake::Accept => true,
         };
-        let ends = matter.then(|| self.learned.ends(&segment));
+        let ends = matter.then(|| self.learned.ends(segment));
         for end in ends.iter().flatten() {
             self.learned.prefetch(*end);
         }
-        Opening { segment, ends }
+        Ends(ends)
     }
 
-    /// The label of the flow that starts with `opening`.
-    pub fn label(&mut self, opening: &Opening) -> Label {
-        let Opening { segment, ends } = opening;
-        let Some(mut ends) = ends.filter(|_| segment.handshake == Handshake::None) else {
+    /// The label of the flow that starts with `segment`, for which `ends` was prepared.
+    pub fn label(&mut self, segment: &Segment, ends: Ends) -> Label {
+        let Some(mut ends) = ends.0.filter(|_| segment.handshake == Handshake::None) else {
             // it tells who serves by itself, and teaches nothing: nobody may be there
             return decide::label(&self.registry, segment, Default::default(), self.listens(segment));
         };
@@ -327,9 +317,10 @@ impl Labeller {
             .map(|(addr, port)| self.listeners.listens(transport, ip_version, addr, port))
     }
 
-    /// Takes note that the sender of `opening` accepts the connection that the other end has opened.
-    pub fn accepted(&mut self, opening: &Opening) {
-        if let Some([server, _]) = opening.ends {
+    /// Takes note that the sender of the segment that `ends` was prepared for accepts the connection that the other end has
+    /// opened.
+    pub fn accepted(&mut self, ends: Ends) {
+        if let Some([server, _]) = ends.0 {
             self.learned.accepted(server);
         }
     }
@@ -539,7 +530,7 @@ mod tests {
         let mut labeller = Labeller::new(Registry::builtin());
         let mut label = |listeners, segment: &Segment| {
             labeller.set_listeners(listeners);
-            let Label { server, evidence, .. } = labeller.label(&labeller.prepare(*segment));
+            let Label { server, evidence, .. } = labeller.label(segment, labeller.prepare(segment));
             (server, evidence)
         };
         let elsewhere = Segment { src_addr: AddressWords::v4([10, 0, 0, 6]), ..middle };

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Live capture under load: portlabel and tcpdump on one interface, at the same time and each alone, while tcpreplay sends
-# what `gen.c` of PORTLABEL_BENCH makes as fast as it can. Prints for each what the kernel gave it, what it took, what was
-# dropped, and its CPU time. As root; PACKETS=10000000 are sent each time.
+# Live capture beside tcpdump: what a packet takes of CPU time, and what is dropped, with the same snap length and buffer. Each
+# watches an interface of its own while tcpreplay sends the generator's traffic (`traffic.rs`) there as fast as it can, in turn;
+# then both watch one interface at the same time. Prints medians. As root; RUNS=5 of each, PACKETS=10000000 are sent each time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-if [[ -z ${PORTLABEL_BENCH-} || $(id -u) -ne 0 ]]; then
-    echo "SKIPPED: this takes root, and PORTLABEL_BENCH has to name a folder with gen.c" >&2
+if [[ $(id -u) -ne 0 ]]; then
+    echo "SKIPPED: live capture takes root" >&2
     exit 0
 fi
 tests/setup/install-debian.sh ip:iproute2 tcpdump tcpreplay
@@ -15,10 +15,12 @@ portlabel=$PWD/target/release/portlabel
 # One file of a million packets, sent again and again from memory.
 in_file=1000000
 loops=$((${PACKETS:-10000000} / in_file))
-made=target/bench
-mkdir -p "$made"
-cc -O2 -o "$made/gen" "$PORTLABEL_BENCH/gen.c" -lm
-if [[ ! -e $made/live.pcap ]]; then "$made/gen" $in_file 20000 96 1 "$made/live.pcap"; fi
+capture=target/bench/live.pcap
+if [[ ! -e $capture || tests/bench/traffic.rs -nt $capture ]]; then
+    mkdir -p "${capture%/*}"
+    cargo bench --quiet --locked --bench ratio -- --make live >"$capture.part"
+    mv "$capture.part" "$capture"
+fi
 
 sender=portlabel-$$-sender watched=portlabel-$$-watched
 work=$(mktemp -d)
@@ -39,55 +41,73 @@ ip -n $sender link set eth0 up
 ip -n $watched link set eth0 up
 until ip -n $sender link show eth0 | grep -q 'state UP'; do sleep 0.01; done
 
-# start NAME COMMAND...: runs it where the packets arrive, until it captures; its process is $last
+# start PROGRAM: runs it where the packets arrive, until it captures; its process is $last, and what it has used by then, which
+# is mostly for its buffer, is $used
 start() {
-    local name=$1
-    shift
-    ip netns exec $watched "$@" >"$work/$name.out" 2>"$work/$name.err" &
+    local command
+    case $1 in
+    tcpdump) command=(tcpdump -w /dev/null -s 512 -B 65536) ;;
+    portlabel) command=("$portlabel" -o json -s 512 -B 64M) ;;
+    portlabel-2) command=("$portlabel" -o json -s 512 -B 64M --fanout 2) ;;
+    esac
+    ip netns exec $watched "${command[@]}" -i eth0 >"$work/$1.out" 2>"$work/$1.err" &
     last=$!
-    until grep -qs 'listening on' "$work/$name.err" || grep -qsx capture /proc/$last/task/*/comm; do sleep 0.01; done
+    until grep -qs 'listening on' "$work/$1.err" || grep -qsx capture /proc/$last/task/*/comm; do sleep 0.01; done
+    used=$(ticks $last)
 }
 
-# CPU time of a process so far: user and system, in the kernel's ticks.
-ticks() { sed 's/.*) //' "/proc/$1/stat" | cut -d ' ' -f 12,13; }
-
-# measure TITLE NAME...: sends everything to those that are named, and prints a row for each.
-measure() {
-    local title=$1 name sent before now
-    shift
-    local -A process=()
-    for name; do
-        case $name in
-        tcpdump) start "$name" tcpdump -i eth0 -w /dev/null -s 512 -B 65536 ;;
-        portlabel) start "$name" "$portlabel" -i eth0 -s 512 -B 64M -o json ;;
-        portlabel-2) start "$name" "$portlabel" -i eth0 -s 512 -B 64M -o json --fanout 2 ;;
-        esac
-        process[$name]=$last
-    done
-    ip netns exec $sender tcpreplay --quiet --topspeed --preload-pcap --loop "$loops" -i eth0 "$made/live.pcap" >"$work/sent" 2>&1
-    sent=$(awk '/^Rated:/ { print $(NF - 1) }' "$work/sent")
-    for name; do
-        # tcpdump leaves what its ring holds when it is interrupted, so it gets the time to read it: the kernel hands over a
-        # block that is not full after a second
-        before=
-        while now=$(ticks "${process[$name]}") && [[ $now != "$before" ]]; do
-            before=$now
-            sleep 1.5
-        done
-        kill -INT "${process[$name]}"
-        wait "${process[$name]}"
-        printf '%-20s %-12s %12s %12s %10s %10s %7s %7s\n' "$title" "$name" "$sent" \
-            "$(counter "$name" 'received by filter')" "$(counter "$name" captured)" "$(counter "$name" 'dropped by kernel')" \
-            "$(awk -v ticks="$(getconf CLK_TCK)" '{ printf "%.2f", $1 / ticks }' <<<"$now")" \
-            "$(awk -v ticks="$(getconf CLK_TCK)" '{ printf "%.2f", $2 / ticks }' <<<"$now")"
-    done
-}
+# CPU time of a process so far, user and system, in the kernel's ticks.
+ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
 
 # A number of those that both programs print at their end.
 counter() { sed -n "s/^\([0-9]*\) packets* $2\$/\1/p" "$work/$1.err"; }
 
-printf '%-20s %-12s %12s %12s %10s %10s %7s %7s\n' '' '' 'packets/s' received captured dropped 'user s' 'system s'
-measure together tcpdump portlabel
-measure 'tcpdump alone' tcpdump
-measure 'portlabel alone' portlabel
-measure 'two threads alone' portlabel-2
+# measure HOW PROGRAM...: sends everything to those that are named, and notes for each the packets sent a second, received,
+# captured and dropped, and its CPU time since it captures.
+measure() {
+    local how=$1 program rate before now
+    shift
+    local -A process=() at_start=()
+    for program; do
+        start "$program"
+        process[$program]=$last at_start[$program]=$used
+    done
+    ip netns exec $sender tcpreplay --quiet --topspeed --preload-pcap --loop "$loops" -i eth0 "$capture" >"$work/sent" 2>&1
+    rate=$(awk '/^Rated:/ { print $(NF - 1) }' "$work/sent")
+    for program; do
+        # tcpdump leaves what its ring holds when it is interrupted, so it gets the time to read it: the kernel hands over a
+        # block that is not full after a second
+        before=
+        while now=$(ticks "${process[$program]}") && [[ $now != "$before" ]]; do
+            before=$now
+            sleep 1.5
+        done
+        kill -INT "${process[$program]}"
+        wait "${process[$program]}"
+        echo "$rate $(counter "$program" 'received by filter') $(counter "$program" captured)" \
+            "$(counter "$program" 'dropped by kernel') $((now - at_start[$program]))" >>"$work/$how.$program.runs"
+    done
+}
+
+# The median of a column of what was noted.
+median() { cut -d ' ' -f "$1" "$2" | sort -n | awk '{ of[NR] = $1 } END { print of[int((NR + 1) / 2)] }'; }
+
+# row HOW PROGRAM: what it took, beside tcpdump.
+row() {
+    local runs=$work/$1.$2.runs
+    awk -v how="$1" -v program="$2" -v rate="$(median 1 "$runs")" -v received="$(median 2 "$runs")" \
+        -v captured="$(median 3 "$runs")" -v dropped="$(median 4 "$runs")" -v used="$(median 5 "$runs")" \
+        -v base="$(median 5 "$work/$1.tcpdump.runs")" -v hertz="$(getconf CLK_TCK)" 'BEGIN {
+            printf "| %s | %s | %d | %d | %d | %d | %.2f s | %.0f | %.2f |\n", how, program, rate, received, captured, dropped,
+                used / hertz, used / hertz * 1e9 / captured, used / base
+        }'
+}
+
+for ((run = 1; run <= ${RUNS:-5}; run++)); do
+    for program in tcpdump portlabel portlabel-2; do measure alone "$program"; done
+    measure together tcpdump portlabel
+done
+echo '| watched | program | packets/s | received | captured | dropped | CPU | ns a packet | CPU × |'
+echo '|---|---|---|---|---|---|---|---|---|'
+for program in tcpdump portlabel portlabel-2; do row alone "$program"; done
+for program in tcpdump portlabel; do row together "$program"; done

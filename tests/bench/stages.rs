@@ -109,6 +109,67 @@ fn ingest(bencher: Bencher, fixture: &str) {
         .bench_local_refs(|(engine, packets)| engine.ingest(packets));
 }
 
+/// Whose hash the flows of an attacker collide under.
+#[derive(Clone, Copy, Debug)]
+enum Chosen {
+    /// Nobody's: they were not chosen.
+    Not,
+    /// That of another run, whose key became known.
+    ForAnotherRun,
+    /// That of this run.
+    ForThisRun,
+}
+
+impl Chosen {
+    const ALL: [Self; 3] = [Self::Not, Self::ForAnotherRun, Self::ForThisRun];
+
+    /// Two packets of each of 8,192 UDP flows, whose tags are equal in the lower 12 bits under the key that they were chosen
+    /// for: all searches for them begin at one place.
+    fn packets(self, engine: &Engine) -> Vec<Packet> {
+        let keyer = engine.keyer();
+        let known = match self {
+            Self::ForThisRun => keyer.clone(),
+            Self::Not | Self::ForAnotherRun => Keyer::default(),
+        };
+        let observation = |number: u32| {
+            let segment = Segment {
+                src_addr: AddressWords::v4(number.to_be_bytes()),
+                dst_addr: AddressWords::v4([10, 0, 0, 2]),
+                src_port: 50_000,
+                dst_port: 7777,
+                ip_version: IpVersion::V4,
+                transport: Transport::Udp,
+                handshake: Handshake::None,
+                tcp_flags: 0,
+                to_group: false,
+                later_fragment: false,
+                tunnels: 0,
+            };
+            Observation { ts: Timestamp::from_nanos(number.into()), wire_len: 60, outcome: Ok(segment) }
+        };
+        let collides = |observed: &Observation| match self {
+            Self::Not => true,
+            Self::ForAnotherRun | Self::ForThisRun => known.packet(observed).tag().trailing_zeros() >= 12,
+        };
+        let chosen: Vec<_> = (0..).map(observation).filter(collides).take(8192).collect();
+        chosen.iter().chain(&chosen).map(|observed| keyer.packet(observed)).collect()
+    }
+}
+
+/// Flows that somebody has chosen so that they would collide.
+#[divan::bench(args = Chosen::ALL, sample_count = 10, sample_size = 1)]
+fn colliding_flows(bencher: Bencher, chosen: Chosen) {
+    let prepared = || {
+        let engine = engine();
+        let packets = chosen.packets(&engine);
+        (engine, packets)
+    };
+    bencher
+        .counter(ItemsCount::new(2 * 8192_usize))
+        .with_inputs(prepared)
+        .bench_local_refs(|(engine, packets)| engine.ingest(packets));
+}
+
 /// The label of every packet, as if each were a flow's first.
 #[divan::bench(args = FIXTURES)]
 fn label(bencher: Bencher, fixture: &str) {
@@ -117,8 +178,8 @@ fn label(bencher: Bencher, fixture: &str) {
     walk(fixture, |frame| segments.extend(decoder.decode(frame).outcome));
     bencher.counter(ItemsCount::new(segments.len())).with_inputs(labeller).bench_local_refs(|labeller| {
         for segment in &segments {
-            let opening = labeller.prepare(*segment);
-            black_box(labeller.label(&opening));
+            let ends = labeller.prepare(segment);
+            black_box(labeller.label(segment, ends));
         }
     });
 }

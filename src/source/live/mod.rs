@@ -6,24 +6,25 @@
 
 mod interfaces;
 mod losses;
+mod reading;
 mod socket;
+mod trouble;
 
 pub use interfaces::{HostInterface, ListError};
 pub use losses::Losses;
+pub use trouble::{LiveTrouble, OpenError};
 
 use std::io;
-use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pcap::{Active, Capture, Linktype, Packet, Precision};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use pcap::{Active, Capture, Linktype, Precision};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::bpf::Instruction;
-use super::{Frame, Interface, Pause, Source, filter};
+use super::{Interface, filter};
 use crate::units::{LinkType, Timestamp};
 use losses::LossCounters;
 use socket::Link;
@@ -38,8 +39,6 @@ const WAIT: Duration = Duration::from_millis(50);
 const MOST_FAILURES: u32 = 20;
 /// How often an interface is looked at: whether it is up, or gone, or there again.
 const LOOK: Duration = Duration::from_millis(250);
-/// Packets that libpcap is asked for at once: so many may come after whoever takes them has enough.
-const AT_ONCE: usize = 32;
 
 /// The pseudo-device for all interfaces.
 pub const ANY: &str = "any";
@@ -57,106 +56,6 @@ pub struct LiveOptions {
     pub promiscuous: bool,
     /// Time between two readings of what was lost.
     pub loss_period: Duration,
-}
-
-/// What keeps an interface from being captured from.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// There is none of that name.
-    #[error("{name}: no such interface")]
-    Unknown {
-        /// The name.
-        name: String,
-    },
-    /// It is not up.
-    #[error("{name}: the interface is down; bring it up with: ip link set {name} up")]
-    Down {
-        /// The name.
-        name: String,
-    },
-    /// Captures take a privilege that the process lacks.
-    #[error("{name}: no permission to capture")]
-    Permission {
-        /// The name.
-        name: String,
-    },
-    /// The expression makes no sense for this interface.
-    #[error("{name}: filter expression {expression:?}: {message}")]
-    Filter {
-        /// The interface.
-        name: String,
-        /// The expression.
-        expression: String,
-        /// What libpcap says.
-        message: String,
-    },
-    /// Anything else.
-    #[error("{name}: cannot capture: {message}")]
-    Other {
-        /// The interface.
-        name: String,
-        /// What libpcap or the system says.
-        message: String,
-    },
-}
-
-/// What happens to an interface while it is captured from.
-#[derive(Debug, thiserror::Error)]
-pub enum LiveTrouble {
-    /// Somebody took it down.
-    #[error("{name}: the interface is down; waiting for it to come up again")]
-    Down {
-        /// The interface.
-        name: Arc<str>,
-    },
-    /// It is up after it was down.
-    #[error("{name}: the interface is up again")]
-    Up {
-        /// The interface.
-        name: Arc<str>,
-    },
-    /// It was removed.
-    #[error("{name}: the interface is gone")]
-    Gone {
-        /// The interface.
-        name: Arc<str>,
-    },
-    /// Somebody gave it another name.
-    #[error("{name}: the interface is called {now} now; capturing goes on")]
-    Renamed {
-        /// The interface, as it was called.
-        name: Arc<str>,
-        /// What it is called.
-        now: String,
-    },
-    /// One of its name was created after it was removed.
-    #[error("{name}: the interface is there again; capturing goes on")]
-    Back {
-        /// The interface.
-        name: Arc<str>,
-    },
-    /// One of its name was created, and cannot be captured from.
-    #[error("{0}; it was created anew, and is lost for this run")]
-    Lost(OpenError),
-    /// Packets are longer than the interface could send.
-    #[error(
-        "{name}: packets longer than the MTU of {mtu} bytes: the kernel joins or splits them elsewhere (offloads), \
-         so numbers and sizes of packets are the kernel's, not the wire's"
-    )]
-    Oversize {
-        /// The interface.
-        name: Arc<str>,
-        /// Its MTU, in bytes.
-        mtu: u32,
-    },
-    /// Promiscuous mode cannot be had.
-    #[error("{name}: not in promiscuous mode: {message}")]
-    NotPromiscuous {
-        /// The interface.
-        name: Arc<str>,
-        /// What libpcap says.
-        message: String,
-    },
 }
 
 /// What the devices of a run share.
@@ -550,125 +449,8 @@ impl Device {
     }
 }
 
-/// What one reading has brought.
-#[derive(Default)]
-struct Seen {
-    /// Packets from before this are not of the capture.
-    since: Timestamp,
-    /// When the last packet was captured.
-    last_ts: Option<Timestamp>,
-    /// A packet was longer than the interface could send.
-    is_oversize: bool,
-    /// Whoever takes the packets has enough.
-    enough: bool,
-}
-
-/// Waits a moment for a silent interface.
-fn wait_for_packets(capture: &Capture<Active>) {
-    let wait = Timespec { tv_sec: 0, tv_nsec: WAIT.subsec_nanos().into() };
-    // an error of the descriptor is told by the next reading
-    let _ = poll(&mut [PollFd::new(capture, PollFlags::IN)], Some(&wait));
-}
-
 /// An Ethernet header and two VLAN tags, in bytes (IEEE 802.1Q).
 const ETHERNET_AND_TAGS: u32 = 14 + 2 * 4;
-
-impl Source for Device {
-    type Error = LiveTrouble;
-
-    /// Passes on what is there, at most as many packets as a batch takes; waits for a moment when there is nothing.
-    fn read(
-        &mut self,
-        take: &mut impl FnMut(&Frame<'_>, &[Interface]) -> ControlFlow<()>,
-    ) -> Result<Pause, LiveTrouble> {
-        if self.together.stop.load(Ordering::Relaxed) {
-            self.begin_to_end();
-        } else {
-            self.look();
-        }
-        while !self.troubles.is_empty() {
-            let trouble = self.troubles.remove(0);
-            let is_of_all = !matches!(trouble, LiveTrouble::Oversize { .. });
-            if !is_of_all || self.sharing.as_ref().is_none_or(|sharing| sharing.tells) {
-                return Err(trouble);
-            }
-        }
-        let (capture, until) = match &mut self.state {
-            State::Open(capture) => (capture, None),
-            State::Draining { capture, until, .. } => (capture, Some(*until)),
-            State::Gone => {
-                std::thread::park_timeout(WAIT);
-                self.through = Some(settled());
-                return Ok(Pause::Idle);
-            }
-            State::Ended => return Ok(Pause::End),
-        };
-        let (interfaces, longest) = (&self.interfaces[..], self.longest);
-        let interface = u32::try_from(interfaces.len()).unwrap_or(u32::MAX).saturating_sub(1);
-        let link = interfaces.last().map_or(LinkType::ETHERNET, |interface| interface.link);
-        let mut seen = Seen { since: self.begun.map_or(Timestamp::MIN, |(begun, _)| begun), ..Seen::default() };
-        let mut handle = |seen: &mut Seen, packet: &Packet<'_>| {
-            let header = packet.header;
-            // for this precision, libpcap's microseconds are nanoseconds
-            let nanos = header.ts.tv_sec.saturating_mul(1_000_000_000).saturating_add(header.ts.tv_usec);
-            let ts = Timestamp::from_nanos(nanos);
-            seen.last_ts = Some(ts);
-            if ts < seen.since {
-                return;
-            }
-            seen.since = Timestamp::MIN; // from here on the clock may be set back
-            let frame = Frame { ts, wire_len: header.len, link, interface, data: packet.data };
-            seen.is_oversize |= header.len > longest;
-            seen.enough |= take(&frame, interfaces).is_break();
-        };
-        let mut idle_through = None;
-        let failed = loop {
-            // what is not there now was captured later
-            let settled = settled();
-            match capture.dispatch(Some(AT_ONCE), |packet| handle(&mut seen, &packet)) {
-                Ok(0) if seen.last_ts.is_none() && idle_through.is_none() => wait_for_packets(capture),
-                Ok(1..) if !seen.enough => {}
-                taken => {
-                    idle_through = Some(settled);
-                    break taken.is_err();
-                }
-            }
-            idle_through = Some(settled);
-        };
-        self.through = seen.last_ts.or(idle_through);
-        self.begun = self.begun.filter(|(_, begun)| match seen.last_ts {
-            Some(_) => seen.since > Timestamp::MIN,
-            None => begun.elapsed() < SETTLED,
-        });
-        if seen.is_oversize {
-            self.longest = u32::MAX;
-            if !self.told_oversize.swap(true, Ordering::Relaxed) {
-                let mtu = self.link.map_or(0, |link| link.mtu);
-                self.troubles.push(LiveTrouble::Oversize { name: Arc::clone(&self.name), mtu });
-            }
-        }
-        if !failed {
-            self.failures = 0;
-        }
-        match until {
-            None if failed => self.fail(),
-            Some(until) if seen.last_ts.is_none() && Instant::now() >= until => self.close(),
-            // what is wrong is known, and the last block may not have been handed over yet
-            Some(_) if failed => std::thread::park_timeout(WAIT),
-            _ => {}
-        }
-        Ok(if seen.last_ts.is_some() { Pause::Enough } else { Pause::Idle })
-    }
-
-    fn is_readable(&self) -> bool {
-        true
-    }
-}
-
-/// Everything that was captured before this, and can be, was handed over.
-fn settled() -> Timestamp {
-    now().saturating_sub(SETTLED)
-}
 
 /// The time that the kernel stamps packets with. Nobody else in the program asks what time it is.
 #[must_use]

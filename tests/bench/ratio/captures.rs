@@ -35,6 +35,8 @@ pub static TEN: Capture = capture("ten", 10, 10, 96, 1);
 /// For programs that take longer, and for those that take much longer.
 pub static PEERS: Capture = capture("peers", 2_000_000, 20_000, 96, 1);
 pub static SLOW_PEERS: Capture = capture("slow-peers", 200_000, 20_000, 96, 1);
+/// What `live.sh` sends.
+pub static LIVE: Capture = capture("live", 1_000_000, 20_000, 96, 1);
 /// What it costs that there are many flows at a time.
 pub static ACTIVE: [Capture; 4] = [
     capture("active-1k", 10_000_000, 1_000, 96, 1),
@@ -44,7 +46,7 @@ pub static ACTIVE: [Capture; 4] = [
 ];
 
 fn all() -> impl Iterator<Item = &'static Capture> {
-    [&HEADERS, &FULL, &CHURN, &SLOW, &TEN, &PEERS, &SLOW_PEERS].into_iter().chain(&ACTIVE)
+    [&HEADERS, &FULL, &CHURN, &SLOW, &TEN, &PEERS, &SLOW_PEERS, &LIVE].into_iter().chain(&ACTIVE)
 }
 
 /// Writes the capture called `name` to standard output. A process of its own does this: what it needs of memory would count
