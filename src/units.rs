@@ -158,7 +158,7 @@ pub enum IpVersion {
 }
 
 /// An IP address as two words, so that both versions compare and hash alike, and without a branch: an IPv4 address is in
-/// the first word, the second is zero. It means something only beside its [`IpVersion`]. The order is total, and no more.
+/// the first word, the second is zero; the byte that comes first on the wire is the lowest of the first word. It means something only beside its [`IpVersion`]. The order is total, and no more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AddressWords(pub [u64; 2]);
 
@@ -167,7 +167,7 @@ impl AddressWords {
     #[must_use]
     #[inline]
     pub const fn v4(address: [u8; 4]) -> Self {
-        Self([u32::from_ne_bytes(address) as u64, 0])
+        Self([u32::from_le_bytes(address) as u64, 0])
     }
 
     /// An IPv6 address.
@@ -175,8 +175,15 @@ impl AddressWords {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
     pub const fn v6(address: [u8; 16]) -> Self {
-        let address = u128::from_ne_bytes(address);
+        let address = u128::from_le_bytes(address);
         Self([address as u64, (address >> 64) as u64])
+    }
+
+    /// The byte that comes first on the wire.
+    #[must_use]
+    #[inline]
+    pub const fn first_byte(self) -> u8 {
+        self.0[0].to_le_bytes()[0]
     }
 
     /// The address, read as one of `version`, is that of a group: multicast (224.0.0.0/4, RFC 5771; ff00::/8, RFC 4291,
@@ -195,8 +202,8 @@ impl AddressWords {
         let [first, second] = self.0;
         match version {
             #[expect(clippy::cast_possible_truncation, reason = "an IPv4 address takes half of the word")]
-            IpVersion::V4 => IpAddr::V4((first as u32).to_ne_bytes().into()),
-            IpVersion::V6 => IpAddr::V6((u128::from(first) | u128::from(second) << 64).to_ne_bytes().into()),
+            IpVersion::V4 => IpAddr::V4((first as u32).to_le_bytes().into()),
+            IpVersion::V6 => IpAddr::V6((u128::from(first) | u128::from(second) << 64).to_le_bytes().into()),
         }
     }
 }

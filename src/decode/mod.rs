@@ -9,13 +9,13 @@ mod network;
 mod peel;
 mod transport;
 mod tunnel;
+mod usual;
 
 pub use transport::tcp_flag;
 
 use self::fragments::{Fragments, Met};
 use self::ipcomp::Inflater;
-use self::network::Datagram;
-use self::peel::Peeled;
+use self::peel::{Payload, Peeled};
 use crate::source::Frame;
 use crate::units::{AddressWords, Endpoint, IpVersion, Timestamp, Transport};
 
@@ -47,28 +47,32 @@ impl Decoder {
         self.decode_to(frame, Keep)
     }
 
-    /// Decodes a frame, and lets `observer` make something of it.
-    ///
-    /// Nearly all packets have one IP header close to their beginning, no tunnel in sight and are no fragments: those are read
-    /// straight through. The observer's code stands here once for each way, so that on this one nothing has to be in memory in
-    /// between.
+    /// Decodes a frame, and lets `observer` make something of it, whose code stands here twice: of what is usual, nothing has to
+    /// be in memory in between.
     #[inline(always)]
     pub fn decode_to<O: Observer>(&mut self, frame: &Frame<'_>, observer: O) -> O::Made {
-        let wire_len = frame.wire_len.min(MAX_WIRE_LEN).saturating_sub(link::pseudo_header_len(frame.link));
-        let with = |outcome| Observation { ts: frame.ts, wire_len, outcome };
-        let observer = match link::straight(frame.link, frame.data) {
-            None => Err(observer),
-            // one for each version of IP: so the compiler knows which words of an address are zero
-            Some(payload) => match payload.bytes.first().map(|first| first >> 4) {
-                Some(4) => straight(network::ipv4(payload), with, observer),
-                Some(6) => straight(network::ipv6(payload), with, observer),
-                _ => Err(observer),
-            },
-        };
-        match observer {
-            Ok(made) => made,
-            Err(observer) => observer.observe(&with(self.segment_behind_headers(frame))),
+        let packet = link::straight(frame.link, frame.data);
+        if let Some(segment) = packet.and_then(usual::segment) {
+            // no link type that leads straight to IP has a pseudo-header
+            let wire_len = frame.wire_len.min(MAX_WIRE_LEN);
+            return observer.observe(&Observation { ts: frame.ts, wire_len, outcome: Ok(segment) });
         }
+        // a copy: the frame itself then need not be in memory
+        observer.observe(&self.look_closer(*frame, packet))
+    }
+
+    /// Decodes what is not usual; `packet` is the IP packet of a frame that has little before it.
+    #[inline(never)]
+    fn look_closer(&mut self, frame: Frame<'_>, packet: Option<Payload<'_>>) -> Observation {
+        let wire_len = frame.wire_len.min(MAX_WIRE_LEN).saturating_sub(link::pseudo_header_len(frame.link));
+        let outcome = match packet.map(network::datagram) {
+            // one header, and nothing like a tunnel: what else has ports, or nearly
+            Some(Ok(datagram)) if !datagram.is_first_fragment && !tunnel::is_in_sight(&datagram) => {
+                transport::segment(&datagram, 0)
+            }
+            _ => self.segment_behind_headers(&frame),
+        };
+        Observation { ts: frame.ts, wire_len, outcome }
     }
 
     /// The ports of a frame, header by header.
@@ -85,24 +89,6 @@ impl Decoder {
             self.fragments.insert(key, frame.ts, outcome);
         }
         outcome
-    }
-}
-
-/// Lets `observer` make something of a datagram that no headers are to be taken off any more, or gives it back.
-#[inline(always)]
-fn straight<O: Observer>(
-    datagram: Result<Datagram<'_>, Portless>,
-    with: impl Fn(Result<Segment, Portless>) -> Observation,
-    observer: O,
-) -> Result<O::Made, O> {
-    match datagram {
-        Ok(datagram) if !datagram.is_first_fragment && !tunnel::is_in_sight(&datagram) => {
-            Ok(match transport::segment(&datagram, 0) {
-                Ok(segment) => observer.observe(&with(Ok(segment))),
-                Err(reason) => observer.observe(&with(Err(reason))),
-            })
-        }
-        Ok(_) | Err(_) => Err(observer),
     }
 }
 

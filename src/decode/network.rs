@@ -75,8 +75,7 @@ pub(super) fn has_addresses(bytes: &[u8], reason: Portless) -> bool {
 
 /// IPv4 (RFC 791, section 3.1). A total length of 0 is a packet that the sender's network card was to cut up
 /// (segmentation offload): it reaches to the end of the frame.
-#[inline(always)]
-pub(super) fn ipv4(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
+fn ipv4(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
     let header = Ipv4HeaderSlice::from_slice(packet.bytes).map_err(|error| match error {
         err::ipv4::HeaderSliceError::Len(_) => Portless::Truncated,
         err::ipv4::HeaderSliceError::Content(_) => Portless::Malformed,
@@ -91,7 +90,7 @@ pub(super) fn ipv4(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
     if header.fragments_offset().value() != 0 {
         return Err(Portless::FragmentOrphan);
     }
-    let dst = header.destination();
+    let dst = AddressWords::v4(header.destination());
     let (protocol, payload) = match header.protocol().0 {
         protocol::AUTHENTICATION => {
             let Upper { protocol, payload, .. } = extensions(IpVersion::V4, protocol::AUTHENTICATION, payload, cut)?;
@@ -102,9 +101,8 @@ pub(super) fn ipv4(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
     Ok(Datagram {
         version: IpVersion::V4,
         src: AddressWords::v4(header.source()),
-        dst: AddressWords::v4(dst),
-        // 224.0.0.0/4 is multicast (RFC 5771), 255.255.255.255 the limited broadcast (RFC 919, section 7)
-        to_group: packet.link_broadcast || dst[0] >> 4 == 0xe || dst == [0xff; 4],
+        dst,
+        to_group: packet.link_broadcast || dst.is_group(IpVersion::V4),
         protocol,
         payload,
         cut,
@@ -114,8 +112,7 @@ pub(super) fn ipv4(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
 
 /// IPv6 (RFC 8200, section 3). A payload length of 0 is a jumbogram (RFC 2675) or segmentation offload: it reaches to
 /// the end of the frame.
-#[inline(always)]
-pub(super) fn ipv6(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
+fn ipv6(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
     let header = Ipv6HeaderSlice::from_slice(packet.bytes).map_err(|_| Portless::Truncated)?;
     let captured = &packet.bytes[header.slice().len()..];
     let payload_len = usize::from(header.payload_length());
@@ -123,7 +120,7 @@ pub(super) fn ipv6(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
         0 => (captured, false),
         _ => (captured.get(..payload_len).unwrap_or(captured), payload_len > captured.len()),
     };
-    let dst = header.destination();
+    let dst = AddressWords::v6(header.destination());
     let Upper { protocol, payload, fragment } = match header.next_header().0 {
         // nearly all packets, without the walk
         protocol @ (protocol::TCP | protocol::UDP) => Upper { protocol, payload, fragment: None },
@@ -135,9 +132,8 @@ pub(super) fn ipv6(packet: Payload<'_>) -> Result<Datagram<'_>, Portless> {
     Ok(Datagram {
         version: IpVersion::V6,
         src: AddressWords::v6(header.source()),
-        dst: AddressWords::v6(dst),
-        // ff00::/8 is multicast (RFC 4291, section 2.7)
-        to_group: packet.link_broadcast || dst[0] == 0xff,
+        dst,
+        to_group: packet.link_broadcast || dst.is_group(IpVersion::V6),
         protocol,
         payload,
         cut,

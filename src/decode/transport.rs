@@ -22,7 +22,6 @@ pub mod tcp_flag {
 ///
 /// # Errors
 /// The reason why there are none: another protocol, or a header that ends before them.
-#[inline(always)]
 pub(super) fn segment(datagram: &Datagram<'_>, tunnels: u8) -> Result<Segment, Portless> {
     let transport = match datagram.protocol {
         protocol::TCP => Transport::Tcp,
@@ -64,9 +63,6 @@ pub(super) fn segment(datagram: &Datagram<'_>, tunnels: u8) -> Result<Segment, P
 /// Both ports, source first, which all five transports have in their first four bytes. Most headers that their own parser
 /// refuses (cut, or with an impossible length) still have these.
 ///
-/// They are one number, and the functions below return one each, because a small structure would be packed into a register
-/// byte by byte, and taken apart through memory.
-#[inline(always)]
 fn ports(transport: Transport, payload: &[u8]) -> Option<u32> {
     let both = |src: u16, dst: u16| Some(u32::from(src) << 16 | u32::from(dst));
     if transport == Transport::Tcp
@@ -82,15 +78,21 @@ fn ports(transport: Transport, payload: &[u8]) -> Option<u32> {
     payload.first_chunk().map(|ports| u32::from_be_bytes(*ports))
 }
 
-/// The flags of TCP (RFC 9293, section 3.1), at offset 13; they count even where the rest is cut.
-#[inline(always)]
+/// Where the flags of TCP are in its header (RFC 9293, section 3.1).
+pub(super) const TCP_FLAGS_AT: usize = 13;
+
+/// The flags of TCP; they count even where the rest is cut.
 fn tcp_flags(payload: &[u8]) -> u8 {
-    const FLAGS: usize = 13;
-    payload.get(FLAGS).copied().unwrap_or(0)
+    payload.get(TCP_FLAGS_AT).copied().unwrap_or(0)
 }
 
+/// What the flags of TCP say of who serves.
 #[inline(always)]
-const fn tcp_handshake(flags: u8) -> Handshake {
+pub(super) const fn tcp_handshake(flags: u8) -> Handshake {
+    // nearly all packets of a connection
+    if flags & tcp_flag::SYN == 0 {
+        return Handshake::None;
+    }
     // SYN with FIN or RST opens nothing: scanners send it (RFC 9293, section 3.10.7 would drop or reset)
     match flags & (tcp_flag::SYN | tcp_flag::ACK | tcp_flag::FIN | tcp_flag::RST) {
         tcp_flag::SYN => Handshake::Open,

@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::batch::Batch;
+use super::batch::{Batch, Frames};
 use super::{BATCH_BYTES, BATCH_PACKETS, Notice};
 use crate::decode::{Decoder, Observation, Observer, Portless};
 use crate::engine::RunEnd;
 use crate::flow::{Keyer, Packet};
-use crate::source::{Filter, Pause, Save, Source};
+use crate::source::{Filter, Frame, Interface, Pause, Save, Source};
 use crate::units::{LinkType, Timestamp};
 
 /// How much of the input is wanted.
@@ -26,14 +26,22 @@ pub struct Intake<S> {
     source: S,
     decoder: Decoder,
     keyer: Keyer,
-    filter: Option<Filter>,
+    choice: Choice,
     saving: Saving,
-    bounds: Bounds,
+    /// At most this many packets.
+    limit: Option<u64>,
     taken: u64,
-    first_ts: Option<Timestamp>,
     unknown_links: Vec<LinkType>,
+}
+
+/// Which packets are taken.
+struct Choice {
+    filter: Option<Filter>,
     /// Link types that the filter makes no sense for.
     unfiltered_links: Vec<LinkType>,
+    /// Nothing later than this after the first packet.
+    duration: Option<Duration>,
+    first_ts: Option<Timestamp>,
 }
 
 /// What becomes of the frames that are taken, beside being counted.
@@ -62,18 +70,9 @@ where
         saving: Saving,
         bounds: Bounds,
     ) -> Self {
-        Self {
-            source,
-            decoder,
-            keyer,
-            filter,
-            saving,
-            bounds,
-            taken: 0,
-            first_ts: None,
-            unknown_links: Vec::new(),
-            unfiltered_links: Vec::new(),
-        }
+        let Bounds { packets: limit, duration } = bounds;
+        let choice = Choice { filter, unfiltered_links: Vec::new(), duration, first_ts: None };
+        Self { source, decoder, keyer, choice, saving, limit, taken: 0, unknown_links: Vec::new() }
     }
 
     /// Reads the next packets into an empty batch: until it is full, nothing can be read just now, or the end, which is
@@ -87,60 +86,38 @@ where
         if stop.load(Ordering::Relaxed) {
             return Some(self.end(RunEnd::Stopped, notice));
         }
+        let taken_before = self.taken;
+        let left = self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(taken_before));
+        let full_len = usize::try_from(left).map_or(BATCH_PACKETS, |left| left.min(BATCH_PACKETS));
         loop {
-            let Self {
-                source,
-                decoder,
-                keyer,
-                filter,
-                saving,
-                bounds,
-                taken,
-                first_ts,
-                unknown_links,
-                unfiltered_links,
-            } = self;
-            let mut stopped = false;
+            let Self { source, decoder, keyer, choice, saving, unknown_links, .. } = self;
+            // what is rarely asked for is asked of a copy: then the frame itself need not be in memory
+            let (takes_all, saves) = (choice.takes_all(), !matches!(saving, Saving::Not));
+            let mut is_past = false;
             let pause = source.read(&mut |frame, interfaces| {
-                if let Some(filter) = filter {
-                    if unfiltered_links.contains(&frame.link) {
-                        return ControlFlow::Continue(());
-                    }
-                    match filter.matches(frame) {
-                        Ok(true) => {}
-                        Ok(false) => return ControlFlow::Continue(()),
-                        Err(error) => {
-                            unfiltered_links.push(frame.link);
-                            notice(error.into());
-                            return ControlFlow::Continue(());
+                if !takes_all {
+                    match choice.takes(*frame, notice) {
+                        ControlFlow::Continue(true) => {}
+                        ControlFlow::Continue(false) => return ControlFlow::Continue(()),
+                        ControlFlow::Break(()) => {
+                            is_past = true;
+                            return ControlFlow::Break(());
                         }
                     }
-                }
-                if bounds.is_past(frame.ts, *first_ts) {
-                    stopped = true;
-                    return ControlFlow::Break(());
                 }
                 let is_unknown = decoder.decode_to(frame, Batching { keyer, packets: &mut batch.packets });
                 if is_unknown && !unknown_links.contains(&frame.link) {
                     unknown_links.push(frame.link);
                     notice(Notice::UnknownLink(frame.link));
                 }
-                match saving {
-                    Saving::Not => {}
-                    Saving::To(file) => {
-                        if let Err(error) = file.write(frame, &interfaces[frame.interface as usize]) {
-                            notice(Notice::Save(error));
-                            *saving = Saving::Not;
-                        }
-                    }
-                    Saving::Along => batch.frames.push(frame),
+                let mut is_full = batch.packets.len() >= full_len;
+                if saves {
+                    saving.save(*frame, interfaces, &mut batch.frames, notice);
+                    is_full |= batch.frames.len_bytes() >= BATCH_BYTES;
                 }
-                first_ts.get_or_insert(frame.ts);
-                *taken += 1;
-                stopped = bounds.packets == Some(*taken);
-                let is_full = batch.packets.len() >= BATCH_PACKETS || batch.frames.len_bytes() >= BATCH_BYTES;
-                if stopped || is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
+            self.taken = taken_before + batch.packets.len() as u64;
             return match pause {
                 Err(error) => {
                     notice(error.into());
@@ -150,7 +127,7 @@ where
                     let end = if stop.load(Ordering::Relaxed) { RunEnd::Stopped } else { RunEnd::Complete };
                     Some(self.end(end, notice))
                 }
-                Ok(_) if stopped => Some(self.end(RunEnd::Stopped, notice)),
+                Ok(_) if is_past || self.limit == Some(self.taken) => Some(self.end(RunEnd::Stopped, notice)),
                 Ok(Pause::Enough | Pause::Idle) => None,
             };
         }
@@ -194,12 +171,56 @@ impl Observer for Batching<'_> {
     }
 }
 
-impl Bounds {
-    /// A packet at `ts` is later than wanted.
-    fn is_past(&self, ts: Timestamp, first_ts: Option<Timestamp>) -> bool {
-        match (self.duration, first_ts) {
-            (Some(duration), Some(first_ts)) => u128::from(ts.nanos_since(first_ts)) > duration.as_nanos(),
-            _ => false,
+impl Choice {
+    /// Every packet is.
+    const fn takes_all(&self) -> bool {
+        self.filter.is_none() && self.duration.is_none()
+    }
+
+    /// Whether a packet is; a break ends all that are. What users must be told goes to `notice`.
+    #[inline(never)]
+    fn takes(&mut self, frame: Frame<'_>, notice: &mut impl FnMut(Notice)) -> ControlFlow<(), bool> {
+        if let Some(filter) = &mut self.filter {
+            if self.unfiltered_links.contains(&frame.link) {
+                return ControlFlow::Continue(false);
+            }
+            match filter.matches(&frame) {
+                Ok(true) => {}
+                Ok(false) => return ControlFlow::Continue(false),
+                Err(error) => {
+                    self.unfiltered_links.push(frame.link);
+                    notice(error.into());
+                    return ControlFlow::Continue(false);
+                }
+            }
+        }
+        let since_first = u128::from(frame.ts.nanos_since(*self.first_ts.get_or_insert(frame.ts)));
+        match self.duration {
+            Some(duration) if since_first > duration.as_nanos() => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(true),
+        }
+    }
+}
+
+impl Saving {
+    /// Saves a frame, or has it go along as one of `frames`. What goes wrong goes to `notice`, once.
+    #[inline(never)]
+    fn save(
+        &mut self,
+        frame: Frame<'_>,
+        interfaces: &[Interface],
+        frames: &mut Frames,
+        notice: &mut impl FnMut(Notice),
+    ) {
+        match self {
+            Self::Not => {}
+            Self::To(file) => {
+                if let Err(error) = file.write(&frame, &interfaces[frame.interface as usize]) {
+                    notice(Notice::Save(error));
+                    *self = Self::Not;
+                }
+            }
+            Self::Along => frames.push(&frame),
         }
     }
 }

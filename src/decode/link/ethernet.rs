@@ -32,13 +32,17 @@ pub(super) fn straight(frame: &[u8]) -> Option<Payload<'_>> {
     let header = Ethernet2HeaderSlice::from_slice(frame).ok()?;
     let mut bytes = &frame[header.slice().len()..];
     let mut ether_type = header.ether_type().0;
-    while matches!(ether_type, VLAN | PROVIDER_BRIDGE) {
+    let link_broadcast = header.destination() == EVERYBODY;
+    // zero for either; a branch for each would often be guessed wrong
+    while (ether_type ^ IPV4).min(ether_type ^ IPV6) != 0 {
+        if !matches!(ether_type, VLAN | PROVIDER_BRIDGE) {
+            return None;
+        }
         let vlan = SingleVlanHeaderSlice::from_slice(bytes).ok()?;
         ether_type = vlan.ether_type().0;
         bytes = &bytes[vlan.slice().len()..];
     }
-    let link_broadcast = header.destination() == EVERYBODY;
-    matches!(ether_type, IPV4 | IPV6).then_some(Payload { bytes, link_broadcast })
+    Some(Payload { bytes, link_broadcast })
 }
 
 /// Destination, source, and a type, or a length with LLC behind it (IEEE 802.3, clause 3.2).

@@ -58,7 +58,6 @@ fn ip_behind(step: Step<'_>) -> Option<Payload<'_>> {
 /// Length of what the capturing system puts before the link header of a frame, to tell of its direction or circuit, in bytes.
 /// It was not on the wire, and is counted in the length all the same. (Where the link header itself was not captured, as in
 /// cooked captures, what stands in its place counts.)
-#[inline(always)]
 pub(super) const fn pseudo_header_len(link: LinkType) -> u32 {
     match link {
         LinkType::SUNATM | LinkType::BLUETOOTH_HCI_H4_WITH_PHDR | LinkType::BLUETOOTH_LINUX_MONITOR => 4,

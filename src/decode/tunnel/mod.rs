@@ -79,24 +79,16 @@ const UDP_PORTS: &[(u16, Header)] = &[
     (37008, link::sniffer),
 ];
 
-/// A bit for each value of the lowest bits of a port, set if one of [`UDP_PORTS`] ends so. One look tells nearly every other
-/// port from these, in two lines of the processor's cache.
-const SIEVE: [u64; 16] = {
-    let mut sieve = [0; 16];
+/// Whether one of [`UDP_PORTS`] ends in the ten bits that are the place: one look tells nearly every other port from these.
+const SIEVE: [bool; 1024] = {
+    let mut sieve = [false; 1024];
     let mut at = 0;
     while at < UDP_PORTS.len() {
-        let (word, bit) = place(UDP_PORTS[at].0);
-        sieve[word] |= 1 << bit;
+        sieve[UDP_PORTS[at].0 as usize % 1024] = true;
         at += 1;
     }
     sieve
 };
-
-/// Where a port is in [`SIEVE`]: the word, and the bit in it.
-#[inline(always)]
-const fn place(port: u16) -> (usize, u32) {
-    ((port >> 6) as usize % 16, (port % 64) as u32)
-}
 
 /// What an Ethernet type announces that is neither IP nor a VLAN tag.
 #[cold]
@@ -106,29 +98,21 @@ pub(super) fn ether_type(ether_type: u16, payload: Payload<'_>) -> Step<'_> {
     Ok(Next::Header(*header, payload))
 }
 
-/// Whether a datagram may be the carrier of a tunnel, or is compressed. Asked of every packet.
-#[inline(always)]
+/// Whether a datagram may be the carrier of a tunnel, or is compressed.
 pub(super) fn is_in_sight(datagram: &Datagram<'_>) -> bool {
-    if datagram.protocol == protocol::TCP {
-        return false;
-    }
-    if datagram.protocol != protocol::UDP {
-        return is_tunnel(datagram.protocol);
-    }
-    let is_held = |port: u16| {
-        let (word, bit) = place(port);
-        SIEVE[word] >> bit & 1
-    };
-    match datagram.payload.first_chunk() {
-        Some([a, b, c, d]) => (is_held(u16::from_be_bytes([*a, *b])) | is_held(u16::from_be_bytes([*c, *d]))) != 0,
-        None => false,
+    match (datagram.protocol, datagram.payload.first_chunk()) {
+        (protocol::UDP, Some([a, b, c, d])) => {
+            is_port_in_sight(u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))
+        }
+        (protocol::TCP | protocol::UDP, _) => false,
+        (protocol, _) => protocol == protocol::COMPRESSION || PROTOCOLS.iter().any(|(known, _)| *known == protocol),
     }
 }
 
-#[cold]
-#[inline(never)]
-fn is_tunnel(number: u8) -> bool {
-    number == protocol::COMPRESSION || PROTOCOLS.iter().any(|(known, _)| *known == number)
+/// Whether a UDP datagram between these ports may be the carrier of a tunnel. Asked of every packet, of TCP too.
+#[inline(always)]
+pub(super) const fn is_port_in_sight(src_port: u16, dst_port: u16) -> bool {
+    SIEVE[src_port as usize % 1024] | SIEVE[dst_port as usize % 1024]
 }
 
 /// What a datagram carries, if it is the carrier of a tunnel.
