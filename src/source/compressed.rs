@@ -31,11 +31,9 @@ pub(super) const fn recognise(magic: [u8; MAGIC_LEN]) -> Option<Codec> {
 
 /// The bytes of an input, decompressed where they are compressed.
 pub(super) enum Bytes {
-    /// As they are.
-    Plain(Input),
-    /// Decompressed by whoever reads them.
+    /// Read, and decompressed, by whoever wants them.
     Here(Box<Here>),
-    /// Decompressed ahead, on a thread of their own.
+    /// Ahead, on a thread of their own.
     Ahead(Ahead),
 }
 
@@ -55,6 +53,12 @@ pub(super) struct Here {
 pub(super) const HERE_LEN: usize = 256 << 10;
 
 impl Bytes {
+    /// The bytes of `input` as they are; a thread that reads them ahead takes `block_len` at once.
+    pub fn plain(input: Input, block_len: usize) -> Self {
+        let (shared, abandoned, unpacker) = (input.shared().clone(), input.abandoned(), Unpacker::Plain(input));
+        Self::Here(Box::new(Here { unpacker, made_len: 0, block_len, shared, abandoned }))
+    }
+
     /// Decompresses `input`, of which `first` was read already; a thread that does so ahead makes `block_len` bytes at once.
     ///
     /// # Errors
@@ -68,19 +72,17 @@ impl Bytes {
     /// How they were compressed.
     pub fn codec(&self) -> Option<Codec> {
         match self {
-            Self::Plain(_) => None,
-            Self::Here(here) => Some(here.unpacker.codec()),
-            Self::Ahead(ahead) => Some(ahead.codec()),
+            Self::Here(here) => here.unpacker.codec(),
+            Self::Ahead(ahead) => ahead.codec(),
         }
     }
 
     /// Reads a block into `buffer`, which is not empty; no bytes is the end.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        if matches!(self, Self::Here(here) if here.made_len >= HERE_LEN) {
+        if matches!(self, Self::Here(here) if here.made_len >= HERE_LEN && here.unpacker.gains_ahead()) {
             self.go_ahead();
         }
         match self {
-            Self::Plain(input) => input.read(buffer),
             Self::Here(here) => {
                 let made_len = here.unpacker.read(buffer)?;
                 here.made_len += made_len;
@@ -104,8 +106,10 @@ impl Bytes {
     }
 }
 
-/// A decompressor and what it is fed with.
+/// What makes the bytes, and what it is fed with.
 pub(super) enum Unpacker {
+    /// Nothing: the bytes are as they are.
+    Plain(Input),
     /// RFC 1952, any number of members.
     Gzip(Box<Gzip>),
     /// RFC 8878, any number of frames.
@@ -123,26 +127,34 @@ impl Unpacker {
         })
     }
 
-    const fn codec(&self) -> Codec {
+    const fn codec(&self) -> Option<Codec> {
         match self {
-            Self::Gzip(_) => Codec::Gzip,
-            Self::Zstd(_) => Codec::Zstd,
-            Self::Lz4(_) => Codec::Lz4,
+            Self::Plain(_) => None,
+            Self::Gzip(_) => Some(Codec::Gzip),
+            Self::Zstd(_) => Some(Codec::Zstd),
+            Self::Lz4(_) => Some(Codec::Lz4),
         }
     }
 
     /// Decompresses into `buffer`, which is not empty; no bytes is the end.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         match self {
+            Self::Plain(input) => input.read(buffer),
             Self::Gzip(gzip) => gzip.read(buffer),
             Self::Zstd(zstd) => zstd.read(buffer),
             Self::Lz4(lz4) => lz4.read(buffer),
         }
     }
 
+    /// It is worth a thread: what is plain in a pipe was read already by who wrote it.
+    fn gains_ahead(&self) -> bool {
+        !matches!(self, Self::Plain(input) if !input.is_file())
+    }
+
     /// All that was read is used: the next bytes are those of a file or a pipe, and may have to be waited for.
     pub fn must_read(&self) -> bool {
         let packed = match self {
+            Self::Plain(_) => return true,
             Self::Gzip(gzip) => &gzip.packed,
             Self::Zstd(zstd) => &zstd.packed,
             Self::Lz4(lz4) => lz4.packed(),

@@ -64,13 +64,14 @@ pub(super) struct Shared {
     pub stop: Arc<AtomicBool>,
     /// Bytes read from disk or pipe so far, compressed ones where a file is compressed.
     pub progress: Arc<AtomicU64>,
-    /// Threads that may still be started to decompress ahead of the reader.
+    /// Threads that may still be started to read ahead of the reader.
     pub helpers: Helpers,
 }
 
 /// The bytes of one input, in blocks.
 pub(super) struct Input {
     reader: Box<dyn Read + Send>,
+    is_file: bool,
     shared: Shared,
     abandoned: Arc<AtomicBool>,
 }
@@ -78,7 +79,12 @@ pub(super) struct Input {
 impl Input {
     /// An input that reads from `reader`, which says [`io::ErrorKind::WouldBlock`] when it has nothing just now.
     pub fn new(reader: Box<dyn Read + Send>, shared: Shared) -> Self {
-        Self { reader, shared, abandoned: Arc::default() }
+        Self { reader, is_file: false, shared, abandoned: Arc::default() }
+    }
+
+    /// It is a regular file, of which all bytes are there.
+    pub const fn is_file(&self) -> bool {
+        self.is_file
     }
 
     /// What it shares with the other inputs.
@@ -109,9 +115,9 @@ impl Input {
 
     /// The bytes of an open file, of whatever kind.
     pub fn from_file(file: File, shared: Shared) -> io::Result<Self> {
-        let stalls = !file.metadata()?.is_file();
-        let reader: Box<dyn Read + Send> = if stalls { Box::new(Patient(file)) } else { Box::new(file) };
-        Ok(Self::new(reader, shared))
+        let is_file = file.metadata()?.is_file();
+        let reader: Box<dyn Read + Send> = if is_file { Box::new(file) } else { Box::new(Patient(file)) };
+        Ok(Self { is_file, ..Self::new(reader, shared) })
     }
 
     /// Reads a block into `buffer`; no bytes is the end.

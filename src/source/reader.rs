@@ -141,7 +141,7 @@ impl Reader {
                 }
                 let codec = first.first_chunk().and_then(|magic| compressed::recognise(*magic));
                 let stream = match codec {
-                    None => Stream::new(Bytes::Plain(input), &first, self.block_len),
+                    None => Stream::new(Bytes::plain(input, self.block_len), &first, self.block_len),
                     Some(codec) => {
                         let bytes = Bytes::decompress(codec, first, input, self.block_len)
                             .map_err(|source| Fault::Read { at: Position { offset: 0, decompressed: None }, source })?;
