@@ -86,10 +86,9 @@ fn no_packet_is_counted_twice_while_threads_begin_to_share() {
         });
         let args =
             ["-i", "eth0", "-o", "json", "--fanout", "16", "-B", "1M", "-c", "100000", "-w", &folder.text("saved")];
-        let program = Running::start(wire.client.command(PROGRAM).args(args));
-        let ended = program.end();
-        is_over.store(true, Ordering::Relaxed);
-        report(&ended)
+        // whatever comes of this, the other thread ends
+        let _over = SetWhenDropped(&is_over);
+        report(&Running::start(wire.client.command(PROGRAM).args(args)).end())
     });
     assert_eq!(count(&report, "/packets"), 100_000);
     let saved = fs::read(folder.path("saved")).expect("it was saved");
@@ -118,6 +117,15 @@ fn threads_share_an_interface_that_is_created_anew() {
     let ended = program.interrupt();
     assert_eq!((count(&report(&ended), "/packets"), counters(&ended.stderr)), (3, [3, 3, 0]));
     assert_eq!(ended.stderr.lines().count(), 2 + 3, "{ended:?}");
+}
+
+/// Tells others that something is over, be it by a panic.
+struct SetWhenDropped<'f>(&'f AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// How many packet sockets a program has open.
