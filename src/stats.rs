@@ -30,7 +30,7 @@ use crate::units::{ServiceId, Transport};
 const LISTED_PORTS: usize = 8;
 
 /// What a flow is counted under, from its first packet to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CellKey {
     /// Transport of the flow.
     pub transport: Transport,

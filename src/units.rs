@@ -158,7 +158,8 @@ pub enum IpVersion {
 }
 
 /// An IP address as two words, so that both versions compare and hash alike, and without a branch: an IPv4 address is in
-/// the first word, the second is zero; the byte that comes first on the wire is the lowest of the first word. It means something only beside its [`IpVersion`]. The order is total, and no more.
+/// the first word, the second is zero; the byte that comes first on the wire is the lowest of the first word. It means
+/// something only beside its [`IpVersion`]. The order is total, and no more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AddressWords(pub [u64; 2]);
 

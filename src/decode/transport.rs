@@ -35,7 +35,7 @@ pub(super) fn segment(datagram: &Datagram<'_>, tunnels: u8) -> Result<Segment, P
         _ => return Err(Portless::OtherProtocol),
     };
     let payload = datagram.payload;
-    let Some(ports) = ports(transport, payload) else {
+    let Some((src_port, dst_port)) = ports(transport, payload) else {
         return Err(if datagram.cut { Portless::Truncated } else { Portless::Malformed });
     };
     let tcp_flags = if transport == Transport::Tcp { tcp_flags(payload) } else { 0 };
@@ -48,8 +48,8 @@ pub(super) fn segment(datagram: &Datagram<'_>, tunnels: u8) -> Result<Segment, P
     Ok(Segment {
         src_addr: datagram.src,
         dst_addr: datagram.dst,
-        src_port: (ports >> 16) as u16,
-        dst_port: (ports & 0xffff) as u16,
+        src_port,
+        dst_port,
         ip_version: datagram.version,
         transport,
         handshake,
@@ -62,20 +62,19 @@ pub(super) fn segment(datagram: &Datagram<'_>, tunnels: u8) -> Result<Segment, P
 
 /// Both ports, source first, which all five transports have in their first four bytes. Most headers that their own parser
 /// refuses (cut, or with an impossible length) still have these.
-///
-fn ports(transport: Transport, payload: &[u8]) -> Option<u32> {
-    let both = |src: u16, dst: u16| Some(u32::from(src) << 16 | u32::from(dst));
+fn ports(transport: Transport, payload: &[u8]) -> Option<(u16, u16)> {
     if transport == Transport::Tcp
         && let Ok(header) = TcpHeaderSlice::from_slice(payload)
     {
-        return both(header.source_port(), header.destination_port());
+        return Some((header.source_port(), header.destination_port()));
     }
     if matches!(transport, Transport::Udp | Transport::UdpLite)
         && let Ok(header) = UdpHeaderSlice::from_slice(payload)
     {
-        return both(header.source_port(), header.destination_port());
+        return Some((header.source_port(), header.destination_port()));
     }
-    payload.first_chunk().map(|ports| u32::from_be_bytes(*ports))
+    let [a, b, c, d] = *payload.first_chunk()?;
+    Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
 /// Where the flags of TCP are in its header (RFC 9293, section 3.1).
