@@ -21,7 +21,7 @@ use batch::Batch;
 pub use delivery::{Delivery, Progress};
 pub use intake::{Bounds, Intake, Saving};
 pub use live::{Controls, Lane, LiveRun, LiveSave, run_live};
-use pipeline::{MAX_WORKERS, Pipeline};
+use pipeline::Pipeline;
 
 pub use crate::output::say;
 
@@ -174,7 +174,7 @@ fn run_together<S: Source + Send>(
     let pipeline = Pipeline::new(intake, engine);
     let (reports, to_write) = sync_channel(QUEUE);
     thread::scope(|scope| {
-        for worker in 0..workers.get().min(MAX_WORKERS) {
+        for worker in 0..workers.get().min(pipeline.max_workers()) {
             let (pipeline, reports) = (&pipeline, reports.clone());
             spawn(scope, &format!("work-{worker}"), move || pipeline.work(worker, &reports, stop));
         }

@@ -194,7 +194,7 @@ fn captures_are_read_with_the_rights_of_the_user() {
     assert_eq!(ran.json()["packets"], 1);
 }
 
-/// What decompresses ahead is a thread, of which there is none before rights are given up, and one after.
+/// What was opened with all rights is read, and decompressed, by other threads after they are given up.
 #[test]
 fn a_compressed_capture_is_read_ahead_with_the_rights_of_the_user() {
     if !is_root("a run does not become another user") {
@@ -208,7 +208,7 @@ fn a_compressed_capture_is_read_ahead_with_the_rights_of_the_user() {
     let interface = block(1, &[1, 0, 0, 0, 0, 0, 0, 0]);
     let nobody_knows = block(0x0bad, &vec![7; 1 << 20]);
     let packet = block(6, &[&[0; 12][..], &[60, 0, 0, 0, 60, 0, 0, 0], &[0; 60]].concat());
-    // it is opened and read up to its first packet with all rights, which is more than a thread is started after
+    // it is opened and read up to its first packet with all rights, which is past where reading ahead begins
     let capture = [&section, &interface, &nobody_knows, &packet, &nobody_knows, &packet].map(|part| &part[..]).concat();
     let folder = open_folder();
     let path = folder.path().join("late.pcapng.zst");

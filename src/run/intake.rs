@@ -9,7 +9,7 @@ use super::{BATCH_BYTES, BATCH_PACKETS, Notice};
 use crate::decode::{Decoder, Observation, Observer, Portless};
 use crate::engine::RunEnd;
 use crate::flow::{Keyer, Packet};
-use crate::source::{Filter, Frame, Interface, Pause, Save, Source};
+use crate::source::{Filter, Frame, Interface, Pause, ReadAhead, Save, Source};
 use crate::units::{LinkType, Timestamp};
 
 /// How much of the input is wanted.
@@ -136,6 +136,11 @@ where
     /// Packets are saved: there is something to read them for, even when nobody takes the reports.
     pub(super) fn saves(&self) -> bool {
         matches!(self.saving, Saving::To(_))
+    }
+
+    /// What may be read before it is asked for.
+    pub(super) fn read_ahead(&self) -> ReadAhead {
+        self.source.read_ahead()
     }
 
     /// Where the packets come from.

@@ -1,8 +1,9 @@
-//! The three stages of reading captures: packets are read and decoded, followed to their flows, and counted.
+//! The stages of reading captures: bytes are read and decompressed, packets decoded, followed to their flows, and counted.
 //!
-//! No stage has a thread of its own. There are as many workers as processors, up to one for each stage, and each does whatever
-//! there is to do: so all processors are busy whichever stage takes longest. Stages hand each other whole batches, and empty
-//! ones back. What is written does not depend on how many workers there are: each stage takes its batches in order.
+//! No stage has a thread of its own. There are as many workers as processors, as far as they may find something to do at the
+//! same time, and each does whatever there is: so all processors are busy whichever stage takes longest. Stages hand each other
+//! whole batches, and empty ones back. What is written does not depend on how many workers there are: each stage takes its
+//! batches in order. Bytes are read ahead by who has nothing better to do, and else by the stage that wants them.
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
@@ -14,7 +15,7 @@ use super::batch::Batch;
 use super::intake::Intake;
 use super::{Notice, Report};
 use crate::engine::{Engine, Event, Ledger, RunEnd, Tracker};
-use crate::source::Source;
+use crate::source::{Errand, Need, ReadAhead, Source};
 
 /// Batches on their way from one stage to the next; whoever is ahead does something else.
 const QUEUE: usize = 6;
@@ -28,6 +29,7 @@ pub(super) struct Pipeline<S> {
 
 /// Stages that nobody is at work on, and what is between them.
 struct State<S> {
+    ahead: ReadAhead,
     read: Option<Box<Apart<Intake<S>>>>,
     track: Option<Box<Apart<Tracker>>>,
     count: Option<Box<Apart<Ledger>>>,
@@ -56,6 +58,7 @@ impl<T> Apart<T> {
 
 /// Something to do, with all that it takes.
 enum Job<S> {
+    Ahead(Errand),
     Read(Box<Apart<Intake<S>>>, Batch),
     Track(Box<Apart<Tracker>>, Batch),
     /// Everything is tracked: flows are to end.
@@ -66,20 +69,21 @@ enum Job<S> {
 /// The stages in the order in which a worker would do them: those that are next to each other in the cache.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
+    Ahead(Need),
     Read,
     Track,
     Count,
 }
 
-/// What each worker does first, second and third.
-const PREFERENCES: [[Stage; 3]; 3] = [
-    [Stage::Track, Stage::Count, Stage::Read],
-    [Stage::Read, Stage::Count, Stage::Track],
-    [Stage::Count, Stage::Read, Stage::Track],
+/// What workers do first, second and so on: those who follow, count and decode, and all others.
+const PREFERENCES: [[Stage; 5]; 4] = [
+    [Stage::Track, Stage::Count, Stage::Read, SOON, LATER],
+    [SOON, Stage::Read, Stage::Count, Stage::Track, LATER],
+    [Stage::Count, SOON, Stage::Read, Stage::Track, LATER],
+    [LATER, Stage::Read, Stage::Track, Stage::Count, LATER],
 ];
-
-/// How many workers can do something at a time.
-pub(super) const MAX_WORKERS: usize = PREFERENCES.len();
+const SOON: Stage = Stage::Ahead(Need::Soon);
+const LATER: Stage = Stage::Ahead(Need::Some);
 
 impl<S: Source> Pipeline<S>
 where
@@ -88,7 +92,10 @@ where
     /// Nothing is read yet.
     pub(super) fn new(intake: Intake<S>, engine: Engine) -> Self {
         let (tracker, ledger) = engine.into_halves();
+        let ahead = intake.read_ahead();
+        ahead.allow();
         let state = State {
+            ahead,
             read: Some(Apart::boxed(intake)),
             track: Some(Apart::boxed(tracker)),
             count: Some(Apart::boxed(ledger)),
@@ -103,10 +110,15 @@ where
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
+    /// How many workers can do something at a time.
+    pub(super) fn max_workers(&self) -> usize {
+        3 + self.lock().ahead.limit()
+    }
+
     /// Does what there is to do, until everything is done. What there is to say goes to `reports`, in order.
     pub(super) fn work(&self, worker: usize, reports: &SyncSender<Report>, stop: &AtomicBool) {
         let _alarm = Alarm(self);
-        let preferences = &PREFERENCES[worker % PREFERENCES.len()];
+        let preferences = &PREFERENCES[worker.min(PREFERENCES.len() - 1)];
         let mut state = self.lock();
         while !state.is_over {
             let Some(job) = preferences.iter().find_map(|stage| state.take(*stage)) else {
@@ -115,13 +127,15 @@ where
                 state.waiting -= 1;
                 continue;
             };
+            // who waits is woken when nothing is locked any more, and only if there is something to do
+            let wakes = state.waiting > 0 && preferences.iter().any(|stage| state.has(*stage));
             drop(state);
+            if wakes {
+                self.changed.notify_one();
+            }
             let done = job.run(reports, stop);
             state = self.lock();
             state.put(done);
-            if state.waiting > 0 {
-                self.changed.notify_all();
-            }
         }
     }
 
@@ -149,35 +163,42 @@ where
 }
 
 impl<S> State<S> {
-    /// Takes out what there is to do of a stage, if nobody is at work on it and there is room for what comes of it.
-    fn take(&mut self, stage: Stage) -> Option<Job<S>> {
+    /// There is something to do of a stage, nobody is at work on it, and there is room for what comes of it.
+    fn has(&self, stage: Stage) -> bool {
         match stage {
-            Stage::Read if self.read_end.is_none() && self.to_track.len() < QUEUE => {
-                let intake = self.read.take()?;
-                Some(Job::Read(intake, self.empty.pop().unwrap_or_default()))
+            Stage::Ahead(need) => self.ahead.has_work(need),
+            Stage::Read => self.read.is_some() && self.read_end.is_none() && self.to_track.len() < QUEUE,
+            Stage::Track => {
+                let has_input = !self.to_track.is_empty() || self.read_end.is_some() && !self.tracked_all;
+                self.track.is_some() && has_input && self.to_count.len() < QUEUE
             }
-            Stage::Track if self.to_count.len() < QUEUE && !self.tracked_all => {
+            Stage::Count => self.count.is_some() && !self.to_count.is_empty(),
+        }
+    }
+
+    /// Takes out what there is to do of a stage, if there is anything.
+    fn take(&mut self, stage: Stage) -> Option<Job<S>> {
+        if !self.has(stage) {
+            return None;
+        }
+        match stage {
+            Stage::Ahead(need) => self.ahead.take(need).map(Job::Ahead),
+            Stage::Read => Some(Job::Read(self.read.take()?, self.empty.pop().unwrap_or_default())),
+            Stage::Track => {
                 let tracker = self.track.take()?;
                 match (self.to_track.pop_front(), self.read_end) {
                     (Some(batch), _) => Some(Job::Track(tracker, batch)),
-                    (None, Some(end)) => Some(Job::Finish(tracker, self.empty.pop().unwrap_or_default(), end)),
-                    (None, None) => {
-                        self.track = Some(tracker);
-                        None
-                    }
+                    (None, end) => Some(Job::Finish(tracker, self.empty.pop().unwrap_or_default(), end?)),
                 }
             }
-            Stage::Count if !self.to_count.is_empty() => {
-                let ledger = self.count.take()?;
-                self.to_count.pop_front().map(|batch| Job::Count(ledger, batch))
-            }
-            Stage::Read | Stage::Track | Stage::Count => None,
+            Stage::Count => Some(Job::Count(self.count.take()?, self.to_count.pop_front()?)),
         }
     }
 
     /// Puts back what a job took.
     fn put(&mut self, done: Done<S>) {
         match done {
+            Done::Ahead => {}
             Done::Read(intake, batch, end) => {
                 self.read = Some(intake);
                 self.read_end = end;
@@ -200,6 +221,7 @@ impl<S> State<S> {
 
 /// What came of a job.
 enum Done<S> {
+    Ahead,
     Read(Box<Apart<Intake<S>>>, Batch, Option<RunEnd>),
     /// There is more to come, or not.
     Tracked(Box<Apart<Tracker>>, Batch, bool),
@@ -213,6 +235,10 @@ where
 {
     fn run(self, reports: &SyncSender<Report>, stop: &AtomicBool) -> Done<S> {
         match self {
+            Self::Ahead(errand) => {
+                errand.run();
+                Done::Ahead
+            }
             Self::Read(mut intake, mut batch) => {
                 let end = intake.0.fill(&mut batch, stop, &mut |notice| drop(reports.send(Report::Notice(notice))));
                 Done::Read(intake, batch, end)

@@ -1,18 +1,18 @@
-//! Reading and decompression ahead of who wants the bytes, on a thread of their own: blocks of bytes come from there, and
-//! empty ones go back.
+//! Reading and decompression ahead of who wants the bytes: by whoever has nothing better to do, and by the reader itself when
+//! it gets there first. No thread is kept for it, so none has to be woken, or takes the processor of another.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::ops::Range;
-use std::panic;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use super::compressed::Unpacker;
 use super::error::Codec;
 use super::input::{ReadError, Shared};
 
-/// Blocks of one input. The reader has one; the others let both threads work while one of them waits for a processor.
+/// Blocks of one input, with the one that is being read.
 const BLOCKS: usize = 16;
 
 /// The same where nothing is compressed: reading takes a fourth of the time that counting takes, and what stays in the cache
@@ -23,104 +23,267 @@ const PLAIN_BLOCKS: usize = 8;
 /// longest kind that is common.
 const HEADROOM: usize = 16 << 10;
 
-/// How many threads may still be started, of all that a run has.
+/// How much a block is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Fewer are full than not: the reader will soon have to wait.
+    Soon,
+    /// One is not full.
+    Some,
+}
+
+/// The inputs of a run that are read ahead: none until somebody allows it, who then does the work that there is.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Helpers(Arc<AtomicUsize>);
+pub struct ReadAhead(Arc<Inputs>);
 
-impl Helpers {
-    /// The most there are, whatever the number of processors: more inputs are rarely read at the same time.
-    const LIMIT: usize = 8;
+#[derive(Debug, Default)]
+struct Inputs {
+    limit: usize,
+    is_allowed: AtomicBool,
+    open: Mutex<Vec<Arc<Feed>>>,
+}
 
-    /// Allows as many threads as there are processors that the reader leaves idle.
+impl ReadAhead {
+    /// At most so many inputs at a time, whatever the number of processors: more are rarely read together.
+    const MAX_INPUTS: usize = 8;
+
+    /// For a run of so many inputs.
+    pub(super) fn of(inputs: usize) -> Self {
+        Self(Arc::new(Inputs { limit: inputs.min(Self::MAX_INPUTS), ..Inputs::default() }))
+    }
+
+    /// Allows inputs to be read ahead from here on.
     pub fn allow(&self) {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        self.allow_up_to((processors - 1).min(Self::LIMIT));
+        self.0.is_allowed.store(true, Ordering::Relaxed);
     }
 
-    /// Allows so many threads.
-    pub fn allow_up_to(&self, threads: usize) {
-        self.0.store(threads, Ordering::Relaxed);
+    /// So many inputs are read ahead at a time, at most: as many errands there are.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit
     }
 
-    /// One of them, if there is one left.
-    fn take(&self) -> Option<Helper> {
-        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        taken.is_ok().then(|| Helper(Arc::clone(&self.0)))
+    /// There is something to do.
+    #[must_use]
+    pub fn has_work(&self, need: Need) -> bool {
+        self.open().iter().any(|feed| feed.lock().has_work(need))
+    }
+
+    /// Something to do, for whoever asked.
+    #[must_use]
+    pub fn take(&self, need: Need) -> Option<Errand> {
+        self.open().iter().find_map(|feed| {
+            let mut state = feed.lock();
+            if state.has_work(need) { state.take(feed) } else { None }
+        })
+    }
+
+    /// Adds an input, if there may be one more.
+    fn add(&self, feed: &Arc<Feed>) -> bool {
+        let mut open = self.open();
+        let has_room = self.0.is_allowed.load(Ordering::Relaxed) && open.len() < self.0.limit;
+        if has_room {
+            open.push(Arc::clone(feed));
+        }
+        has_room
+    }
+
+    fn remove(&self, feed: &Arc<Feed>) {
+        self.open().retain(|other| !Arc::ptr_eq(other, feed));
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Arc<Feed>>> {
+        // nothing that panics is done while it is locked
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A thread that may be started, or was; another may be in its place when it is dropped.
-struct Helper(Arc<AtomicUsize>);
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
+/// An input, between who reads it and who fills blocks.
+struct Feed {
+    block_len: usize,
+    state: Mutex<State>,
+    /// A block is filled, or will never be.
+    changed: Condvar,
 }
 
-/// What the thread says.
+struct State {
+    /// What makes the bytes, unless a block is being filled.
+    unpacker: Option<Unpacker>,
+    full: VecDeque<Parcel>,
+    /// The one that was used last comes first: it may still be in a cache.
+    empty: Vec<Vec<u8>>,
+    /// There was nothing just now: only the reader tries again, which knows what to do about it.
+    stalls: bool,
+    /// Nothing comes after what is full.
+    is_over: bool,
+    /// The reader waits.
+    is_awaited: bool,
+}
+
+/// What was made of an input.
 enum Parcel {
     /// A block, and where its bytes end, which begin after [`HEADROOM`].
     Block(Vec<u8>, usize),
-    /// There is nothing just now.
-    Idle,
     /// That was all.
     End,
     /// It cannot go on.
     Failed(ReadError),
 }
 
-/// An input that is read, and decompressed, on a thread of its own. The thread ends with the input, or when this is dropped.
+impl Feed {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // nothing that panics is done while it is locked
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until something is filled.
+    fn wait<'f>(&self, mut state: MutexGuard<'f, State>) -> MutexGuard<'f, State> {
+        state.is_awaited = true;
+        state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.is_awaited = false;
+        state
+    }
+
+    /// Changes the state, and wakes the reader if it waits.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let is_awaited = state.is_awaited;
+        drop(state);
+        if is_awaited {
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("block_len", &self.block_len).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// There is a block to fill, and nobody does.
+    fn has_work(&self, need: Need) -> bool {
+        let least = match need {
+            Need::Soon => self.full.len() + 1,
+            Need::Some => 1,
+        };
+        self.unpacker.is_some() && !self.stalls && self.empty.len() >= least
+    }
+
+    fn take(&mut self, feed: &Arc<Feed>) -> Option<Errand> {
+        let unpacker = self.unpacker.take()?;
+        Some(Errand { feed: Arc::clone(feed), unpacker, block: self.empty.pop().unwrap_or_default() })
+    }
+}
+
+/// A block to be filled. Whoever takes one has to run it: the reader waits for it.
+#[must_use]
+pub struct Errand {
+    feed: Arc<Feed>,
+    unpacker: Unpacker,
+    block: Vec<u8>,
+}
+
+impl fmt::Debug for Errand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Errand").field("feed", &self.feed).finish_non_exhaustive()
+    }
+}
+
+impl Errand {
+    /// Fills the block; from a pipe with what is there.
+    pub fn run(self) {
+        let Self { feed, mut unpacker, mut block } = self;
+        let alarm = Alarm(&feed);
+        let full_len = HEADROOM + feed.block_len;
+        // a new one, or the reader's own, which it makes larger for a long packet
+        if block.len() != full_len {
+            block = vec![0; full_len];
+        }
+        let (mut end, mut stalls) = (HEADROOM, false);
+        let last = loop {
+            match unpacker.read(&mut block[end..]) {
+                Ok(0) => break Some(Parcel::End),
+                Ok(made_len) => end += made_len,
+                Err(ReadError::Idle) => {
+                    stalls = end == HEADROOM;
+                    break None;
+                }
+                Err(error) => break Some(Parcel::Failed(error)),
+            }
+            // what there is does not wait along for what may never come
+            if end == full_len || unpacker.must_read() {
+                break None;
+            }
+        };
+        drop(alarm);
+        feed.change(|state| {
+            match end {
+                HEADROOM => state.empty.push(block),
+                _ => state.full.push_back(Parcel::Block(block, end)),
+            }
+            state.is_over = last.is_some();
+            state.full.extend(last);
+            state.stalls = stalls;
+            state.unpacker = (!state.is_over).then_some(unpacker);
+        });
+    }
+}
+
+/// Tells the reader not to wait for a block when who fills it panics; that panic then ends the run.
+struct Alarm<'f>(&'f Feed);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.change(|state| state.is_over = true);
+        }
+    }
+}
+
+/// An input that is read, and decompressed, ahead.
 pub(super) struct Ahead {
     codec: Option<Codec>,
     stop: Arc<AtomicBool>,
     abandoned: Arc<AtomicBool>,
-    /// From the thread, and empty blocks back to it; `None` when it is to end.
-    link: Option<(Receiver<Parcel>, SyncSender<Vec<u8>>)>,
+    feed: Arc<Feed>,
+    others: ReadAhead,
     /// What is being read in pieces.
     block: Vec<u8>,
     start: usize,
     end: usize,
-    thread: Option<JoinHandle<()>>,
-    _helper: Helper,
 }
 
 impl Ahead {
-    /// Starts a thread, which waits for the decompressor that is to be sent there. `None`: there may be no more threads, or
-    /// the system has none.
-    pub fn start(
-        codec: Option<Codec>,
-        block_len: usize,
-        shared: &Shared,
-        abandoned: Arc<AtomicBool>,
-    ) -> Option<(Self, SyncSender<Unpacker>)> {
-        let helper = shared.helpers.take()?;
-        let (hand_over, handed_over) = sync_channel(1);
-        // with room for what follows the last block
-        let (full, parcels) = sync_channel(BLOCKS + 1);
-        let (empty, to_fill) = sync_channel(BLOCKS);
-        let work = move || {
-            if let Ok(unpacker) = handed_over.recv() {
-                unpack(unpacker, block_len, &to_fill, &full);
-            }
-        };
-        let thread = thread::Builder::new().name("ahead".to_owned()).spawn(work).ok()?;
+    /// An input that gets its bytes by [`Ahead::begin`]. `None`: there may be no more.
+    pub fn new(codec: Option<Codec>, block_len: usize, shared: &Shared, abandoned: Arc<AtomicBool>) -> Option<Self> {
         let blocks = if codec.is_none() { PLAIN_BLOCKS } else { BLOCKS };
-        for _ in 1..blocks {
-            drop(empty.try_send(Vec::new()));
-        }
-        let ahead = Self {
+        let state = State {
+            unpacker: None,
+            full: VecDeque::with_capacity(blocks + 1),
+            empty: vec![Vec::new(); blocks - 1],
+            stalls: false,
+            is_over: false,
+            is_awaited: false,
+        };
+        let feed = Arc::new(Feed { block_len, state: Mutex::new(state), changed: Condvar::new() });
+        shared.read_ahead.add(&feed).then(|| Self {
             codec,
             stop: Arc::clone(&shared.stop),
             abandoned,
-            link: Some((parcels, empty)),
+            feed,
+            others: shared.read_ahead.clone(),
             block: Vec::new(),
             start: 0,
             end: 0,
-            thread: Some(thread),
-            _helper: helper,
-        };
-        Some((ahead, hand_over))
+        })
+    }
+
+    /// The bytes come from `unpacker` from here on.
+    pub fn begin(&self, unpacker: Unpacker) {
+        self.feed.lock().unpacker = Some(unpacker);
     }
 
     /// How the input was compressed, if it was.
@@ -128,7 +291,7 @@ impl Ahead {
         self.codec
     }
 
-    /// Takes bytes into `buffer`, which is not empty, and waits for the thread if it has none; no bytes is the end.
+    /// Takes bytes into `buffer`, which is not empty, and waits if there are none; no bytes is the end.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         if self.start == self.end {
             let Some((block, end)) = self.next_block()? else { return Ok(0) };
@@ -155,81 +318,49 @@ impl Ahead {
         Ok(Some(start..end))
     }
 
-    /// Waits for the next block, and tells where its bytes end; `None` is the end of the input.
-    fn next_block(&mut self) -> Result<Option<(Vec<u8>, usize)>, ReadError> {
+    /// The next block, and where its bytes end; `None` is the end of the input. Fills it, or waits for who does, if there is
+    /// none.
+    fn next_block(&self) -> Result<Option<(Vec<u8>, usize)>, ReadError> {
         // what was made ahead is not read either
         if self.stop.load(Ordering::Relaxed) {
             return Err(ReadError::Stopped);
         }
-        let Some((parcels, _)) = &self.link else { return Ok(None) };
-        match parcels.recv() {
-            Ok(Parcel::Block(block, end)) => Ok(Some((block, end))),
-            Ok(Parcel::Idle) => Err(ReadError::Idle),
-            Ok(Parcel::Failed(error)) => Err(error),
-            Ok(Parcel::End) => Ok(None),
-            // it is gone: after the end that it told, or by a panic
-            Err(_) => match self.end_thread() {
-                Ok(()) => Ok(None),
-                Err(panicked) => panic::resume_unwind(panicked),
-            },
+        let (mut state, mut has_tried) = (self.feed.lock(), false);
+        loop {
+            match state.full.pop_front() {
+                Some(Parcel::Block(block, end)) => return Ok(Some((block, end))),
+                Some(Parcel::End) => return Ok(None),
+                Some(Parcel::Failed(error)) => return Err(error),
+                None if state.is_over => return Ok(None),
+                None if has_tried && state.stalls => return Err(ReadError::Idle),
+                None => {}
+            }
+            state = match state.take(&self.feed) {
+                Some(errand) => {
+                    drop(state);
+                    errand.run();
+                    has_tried = true;
+                    self.feed.lock()
+                }
+                None => self.feed.wait(state),
+            };
         }
     }
 
     /// Has a block filled again.
     fn give_back(&self, block: Vec<u8>) {
-        if let Some((_, empty)) = &self.link {
-            // there is room for all of them; the thread may have ended with the last
-            drop(empty.try_send(block));
-        }
-    }
-
-    /// Has the thread end and waits for that: for as long as a read waits for a pipe, at most. Tells of its panic.
-    fn end_thread(&mut self) -> thread::Result<()> {
-        self.abandoned.store(true, Ordering::Relaxed);
-        self.link = None;
-        self.thread.take().map_or(Ok(()), JoinHandle::join)
+        self.feed.lock().empty.push(block);
     }
 }
 
 impl Drop for Ahead {
+    /// Waits for who fills a block: for as long as a read waits for a pipe, at most.
     fn drop(&mut self) {
-        // a panic has been reported by then, and nobody wants what it kept from coming
-        drop(self.end_thread());
-    }
-}
-
-/// What the thread does: fills blocks until the input ends or nobody wants more.
-fn unpack(mut unpacker: Unpacker, block_len: usize, to_fill: &Receiver<Vec<u8>>, full: &SyncSender<Parcel>) {
-    let full_len = HEADROOM + block_len;
-    while let Ok(mut block) = to_fill.recv() {
-        // a new one, or the reader's own, which it makes larger for a long packet
-        if block.len() != full_len {
-            block = vec![0; full_len];
-        }
-        let mut end = HEADROOM;
-        let last = loop {
-            match unpacker.read(&mut block[end..]) {
-                Ok(0) => break Some(Parcel::End),
-                Ok(made_len) => end += made_len,
-                Err(ReadError::Idle) if end == HEADROOM => match full.try_send(Parcel::Idle) {
-                    // a reader that has something left to take need not know
-                    Ok(()) | Err(TrySendError::Full(_)) => continue,
-                    Err(TrySendError::Disconnected(_)) => return,
-                },
-                Err(ReadError::Idle) => break None,
-                Err(error) => break Some(Parcel::Failed(error)),
-            }
-            // what there is does not wait along for what may never come
-            if end == full_len || unpacker.must_read() {
-                break None;
-            }
-        };
-        if end > HEADROOM && full.send(Parcel::Block(block, end)).is_err() {
-            return;
-        }
-        if let Some(last) = last {
-            drop(full.send(last));
-            return;
+        self.abandoned.store(true, Ordering::Relaxed);
+        self.others.remove(&self.feed);
+        let mut state = self.feed.lock();
+        while state.unpacker.is_none() && !state.is_over {
+            state = self.feed.wait(state);
         }
     }
 }
@@ -237,10 +368,12 @@ fn unpack(mut unpacker: Unpacker, block_len: usize, to_fill: &Receiver<Vec<u8>>,
 #[cfg(test)]
 mod tests {
     use std::io::{self, Read, Seek as _, Write as _};
+    use std::sync::mpsc::{Receiver, sync_channel};
     use std::time::Duration;
 
     use super::super::compressed::{Bytes, HERE_LEN};
     use super::super::input::Input;
+    use super::super::testing::helped;
     use super::*;
 
     /// Bytes that do not compress to nothing.
@@ -265,13 +398,13 @@ mod tests {
     }
 
     /// Some bytes, and then nothing good.
-    struct Feed(io::Cursor<Vec<u8>>, Then);
+    struct Bad(io::Cursor<Vec<u8>>, Then);
 
-    impl Read for Feed {
+    impl Read for Bad {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             match (self.0.read(buffer)?, &self.1) {
                 (0, Then::Stall) => Err(io::ErrorKind::WouldBlock.into()),
-                (0, Then::Panic) => panic!("the feed is at its end"),
+                (0, Then::Panic) => panic!("there is no more"),
                 (0, Then::Wait(end)) => {
                     end.recv_timeout(Duration::from_secs(20)).expect("all that came is read before more comes");
                     Ok(0)
@@ -281,15 +414,15 @@ mod tests {
         }
     }
 
-    fn shared(helpers: usize) -> Shared {
-        let shared = Shared::default();
-        shared.helpers.allow_up_to(helpers);
+    fn shared(inputs: usize) -> Shared {
+        let shared = Shared { read_ahead: ReadAhead::of(inputs), ..Shared::default() };
+        shared.read_ahead.allow();
         shared
     }
 
-    /// The gzip data `packed`, read up to where a thread goes on, if there may be one.
+    /// The gzip data `packed`, read up to where it goes on ahead, if it may.
     fn begun(packed: &[u8], then: Then, shared: &Shared) -> Bytes {
-        let input = Input::new(Box::new(Feed(io::Cursor::new(packed.to_vec()), then)), shared.clone());
+        let input = Input::new(Box::new(Bad(io::Cursor::new(packed.to_vec()), then)), shared.clone());
         let mut bytes = Bytes::decompress(Codec::Gzip, Vec::new(), input, 64 << 10).expect("memory");
         let mut buffer = vec![0; 8 << 10];
         let mut read_len = 0;
@@ -341,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_are_as_many_as_allowed_and_end_with_their_inputs() {
+    fn inputs_are_as_many_as_allowed_while_they_are_open() {
         let packed = gzip(&plain(4 << 20));
         let shared = shared(2);
         let begin = || begun(&packed, Then::End, &shared);
@@ -355,21 +488,47 @@ mod tests {
         let gone = begin();
         assert!(is_ahead(&gone));
         assert!(!is_ahead(&begin()), "one that was read to its end keeps its place until it is dropped");
+        let nobody_helps = Shared { read_ahead: ReadAhead::of(1), ..Shared::default() };
+        assert!(!is_ahead(&begun(&packed, Then::End, &nobody_helps)));
+    }
+
+    #[test]
+    fn blocks_that_others_fill_are_as_many_as_there_are() {
+        let plain = plain(4 << 20);
+        let shared = shared(1);
+        let mut bytes = begun(&gzip(&plain), Then::End, &shared);
+        let fill_all = || {
+            let errands = std::iter::from_fn(|| shared.read_ahead.take(Need::Some))
+                .inspect(|_| assert!(!shared.read_ahead.has_work(Need::Some)));
+            errands.map(Errand::run).count()
+        };
+        assert_eq!(fill_all(), BLOCKS - 1);
+        let (mut left, mut buffer) = (Vec::new(), vec![0; 4 << 10]);
+        while let Ok(read_len @ 1..) = bytes.read(&mut buffer) {
+            left.extend_from_slice(&buffer[..read_len]);
+            // whenever one was read
+            assert!(fill_all() <= 1);
+        }
+        assert!(plain.ends_with(&left) && left.len() + 2 * HERE_LEN > plain.len(), "{} bytes", left.len());
     }
 
     #[test]
     fn what_came_before_a_stall_comes_before_it_is_told() {
         let plain = plain(1 << 20);
-        let mut bytes = begun(&gzip(&plain), Then::Stall, &shared(1));
+        let shared = shared(1);
+        let mut bytes = begun(&gzip(&plain), Then::Stall, &shared);
         let (mut left, mut stalls) = (Vec::new(), 0);
         let mut buffer = vec![0; 4_096];
-        while stalls < 3 {
-            match bytes.read(&mut buffer) {
-                Ok(read_len) => left.extend_from_slice(&buffer[..read_len]),
-                Err(ReadError::Idle) => stalls += 1,
-                Err(error) => panic!("{error:?}"),
+        helped(&shared.read_ahead, || {
+            while stalls < 3 {
+                match bytes.read(&mut buffer) {
+                    Ok(read_len) => left.extend_from_slice(&buffer[..read_len]),
+                    Err(ReadError::Idle) => stalls += 1,
+                    Err(error) => panic!("{error:?}"),
+                }
             }
-        }
+        });
+        assert!(!shared.read_ahead.has_work(Need::Some), "only the reader waits for what stalls");
         assert!(is_ahead(&bytes) && !left.is_empty() && plain.ends_with(&left), "{} bytes", left.len());
     }
 
@@ -378,14 +537,17 @@ mod tests {
         // no multiple of a block
         let plain = plain((1 << 20) + 1_000);
         let (tell, end) = sync_channel(1);
-        let mut bytes = begun(&gzip(&plain), Then::Wait(end), &shared(1));
+        let shared = shared(1);
+        let mut bytes = begun(&gzip(&plain), Then::Wait(end), &shared);
         let (mut left, mut buffer) = (Vec::new(), vec![0; 4_096]);
-        while !plain.ends_with(&left) || left.len() < plain.len() - HERE_LEN - (64 << 10) {
-            let read_len = bytes.read(&mut buffer).expect("sound data");
-            left.extend_from_slice(&buffer[..read_len]);
-        }
-        tell.send(()).expect("it waits");
-        assert_eq!(bytes.read(&mut buffer).expect("the end"), 0);
+        helped(&shared.read_ahead, || {
+            while !plain.ends_with(&left) || left.len() < plain.len() - HERE_LEN - (64 << 10) {
+                let read_len = bytes.read(&mut buffer).expect("sound data");
+                left.extend_from_slice(&buffer[..read_len]);
+            }
+            tell.send(()).expect("it waits");
+            assert_eq!(bytes.read(&mut buffer).expect("the end"), 0);
+        });
         assert!(is_ahead(&bytes));
     }
 
@@ -436,15 +598,26 @@ mod tests {
                 writing.join().expect("no panic").expect("a reader");
             });
             drop(bytes);
-            assert!(shared.helpers.take().is_some(), "its place is free");
-            assert!(writer.write_all(b"more").is_err(), "nobody reads any more: the thread is gone");
+            assert!(writer.write_all(b"more").is_err(), "nobody reads any more");
         }
     }
 
     #[test]
-    #[should_panic(expected = "the feed is at its end")]
-    fn a_panic_there_is_one_here() {
+    #[should_panic(expected = "there is no more")]
+    fn a_panic_of_the_input_is_one_of_its_reader() {
         let mut bytes = begun(&gzip(&plain(1 << 20)), Then::Panic, &shared(1));
         while let Ok(1..) = bytes.read(&mut [0; 4_096]) {}
+    }
+
+    #[test]
+    fn nobody_waits_for_who_panics() {
+        let shared = shared(1);
+        let mut bytes = begun(&gzip(&plain(1 << 20)), Then::Panic, &shared);
+        let fill_all = || std::iter::from_fn(|| shared.read_ahead.take(Need::Some)).for_each(Errand::run);
+        thread::scope(|scope| {
+            scope.spawn(fill_all).join().expect_err("the input panics");
+            while bytes.read(&mut [0; 4_096]).expect("the blocks before") > 0 {}
+        });
+        drop(bytes);
     }
 }

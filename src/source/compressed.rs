@@ -48,18 +48,17 @@ pub(super) struct Here {
     abandoned: Arc<AtomicBool>,
 }
 
-/// Bytes after which an input goes on ahead. Most of what is shorter was read before a thread would have begun, and a
-/// folder of small captures needs none.
+/// Bytes after which an input goes on ahead: what is shorter gains nothing by it.
 pub(super) const HERE_LEN: usize = 256 << 10;
 
 impl Bytes {
-    /// The bytes of `input` as they are; a thread that reads them ahead takes `block_len` at once.
+    /// The bytes of `input` as they are; who reads them ahead takes `block_len` at once.
     pub fn plain(input: Input, block_len: usize) -> Self {
         let (shared, abandoned, unpacker) = (input.shared().clone(), input.abandoned(), Unpacker::Plain(input));
         Self::Here(Box::new(Here { unpacker, made_len: 0, block_len, shared, abandoned }))
     }
 
-    /// Decompresses `input`, of which `first` was read already; a thread that does so ahead makes `block_len` bytes at once.
+    /// Decompresses `input`, of which `first` was read already; who does so ahead makes `block_len` bytes at once.
     ///
     /// # Errors
     /// There is no memory for a decompressor.
@@ -92,16 +91,15 @@ impl Bytes {
         }
     }
 
-    /// Hands the decompressor to a thread, if there may be one more.
+    /// Goes on ahead, if one more input may.
     #[cold]
     fn go_ahead(&mut self) {
         let Self::Here(here) = self else { return };
         let Here { unpacker, block_len, shared, abandoned, .. } = &**here;
-        let started = Ahead::start(unpacker.codec(), *block_len, shared, Arc::clone(abandoned));
-        let Some((ahead, hand_over)) = started else { return };
-        if let Self::Here(here) = std::mem::replace(self, Self::Ahead(ahead)) {
-            // fails only if the thread is gone, which the next read finds out
-            drop(hand_over.send(here.unpacker));
+        let Some(ahead) = Ahead::new(unpacker.codec(), *block_len, shared, Arc::clone(abandoned)) else { return };
+        let before = std::mem::replace(self, Self::Ahead(ahead));
+        if let (Self::Here(here), Self::Ahead(ahead)) = (before, self) {
+            ahead.begin(here.unpacker);
         }
     }
 }
@@ -146,7 +144,7 @@ impl Unpacker {
         }
     }
 
-    /// It is worth a thread: what is plain in a pipe was read already by who wrote it.
+    /// There is something to do ahead: what is plain in a pipe was read already by who wrote it.
     fn gains_ahead(&self) -> bool {
         !matches!(self, Self::Plain(input) if !input.is_file())
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
-use super::ahead::Helpers;
+use super::ahead::ReadAhead;
 use super::error::{Codec, Fault, Position};
 
 /// How long a read waits for a pipe before it says that there is nothing.
@@ -64,8 +64,8 @@ pub(super) struct Shared {
     pub stop: Arc<AtomicBool>,
     /// Bytes read from disk or pipe so far, compressed ones where a file is compressed.
     pub progress: Arc<AtomicU64>,
-    /// Threads that may still be started to read ahead of the reader.
-    pub helpers: Helpers,
+    /// The inputs that are read ahead.
+    pub read_ahead: ReadAhead,
 }
 
 /// The bytes of one input, in blocks.

@@ -27,6 +27,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 
+pub use ahead::{Errand, Need, ReadAhead};
 pub use error::{Codec, Damage, Fault, Position, Severity, SourceError};
 pub use filter::{Filter, FilterError};
 pub use foreign::Foreign;
@@ -94,6 +95,11 @@ pub trait Source {
 
     /// At least one input could be read, be it only in part.
     fn is_readable(&self) -> bool;
+
+    /// What may be read before packets of it are asked for; nothing of a live source.
+    fn read_ahead(&self) -> ReadAhead {
+        ReadAhead::default()
+    }
 }
 
 /// A capturing interface, as the container describes it.

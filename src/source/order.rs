@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::ahead::ReadAhead;
 use super::error::{Fault, Severity, SourceError};
 use super::input::{Input, Shared};
 use super::reader::Reader;
@@ -76,9 +77,10 @@ impl Files {
     pub fn open(paths: &[PathBuf], stop: Arc<AtomicBool>) -> Self {
         let (named, errors) = resolve(paths);
         let block_len = if named.len() > FEW { SMALL_BLOCK_LEN } else { BLOCK_LEN };
+        let read_ahead = ReadAhead::of(named.len());
         let inputs = named.into_iter().map(|named| Slot { named, state: State::Closed, readable: false }).collect();
         let mut files = Self {
-            shared: Shared { stop, ..Shared::default() },
+            shared: Shared { stop, read_ahead, ..Shared::default() },
             inputs,
             interfaces: Vec::new(),
             current: None,
@@ -90,8 +92,6 @@ impl Files {
         };
         files.line_up();
         files.report_folders_without_captures(paths);
-        // not before: who gives up rights does so without other threads, between the opening and the reading
-        files.shared.helpers.allow();
         files
     }
 
@@ -333,6 +333,10 @@ impl Source for Files {
 
     fn is_readable(&self) -> bool {
         self.readable() > 0
+    }
+
+    fn read_ahead(&self) -> ReadAhead {
+        self.shared.read_ahead.clone()
     }
 }
 

@@ -1,7 +1,10 @@
 //! Captures built by hand, and readers that make life hard for what reads them.
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
+use super::ahead::{Errand, Need, ReadAhead};
 use super::input::{Input, Shared};
 use super::reader::Reader;
 use super::record::{ByteOrder, Step};
@@ -63,9 +66,30 @@ pub(super) fn read_from(reader: impl Read + Send + 'static) -> Outcome {
 
 /// As [`read_from`], decompressed ahead where the input is long enough.
 pub(super) fn read_ahead(reader: impl Read + Send + 'static) -> Outcome {
-    let shared = Shared::default();
-    shared.helpers.allow_up_to(1);
-    read_with(reader, shared)
+    let read_ahead = ReadAhead::of(1);
+    read_ahead.allow();
+    let shared = Shared { read_ahead: read_ahead.clone(), ..Shared::default() };
+    helped(&read_ahead, || read_with(reader, shared))
+}
+
+/// Does `work` while another thread does what there is to be done ahead.
+pub(super) fn helped<T>(read_ahead: &ReadAhead, work: impl FnOnce() -> T) -> T {
+    struct SetAtEnd<'f>(&'f AtomicBool);
+    impl Drop for SetAtEnd<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                read_ahead.take(Need::Some).map_or_else(thread::yield_now, Errand::run);
+            }
+        });
+        let _at_end = SetAtEnd(&is_over);
+        work()
+    })
 }
 
 fn read_with(reader: impl Read + Send + 'static, shared: Shared) -> Outcome {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::source::record::ByteOrder::Little;
-use crate::source::testing::{interface, packet, pcap_file, section};
+use crate::source::testing::{helped, interface, packet, pcap_file, section};
 
 /// What came of reading: the seconds of packets with the name of their interface, and the errors.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -73,23 +73,27 @@ fn empty_bytes(inputs: &[&[u32]]) -> u64 {
 }
 
 #[test]
-fn more_compressed_inputs_than_threads_are_merged_by_time() {
+fn compressed_inputs_are_merged_by_time_however_many_are_read_ahead() {
     let folder = tempfile::tempdir().expect("a folder");
     let paths: Vec<_> = ["a", "b", "c", "d"].iter().map(|letter| folder.path().join(letter)).collect();
     for (first, path) in (0..).zip(&paths) {
         let seconds: Vec<u32> = (0..20_000).map(|at| at * 4 + first).collect();
         fs::write(path, zstd::encode_all(&pcap_file(&seconds)[..], 1).expect("memory")).expect("room");
     }
-    for threads in [0, 1, 2] {
+    for ahead in [0, 1, 2, 4] {
         let mut files = Files::open(&paths, Arc::default());
-        files.shared.helpers.allow_up_to(threads);
+        files.shared.read_ahead = ReadAhead::of(ahead);
+        files.shared.read_ahead.allow();
+        let read_ahead = files.read_ahead();
         let mut expected = (0..80_000_i64).map(|second| second * 1_000_000_000);
-        let pause = files.read(&mut |frame, _| {
-            assert_eq!(Some(frame.ts.as_nanos()), expected.next());
-            ControlFlow::Continue(())
+        let pause = helped(&read_ahead, || {
+            files.read(&mut |frame, _| {
+                assert_eq!(Some(frame.ts.as_nanos()), expected.next());
+                ControlFlow::Continue(())
+            })
         });
         assert_eq!(pause.expect("sound files"), Pause::End);
-        assert_eq!(expected.next(), None, "{threads}");
+        assert_eq!(expected.next(), None, "{ahead}");
     }
 }
 
