@@ -7,9 +7,10 @@ mod bounded;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use bounded::{NAMES_MAX, ROWS_MAX};
 
@@ -486,17 +487,42 @@ pub struct FlowRecord {
     pub later_fragments: Traffic,
     /// IP headers around the own one of the flow's first packet. VLAN, MPLS and PPPoE are none.
     pub tunnels: u8,
-    /// TCP flags that occurred, as letters of `SAPFRUEW` in this order; `None` for other transports.
-    pub tcp_flags: Option<String>,
+    /// TCP flags that occurred; `None` for other transports.
+    pub tcp_flags: Option<TcpFlags>,
     /// Microseconds from the SYN to the client's first ACK.
     pub handshake_rtt_us: Option<u64>,
     /// Why the record ends here.
     pub end: FlowEnd,
 }
 
+/// TCP flags, as bits of the header (RFC 9293, section 3.1); in outputs the letters of tcpdump, in its order: SYN, ACK, PSH,
+/// FIN, RST, URG, ECE, CWR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// The letters of the flags that are set: some of `SAPFRUEW`, in this order.
+    pub fn letters(self) -> impl Iterator<Item = char> {
+        const LETTERS: [(u8, char); 8] =
+            [(0x02, 'S'), (0x10, 'A'), (0x08, 'P'), (0x01, 'F'), (0x04, 'R'), (0x20, 'U'), (0x40, 'E'), (0x80, 'W')];
+        LETTERS.into_iter().filter(move |(bit, _)| self.0 & bit != 0).map(|(_, letter)| letter)
+    }
+}
+
+impl fmt::Display for TcpFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.letters().try_for_each(|letter| f.write_char(letter))
+    }
+}
+
+impl Serialize for TcpFlags {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// Why a flow record ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowEnd {
     /// Both sides sent FIN.
     Closed,
@@ -512,6 +538,28 @@ pub enum FlowEnd {
     Evicted,
     /// Still open at the end of the run.
     Final,
+}
+
+impl FlowEnd {
+    /// The name in outputs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Idle => "idle",
+            Self::Active => "active",
+            Self::Reopened => "reopened",
+            Self::Evicted => "evicted",
+            Self::Final => "final",
+        }
+    }
+}
+
+impl Serialize for FlowEnd {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 /// One number (or list) of a service row, as tabular outputs show it: CSV and the table read this list, and an output

@@ -12,7 +12,8 @@ use crate::flow::{Header, Packet, Side, Slot};
 use crate::memory::{prefetch, room_for};
 use crate::services::{End, Ends, Labeller, Registry};
 use crate::snapshot::{
-    FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Interval, SNAPSHOT_SCHEMA, Settings, Snapshot, SourceInfo, Traffic,
+    FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Interval, SNAPSHOT_SCHEMA, Settings, Snapshot, SourceInfo, TcpFlags,
+    Traffic,
 };
 use crate::source::ListenerSet;
 use crate::source::live::Losses;
@@ -290,7 +291,7 @@ impl Ledger {
             from_server: details.sent(server),
             later_fragments,
             tunnels: details.tunnels,
-            tcp_flags: (transport == Transport::Tcp).then(|| flag_letters(flow.tcp_flags)),
+            tcp_flags: (transport == Transport::Tcp).then_some(TcpFlags(flow.tcp_flags)),
             handshake_rtt_us: details.handshake_rtt_us(&flow).filter(|_| account.is_begun_by_client()),
             end,
         })));
@@ -374,11 +375,4 @@ fn settings(config: &EngineConfig, registry: &Registry) -> Settings {
         user_names_sha256: registry.user_names_sha256(),
         histograms,
     }
-}
-
-/// TCP flags as the letters of tcpdump, in its order: SYN, ACK, PSH, FIN, RST, URG, ECE, CWR.
-fn flag_letters(flags: u8) -> String {
-    const LETTERS: [(u8, char); 8] =
-        [(0x02, 'S'), (0x10, 'A'), (0x08, 'P'), (0x01, 'F'), (0x04, 'R'), (0x20, 'U'), (0x40, 'E'), (0x80, 'W')];
-    LETTERS.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, letter)| letter).collect()
 }

@@ -2,8 +2,7 @@ use super::tracker::SILENT_SNAPSHOTS;
 use super::*;
 use crate::decode::Handshake;
 use crate::decode::{Observation, Portless, Segment};
-use crate::snapshot::SourceKind;
-use crate::snapshot::{Drops, FlowEnd, SourceInfo};
+use crate::snapshot::{Drops, FlowEnd, SourceInfo, SourceKind, TcpFlags};
 use crate::units::Transport;
 use crate::units::{AddressWords, IpVersion};
 
@@ -153,7 +152,7 @@ fn the_round_trip_is_the_clients() {
     let row = &snapshots[0].services[0];
     assert_eq!(row.handshake_rtt_us.as_ref().map(|rtt| (rtt.count, rtt.sum)), Some((1, 180)));
     assert_eq!(row.gap_us.as_ref().map(|gap| (gap.count, gap.sum)), Some((2, 30 + 150)));
-    assert_eq!(flows[0].tcp_flags.as_deref(), Some("SA"));
+    assert_eq!(flows[0].tcp_flags, Some(TcpFlags(SYN | ACK)));
 }
 
 #[test]
@@ -291,10 +290,10 @@ fn a_cut_record_begins_anew() {
     let (flows, snapshots) = run(&mut engine(limits, None), &packets);
     let seen: Vec<_> = flows
         .iter()
-        .map(|f| (f.end, f.first_ts.as_nanos(), f.last_ts.as_nanos(), f.tcp_flags.as_deref(), f.handshake_rtt_us))
+        .map(|f| (f.end, f.first_ts.as_nanos(), f.last_ts.as_nanos(), f.tcp_flags, f.handshake_rtt_us))
         .collect();
-    let cut = (FlowEnd::Active, 0, 2000, Some("SA"), Some(2));
-    assert_eq!(seen, [cut, (FlowEnd::Final, 10 * SECOND, 10 * SECOND, Some("A"), None)]);
+    let cut = (FlowEnd::Active, 0, 2000, Some(TcpFlags(SYN | ACK)), Some(2));
+    assert_eq!(seen, [cut, (FlowEnd::Final, 10 * SECOND, 10 * SECOND, Some(TcpFlags(ACK)), None)]);
     assert_eq!(snapshots[0].services[0].gap_us.as_ref().map(|gap| gap.count), Some(3));
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::snapshot::{
     Drops, EvidenceCounts, FLOW_SCHEMA, FlowCounts, FlowEnd, FlowRecord, Hdr, Interval, OtherPorts, PortTraffic,
     PortlessRow, RowInterval, SNAPSHOT_SCHEMA, ServiceRow, Settings, Snapshot, SourceInfo, SourceKind, Summary,
-    Traffic,
+    TcpFlags, Traffic,
 };
 use crate::units::{Endpoint, Timestamp, Transport};
 
@@ -267,7 +267,7 @@ pub(super) fn flows() -> [FlowRecord; 2] {
             from_server: Traffic { packets: 5, wire_bytes: 2_400 },
             later_fragments: Traffic::default(),
             tunnels: 0,
-            tcp_flags: Some("SAPF".to_owned()),
+            tcp_flags: Some(TcpFlags(0x1b)),
             handshake_rtt_us: Some(180),
             end: FlowEnd::Closed,
         },
