@@ -66,21 +66,26 @@ struct Cell {
 
 const _: () = assert!(size_of::<Cell>() == 64, "a cell is a cache line");
 
-/// The cells of each port of each transport. A port has few: one for each name and rule that it ever had.
+/// The cells of each port of each transport, one for each rule that ever decided for it.
 ///
-/// A hash map would do; this takes one look in a small table, and then one at each of these few.
+/// A hash map would do; this takes one look in a small table, and one at the port's rules, between which no branch has to be
+/// guessed.
 #[derive(Debug, Default)]
 struct CellsOfPorts {
-    /// By transport and port: one more than the number of the last cell; 0 where there is none.
-    last: [Vec<u32>; Transport::ALL.len()],
-    /// The key of each cell, in a word, and the cell before it of the same port, as in `last`.
+    /// By transport and port: one more than the place in `by_rule`; 0 where there is none.
+    places: [Vec<u32>; Transport::ALL.len()],
+    /// One more than the number of the last cell of each rule; 0 where there is none.
+    by_rule: Vec<[u32; Evidence::ALL.len()]>,
+    /// The key of each cell, in a word, and the cell before it of the same port and rule, as in `by_rule`. There is none as long
+    /// as ports keep their names.
     keys: Vec<(u64, u32)>,
 }
 
 impl CellsOfPorts {
     /// The cell that has this key.
     fn find(&self, key: CellKey) -> Option<u32> {
-        let mut number = *self.last[key.transport as usize].get(usize::from(key.port))?;
+        let place = self.places[key.transport as usize].get(usize::from(key.port))?.checked_sub(1)?;
+        let mut number = self.by_rule[place as usize][key.evidence as usize];
         let key = key.word();
         loop {
             let cell = number.checked_sub(1)?;
@@ -94,11 +99,16 @@ impl CellsOfPorts {
 
     /// Takes note of the next cell.
     fn add(&mut self, key: CellKey) {
-        let last = &mut self.last[key.transport as usize];
-        if last.is_empty() {
-            last.resize(1 << 16, 0);
+        let places = &mut self.places[key.transport as usize];
+        if places.is_empty() {
+            places.resize(1 << 16, 0);
         }
-        let last = &mut last[usize::from(key.port)];
+        let place = &mut places[usize::from(key.port)];
+        if *place == 0 {
+            self.by_rule.push([0; Evidence::ALL.len()]);
+            *place = index(self.by_rule.len());
+        }
+        let last = &mut self.by_rule[*place as usize - 1][key.evidence as usize];
         self.keys.push((key.word(), *last));
         *last = index(self.keys.len());
     }

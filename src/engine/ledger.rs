@@ -272,7 +272,7 @@ impl Ledger {
 
     /// Reports a flow, if it is among the records.
     fn report(&mut self, account: Account, end: FlowEnd, records: &mut VecDeque<Record>) {
-        let Some(Record { flow, details, later_fragments }) = records.pop_front() else { return };
+        let Some(Record { flow, times, draft, later_fragments }) = records.pop_front() else { return };
         let (service, evidence) = self.stats.label(account.cell());
         let transport = flow.key().transport();
         let [client, server] = [account.server().other(), account.server()];
@@ -285,14 +285,14 @@ impl Ledger {
             service,
             port: server_end.port,
             evidence: evidence.name(),
-            first_ts: details.record_first_ts,
+            first_ts: draft.first_ts,
             last_ts: flow.last_ts,
-            to_server: details.sent(client),
-            from_server: details.sent(server),
+            to_server: draft.sent(client),
+            from_server: draft.sent(server),
             later_fragments,
-            tunnels: details.tunnels,
+            tunnels: draft.tunnels,
             tcp_flags: (transport == Transport::Tcp).then_some(TcpFlags(flow.tcp_flags)),
-            handshake_rtt_us: details.handshake_rtt_us(&flow).filter(|_| account.is_begun_by_client()),
+            handshake_rtt_us: times.handshake_rtt_us(&flow).filter(|_| account.is_begun_by_client()),
             end,
         })));
     }

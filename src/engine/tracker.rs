@@ -230,9 +230,9 @@ impl Tracker {
 
     #[inline(always)]
     fn end_idle_flows(&mut self, age_nanos: u64, trail: &mut Trail) {
-        while let Some(slot) = self.flows.idle(age_nanos) {
-            self.mark_end(slot, self.flows.flow(slot).end(FlowEnd::Idle), trail);
-            self.flows.remove_oldest(slot);
+        while let Some(idle) = self.flows.idle(age_nanos) {
+            self.mark_end(idle.slot, self.flows.flow(idle.slot).end(FlowEnd::Idle), trail);
+            self.flows.remove_oldest(idle);
         }
     }
 
@@ -269,10 +269,10 @@ impl Tracker {
     fn open(&mut self, packet: &Packet, header: Header, trail: &mut Trail) {
         let age_nanos = self.clock.age_nanos();
         if self.flows.is_full()
-            && let Some(slot) = self.flows.least_recent(age_nanos)
+            && let Some(oldest) = self.flows.least_recent(age_nanos)
         {
-            self.mark_end(slot, FlowEnd::Evicted, trail);
-            self.flows.remove_oldest(slot);
+            self.mark_end(oldest.slot, FlowEnd::Evicted, trail);
+            self.flows.remove_oldest(oldest);
         }
         let slot = self.flows.open(packet, header, age_nanos);
         trail.first(slot, packet);
@@ -288,13 +288,16 @@ impl Tracker {
             self.record(slot, trail);
         }
         let flow = self.flows.flow(slot);
-        let (is_two_way, duration_us) = (flow.is_two_way(), self.flows.details(slot).duration_us(flow));
+        let (is_two_way, duration_us) = (flow.is_two_way(), self.flows.times(slot).duration_us(flow));
         trail.mark(Happened::Ended { slot, end, is_two_way, duration_us });
     }
 
     fn record(&self, slot: Slot, trail: &mut Trail) {
-        let (flow, details) = (self.flows.flow(slot).clone(), self.flows.details(slot).clone());
-        trail.records.push_back(Record { flow, details, later_fragments: self.flows.later_fragments(slot) });
+        let (flow, times) = (self.flows.flow(slot).clone(), *self.flows.times(slot));
+        if let Some(&draft) = self.flows.draft(slot) {
+            let later_fragments = self.flows.later_fragments(slot);
+            trail.records.push_back(Record { flow, times, draft, later_fragments });
+        }
     }
 
     fn mark_snapshot(&mut self, ts: Option<Timestamp>, run_end: Option<RunEnd>, trail: &mut Trail) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::flow::{Details, Flow, Header, Packet, Slot};
+use crate::flow::{Draft, Flow, Header, Packet, Slot, Times};
 use crate::snapshot::{FlowEnd, Traffic};
 use crate::units::Timestamp;
 
@@ -77,7 +77,8 @@ pub(super) enum Happened {
 #[derive(Debug)]
 pub(super) struct Record {
     pub flow: Flow,
-    pub details: Details,
+    pub times: Times,
+    pub draft: Draft,
     pub later_fragments: Traffic,
 }
 

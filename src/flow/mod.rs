@@ -12,6 +12,7 @@ mod tcp;
 pub use clock::PacketClock;
 pub use key::{FlowKey, Side};
 pub use packet::{Header, Keyer, Packet};
+pub use queue::Queued;
 pub use slab::Slot;
 pub use table::{FlowTable, Limits, Passed, Turn};
 pub use tcp::{Closing, HandshakeClock, TcpState};
@@ -19,7 +20,7 @@ pub use tcp::{Closing, HandshakeClock, TcpState};
 use crate::snapshot::{FlowEnd, Traffic};
 use crate::units::Timestamp;
 
-/// What each packet touches of a flow, in one cache line; the rest is in its [`Details`].
+/// What each packet touches of a flow, in one cache line; the rest is in its [`Times`] and its [`Draft`].
 ///
 /// Which end serves is not known here: what depends on it is kept for both ends.
 #[derive(Clone, Debug)]
@@ -38,25 +39,27 @@ pub struct Flow {
     ends: Ends,
 }
 
-/// What only few packets touch of a flow, in another cache line: the first, those that come late, those of handshakes; and all
-/// where flows are reported.
-#[derive(Clone, Debug)]
-#[repr(C, align(64))]
-pub struct Details {
-    /// What each end sent since the record began, as [`Side`] counts them; only where flows are reported.
-    sent: [Traffic; 2],
+/// What only few packets touch of a flow: the first, those that come late, and those of handshakes.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
     /// Smallest packet time.
     first_ts: Timestamp,
-    /// When the record that is being kept began: the first packet, or the last time that the active timeout cut it.
-    pub record_first_ts: Timestamp,
     handshake: HandshakeClock,
-    /// What it is found by in the index.
-    tag: u32,
-    /// Tunnel headers around its first packet.
+}
+
+/// What a record of a flow takes beside that; only where flows are reported, or cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft {
+    /// What each end sent since the record began, as [`Side`] counts them; only where flows are reported.
+    sent: [Traffic; 2],
+    /// When the record began: the first packet, or the last time that the active timeout cut it.
+    pub first_ts: Timestamp,
+    /// Tunnel headers around the flow's first packet.
     pub tunnels: u8,
 }
 
-const _: () = assert!(size_of::<Flow>() == 64 && size_of::<Details>() == 64, "each is a cache line");
+const _: () = assert!(size_of::<Flow>() == 64, "a flow is a cache line");
+const _: () = assert!(size_of::<Times>() == 16, "those of a flow are within a cache line");
 
 /// Who of a flow's ends has sent something, in one byte: a bit for each, and one for the end that sent the first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,33 +142,36 @@ impl Flow {
     }
 }
 
-impl Details {
-    /// What stands where there is no flow.
-    const NOBODY: Self = Self {
-        sent: [Traffic { packets: 0, wire_bytes: 0 }; 2],
-        first_ts: Timestamp::MIN,
-        record_first_ts: Timestamp::MIN,
-        handshake: HandshakeClock::start(Timestamp::MIN),
-        tag: 0,
-        tunnels: 0,
-    };
-
-    /// What one end sent since the record began.
-    #[must_use]
-    pub fn sent(&self, side: Side) -> Traffic {
-        self.sent[side as usize]
+impl Times {
+    /// Of the flow whose first packet was at `ts`.
+    #[inline(always)]
+    const fn of_first(ts: Timestamp) -> Self {
+        Self { first_ts: ts, handshake: HandshakeClock::start(ts) }
     }
 
     /// Microseconds from the SYN to the first ACK of the end that sent it, which is the end that sent the first packet;
-    /// `None` when it cannot be told. `flow` is the one whose details these are.
+    /// `None` when it cannot be told. `flow` is the one whose times these are.
     #[must_use]
     pub fn handshake_rtt_us(&self, flow: &Flow) -> Option<u64> {
         flow.tcp.is_timed().then(|| self.handshake.rtt_us())
     }
 
-    /// Microseconds from the first packet of `flow`, whose details these are, to the last.
+    /// Microseconds from the first packet of `flow`, whose times these are, to the last.
     #[must_use]
     pub fn duration_us(&self, flow: &Flow) -> u64 {
         flow.last_ts.nanos_since(self.first_ts) / 1000
+    }
+}
+
+impl Draft {
+    /// Of the flow whose first packet was at `ts`, within so many tunnels.
+    const fn of_first(ts: Timestamp, tunnels: u8) -> Self {
+        Self { sent: [Traffic { packets: 0, wire_bytes: 0 }; 2], first_ts: ts, tunnels }
+    }
+
+    /// What one end sent since the record began.
+    #[must_use]
+    pub fn sent(&self, side: Side) -> Traffic {
+        self.sent[side as usize]
     }
 }

@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{Details, Flow, FlowKey};
+use super::{Draft, Flow, FlowKey, Times};
 use crate::memory::room_for;
 
 /// Where a flow is. Good until that flow ends; then it is given to the next one.
@@ -30,38 +30,51 @@ pub struct Slab {
     /// The first is nobody's.
     flows: Vec<Flow>,
     /// As many.
-    details: Vec<Details>,
+    times: Vec<Times>,
+    /// As many, or none where no drafts are kept.
+    drafts: Vec<Draft>,
+    keeps_drafts: bool,
     free: Vec<Slot>,
 }
 
 impl Slab {
     /// Takes address space for so many flows, if there is that much; memory itself is taken as flows come.
-    pub fn with_room_for(max_flows: usize) -> Self {
+    pub fn with_room_for(max_flows: usize, keeps_drafts: bool) -> Self {
         let len = max_flows.saturating_add(1);
-        let (mut flows, mut details) = (room_for(len), room_for(len));
-        flows.push(Flow::NOBODY);
-        details.push(Details::NOBODY);
-        Self { flows, details, free: Vec::new() }
+        let drafts = if keeps_drafts { room_for(len) } else { Vec::new() };
+        let mut slab = Self { flows: room_for(len), times: room_for(len), drafts, keeps_drafts, free: Vec::new() };
+        slab.push(Flow::NOBODY, 0);
+        slab
     }
 
-    /// Puts a flow somewhere.
+    /// Puts a flow somewhere, whose first packet was within so many tunnels.
     #[inline(always)]
-    pub fn insert(&mut self, flow: Flow, details: Details) -> Slot {
+    pub fn insert(&mut self, flow: Flow, tunnels: u8) -> Slot {
         if let Some(slot) = self.free.pop() {
-            self.set(slot, flow, details);
+            self.set(slot, flow, tunnels);
             return slot;
         }
         let slot = Slot::new(self.used());
-        self.flows.push(flow);
-        self.details.push(details);
+        self.push(flow, tunnels);
         slot
+    }
+
+    fn push(&mut self, flow: Flow, tunnels: u8) {
+        self.times.push(Times::of_first(flow.last_ts));
+        if self.keeps_drafts {
+            self.drafts.push(Draft::of_first(flow.last_ts, tunnels));
+        }
+        self.flows.push(flow);
     }
 
     /// Puts a flow into the place of another.
     #[inline(always)]
-    pub fn set(&mut self, slot: Slot, flow: Flow, details: Details) {
+    pub fn set(&mut self, slot: Slot, flow: Flow, tunnels: u8) {
+        self.times[slot.index()] = Times::of_first(flow.last_ts);
+        if let Some(draft) = self.draft_mut(slot) {
+            *draft = Draft::of_first(flow.last_ts, tunnels);
+        }
         self.flows[slot.index()] = flow;
-        self.details[slot.index()] = details;
     }
 
     /// Gives the slot of a flow that ended to another one.
@@ -82,16 +95,28 @@ impl Slab {
         &mut self.flows[slot.index()]
     }
 
-    /// The details of the flow at `slot`.
+    /// The times of the flow at `slot`.
     #[inline(always)]
-    pub fn details(&self, slot: Slot) -> &Details {
-        &self.details[slot.index()]
+    pub fn times(&self, slot: Slot) -> &Times {
+        &self.times[slot.index()]
     }
 
-    /// The details of the flow at `slot`.
+    /// The times of the flow at `slot`.
     #[inline(always)]
-    pub fn details_mut(&mut self, slot: Slot) -> &mut Details {
-        &mut self.details[slot.index()]
+    pub fn times_mut(&mut self, slot: Slot) -> &mut Times {
+        &mut self.times[slot.index()]
+    }
+
+    /// The draft of the record of the flow at `slot`, where drafts are kept.
+    #[inline(always)]
+    pub fn draft(&self, slot: Slot) -> Option<&Draft> {
+        self.drafts.get(slot.index())
+    }
+
+    /// The draft of the record of the flow at `slot`, where drafts are kept.
+    #[inline(always)]
+    pub fn draft_mut(&mut self, slot: Slot) -> Option<&mut Draft> {
+        self.drafts.get_mut(slot.index())
     }
 
     /// All slots that are in use, in their order.

@@ -10,7 +10,7 @@ use super::index::Index;
 use super::packet::{Header, Keyer, Packet};
 use super::queue::{self, Queue, Queued, Seen};
 use super::slab::{Slab, Slot};
-use super::{Details, Ends, Flow, FlowKey, HandshakeClock, TcpState};
+use super::{Draft, Ends, Flow, FlowKey, TcpState, Times};
 use crate::memory::prefetch;
 use crate::snapshot::{FlowEnd, Traffic};
 
@@ -104,7 +104,7 @@ impl FlowTable {
             idle_nanos,
             active_nanos: nanos(limits.active),
             keeps_records,
-            flows: Slab::with_room_for(limits.max_flows),
+            flows: Slab::with_room_for(limits.max_flows, keeps_records || limits.active.is_some()),
             index: Index::default(),
             keyer: Keyer::default(),
             queues: Default::default(),
@@ -140,10 +140,9 @@ impl FlowTable {
     #[inline(always)]
     pub fn prefetch_flow(&self, packet: &Packet) -> Option<Slot> {
         let slot = self.index.find(packet.tag, |_| true)?;
-        let flow = self.flow(slot);
-        prefetch(flow);
-        if self.keeps_records {
-            prefetch(self.details(slot));
+        prefetch(self.flow(slot));
+        if let Some(draft) = self.draft(slot) {
+            prefetch(draft);
         }
         Some(slot)
     }
@@ -170,11 +169,18 @@ impl FlowTable {
         self.flows.get(slot)
     }
 
-    /// What else is known of the flow at `slot`.
+    /// The times of the flow at `slot`.
     #[must_use]
     #[inline(always)]
-    pub fn details(&self, slot: Slot) -> &Details {
-        self.flows.details(slot)
+    pub fn times(&self, slot: Slot) -> &Times {
+        self.flows.times(slot)
+    }
+
+    /// The draft of the record of the flow at `slot`; `None` unless flows are reported, or cut.
+    #[must_use]
+    #[inline(always)]
+    pub fn draft(&self, slot: Slot) -> Option<&Draft> {
+        self.flows.draft(slot)
     }
 
     /// Fragments after the first that the flow's record counts.
@@ -215,17 +221,15 @@ impl FlowTable {
         if header.opens() && flow.tcp.is_over() {
             return Turn::Over(FlowEnd::Reopened);
         }
-        if self.active_nanos < u64::MAX && ts.nanos_since(self.details(slot).record_first_ts) >= self.active_nanos {
-            return Turn::Cut;
-        }
-        Turn::Same
+        let is_cut = |draft: &Draft| ts.nanos_since(draft.first_ts) >= self.active_nanos;
+        if self.active_nanos < u64::MAX && self.draft(slot).is_some_and(is_cut) { Turn::Cut } else { Turn::Same }
     }
 
     /// Opens a flow with its first packet. There must be room, see [`FlowTable::is_full`], and none with this key.
     pub fn open(&mut self, packet: &Packet, header: Header, age_nanos: u64) -> Slot {
-        let (flow, details) = self.first_packet(packet, header, age_nanos);
+        let flow = self.first_packet(packet, header, age_nanos);
         let (number, queue) = (flow.number, queue_of(&packet.key));
-        let slot = self.flows.insert(flow, details);
+        let slot = self.flows.insert(flow, header.tunnels());
         self.index.insert(packet.tag, slot);
         self.queues[queue].push(Queued { seen: Seen { age_nanos, number }, slot, tag: packet.tag });
         self.idle_after_nanos = self.idle_after_nanos.min(age_nanos.saturating_add(self.idle_nanos[queue]));
@@ -237,16 +241,16 @@ impl FlowTable {
     pub fn reopen(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) {
         // its place in the queue is brought up to date when it comes to the front
         self.forget_fragments(slot);
-        let (flow, details) = self.first_packet(packet, header, age_nanos);
-        self.flows.set(slot, flow, details);
+        let flow = self.first_packet(packet, header, age_nanos);
+        self.flows.set(slot, flow, header.tunnels());
         self.count_to_record(slot, packet, header);
     }
 
     #[inline(always)]
-    fn first_packet(&mut self, packet: &Packet, header: Header, age_nanos: u64) -> (Flow, Details) {
+    fn first_packet(&mut self, packet: &Packet, header: Header, age_nanos: u64) -> Flow {
         let number = self.started;
         self.started = self.started.wrapping_add(1);
-        let flow = Flow {
+        Flow {
             key: packet.key,
             seen_age_nanos: age_nanos,
             last_ts: packet.ts,
@@ -254,16 +258,7 @@ impl FlowTable {
             tcp: TcpState::first(header.tcp_flags()),
             tcp_flags: header.tcp_flags(),
             ends: Ends::one(header.sender()),
-        };
-        let details = Details {
-            sent: [Traffic::default(); 2],
-            first_ts: packet.ts,
-            record_first_ts: packet.ts,
-            handshake: HandshakeClock::start(packet.ts),
-            tag: packet.tag,
-            tunnels: header.tunnels(),
-        };
-        (flow, details)
+        }
     }
 
     /// Counts a packet to a flow that is open.
@@ -273,9 +268,11 @@ impl FlowTable {
         if packet.ts >= flow.last_ts {
             flow.last_ts = packet.ts;
         } else {
-            let details = self.flows.details_mut(slot);
-            details.first_ts = details.first_ts.min(packet.ts);
-            details.record_first_ts = details.record_first_ts.min(packet.ts);
+            let times = self.flows.times_mut(slot);
+            times.first_ts = times.first_ts.min(packet.ts);
+            if let Some(draft) = self.flows.draft_mut(slot) {
+                draft.first_ts = draft.first_ts.min(packet.ts);
+            }
         }
         let flow = self.flows.get_mut(slot);
         flow.seen_age_nanos = age_nanos;
@@ -284,7 +281,7 @@ impl FlowTable {
         let mut handshake_rtt_us = None;
         // other transports have no flags, and nothing to observe
         if header.tcp_flags() != 0 && flow.tcp.observe(header.tcp_flags(), header.sender() == flow.ends.first()) {
-            handshake_rtt_us = self.flows.details_mut(slot).handshake.stop(packet.ts);
+            handshake_rtt_us = self.flows.times_mut(slot).handshake.stop(packet.ts);
             if handshake_rtt_us.is_none() {
                 self.flows.get_mut(slot).tcp.forget_opening();
             }
@@ -295,9 +292,11 @@ impl FlowTable {
 
     #[inline(always)]
     fn count_to_record(&mut self, slot: Slot, packet: &Packet, header: Header) {
-        if self.keeps_records {
+        if self.keeps_records
+            && let Some(draft) = self.flows.draft_mut(slot)
+        {
             let wire = Traffic { packets: 1, wire_bytes: packet.wire_len.into() };
-            self.flows.details_mut(slot).sent[header.sender() as usize] += wire;
+            draft.sent[header.sender() as usize] += wire;
             if header.is_later_fragment() {
                 *self.later_fragments.entry(slot).or_default() += wire;
             }
@@ -307,7 +306,9 @@ impl FlowTable {
     /// Counts a packet to a flow that goes on, as the first of a new record; the one before was reported.
     pub fn count_in_new_record(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) -> Passed {
         self.forget_fragments(slot);
-        self.flows.details_mut(slot).sent = [Traffic::default(); 2];
+        if let Some(draft) = self.flows.draft_mut(slot) {
+            draft.sent = [Traffic::default(); 2];
+        }
         let flow = self.flows.get_mut(slot);
         flow.tcp_flags = 0;
         // a handshake that was reported is not reported again
@@ -316,7 +317,9 @@ impl FlowTable {
         }
         let passed = self.count(slot, packet, header, age_nanos);
         self.flows.get_mut(slot).last_ts = packet.ts;
-        self.flows.details_mut(slot).record_first_ts = packet.ts;
+        if let Some(draft) = self.flows.draft_mut(slot) {
+            draft.first_ts = packet.ts;
+        }
         passed
     }
 
@@ -336,18 +339,19 @@ impl FlowTable {
     /// A flow that has been silent for longer than it may at this age, if there is one: the one whose time was up first,
     /// ties by first packet. Whoever asks takes it out.
     #[inline(always)]
-    pub fn idle(&mut self, age_nanos: u64) -> Option<Slot> {
+    pub fn idle(&mut self, age_nanos: u64) -> Option<Queued> {
         if age_nanos <= self.idle_after_nanos { None } else { self.find_idle(age_nanos) }
     }
 
     #[inline(never)]
-    fn find_idle(&mut self, age_nanos: u64) -> Option<Slot> {
+    fn find_idle(&mut self, age_nanos: u64) -> Option<Queued> {
         let mut first = None;
         for queue in [TCP_QUEUE, OTHER_QUEUE] {
             let before_nanos = age_nanos.saturating_sub(self.idle_nanos[queue]);
-            if let Some(Queued { seen, slot, .. }) = self.oldest(queue, before_nanos, age_nanos) {
-                let place = (seen.age_nanos.saturating_add(self.idle_nanos[queue]), seen.number, slot);
-                first = Some(first.map_or(place, |first: (u64, u32, Slot)| first.min(place)));
+            if let Some(oldest) = self.oldest(queue, before_nanos, age_nanos) {
+                let Seen { age_nanos, number } = oldest.seen;
+                let place = (age_nanos.saturating_add(self.idle_nanos[queue]), number, oldest);
+                first = Some(first.map_or(place, |first: (u64, u32, Queued)| first.min(place)));
             }
         }
         if first.is_none() {
@@ -355,11 +359,11 @@ impl FlowTable {
             let ends = ends.filter_map(|(queue, idle)| Some(queue.seen_since()?.age_nanos.saturating_add(idle)));
             self.idle_after_nanos = ends.min().unwrap_or(u64::MAX);
         }
-        first.map(|(.., slot)| slot)
+        first.map(|(.., oldest)| oldest)
     }
 
     /// The flow that was not seen for longest, ties by first packet.
-    pub fn least_recent(&mut self, age_nanos: u64) -> Option<Slot> {
+    pub fn least_recent(&mut self, age_nanos: u64) -> Option<Queued> {
         let since = [TCP_QUEUE, OTHER_QUEUE].map(|queue| self.queues[queue].seen_since());
         // the queue that may have it, and the other one only if it may have it too
         let [first, second] = match since {
@@ -374,7 +378,7 @@ impl FlowTable {
             (None, _) => false,
         };
         let other = if is_first { None } else { self.oldest(second, u64::MAX, age_nanos) };
-        oldest.into_iter().chain(other).min().map(|queued| queued.slot)
+        oldest.into_iter().chain(other).min()
     }
 
     /// The least recently seen flow of a queue, if that was before an age.
@@ -385,8 +389,8 @@ impl FlowTable {
     }
 
     /// Takes a flow out that [`FlowTable::idle`] or [`FlowTable::least_recent`] gave.
-    pub fn remove_oldest(&mut self, slot: Slot) {
-        let (queue, tag) = (queue_of(&self.flow(slot).key), self.details(slot).tag);
+    pub fn remove_oldest(&mut self, Queued { slot, tag, .. }: Queued) {
+        let queue = queue_of(&self.flow(slot).key);
         self.queues[queue].remove_oldest(slot);
         self.index.remove(tag, slot);
         self.forget_fragments(slot);
@@ -399,7 +403,10 @@ impl FlowTable {
     fn prefetch_upcoming(&self, queue: usize) {
         for flow in self.queues[queue].upcoming(LOOK_AHEAD) {
             prefetch(self.flow(flow.slot));
-            prefetch(self.details(flow.slot));
+            prefetch(self.times(flow.slot));
+            if let Some(draft) = self.draft(flow.slot) {
+                prefetch(draft);
+            }
             self.index.prefetch(flow.tag);
         }
     }
@@ -418,7 +425,7 @@ impl FlowTable {
 
     /// Forgets every flow.
     pub fn clear(&mut self) {
-        self.flows = Slab::with_room_for(0);
+        self.flows = Slab::with_room_for(0, false);
         self.index = Index::default();
         self.queues = Default::default();
         self.later_fragments.clear();
