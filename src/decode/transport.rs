@@ -85,19 +85,24 @@ fn tcp_flags(payload: &[u8]) -> u8 {
     payload.get(TCP_FLAGS_AT).copied().unwrap_or(0)
 }
 
-/// What the flags of TCP say of who serves.
+/// What the flags of TCP say of who serves. A look in a table, because nobody can guess which packet opens a connection.
 #[inline(always)]
-pub(super) const fn tcp_handshake(flags: u8) -> Handshake {
-    // nearly all packets of a connection
-    if flags & tcp_flag::SYN == 0 {
-        return Handshake::None;
-    }
-    // SYN with FIN or RST opens nothing: scanners send it (RFC 9293, section 3.10.7 would drop or reset)
-    match flags & (tcp_flag::SYN | tcp_flag::ACK | tcp_flag::FIN | tcp_flag::RST) {
-        tcp_flag::SYN => Handshake::Open,
-        SYN_ACK => Handshake::Accept,
-        _ => Handshake::None,
-    }
+pub(super) fn tcp_handshake(flags: u8) -> Handshake {
+    static HANDSHAKES: [Handshake; 256] = {
+        let mut handshakes = [Handshake::None; 256];
+        let mut flags = 0;
+        while flags < 256 {
+            // SYN with FIN or RST opens nothing: scanners send it (RFC 9293, section 3.10.7 would drop or reset)
+            match flags as u8 & (tcp_flag::SYN | tcp_flag::ACK | tcp_flag::FIN | tcp_flag::RST) {
+                tcp_flag::SYN => handshakes[flags] = Handshake::Open,
+                SYN_ACK => handshakes[flags] = Handshake::Accept,
+                _ => {}
+            }
+            flags += 1;
+        }
+        handshakes
+    };
+    HANDSHAKES[usize::from(flags)]
 }
 
 const SYN_ACK: u8 = tcp_flag::SYN | tcp_flag::ACK;

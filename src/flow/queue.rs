@@ -60,6 +60,9 @@ pub struct Queue {
     joined: BinaryHeap<Reverse<Queued>>,
     /// The ranges behind it.
     later: VecDeque<Bucket>,
+    /// The first of the front, as far as is known, and where it is. It is asked for several times before it changes, and which
+    /// of the three lists it is in takes a guess each time.
+    first: Option<(Queued, Place)>,
 }
 
 /// Flows that were last seen at `start` or later, and before the next bucket starts, as far as is known.
@@ -100,15 +103,17 @@ impl Queue {
     /// No flow was last seen before this, though all may have been seen since then; `None` only when there is no flow.
     #[inline(always)]
     pub fn seen_since(&self) -> Option<Seen> {
-        let first = self.first().map(|(first, _)| first.seen);
-        first.or_else(|| self.later.front().map(|bucket| bucket.start))
+        match &self.first {
+            Some((first, _)) => Some(first.seen),
+            None => self.later.front().map(|bucket| bucket.start),
+        }
     }
 
     /// The least recently seen flow, if it was last seen before the age of `before_nanos`. `now` is later than any flow was
     /// seen, and what is pushed from here on is not before it.
     pub fn oldest(&mut self, before_nanos: u64, now: Seen, flows: &impl Flows) -> Option<Queued> {
         loop {
-            let Some((first, place)) = self.first() else {
+            let Some((first, place)) = self.first else {
                 if self.later.front()?.start.age_nanos >= before_nanos {
                     return None;
                 }
@@ -127,24 +132,6 @@ impl Queue {
         }
     }
 
-    /// The first of the front, as far as is known, and where it is.
-    #[inline(always)]
-    fn first(&self) -> Option<(Queued, Place)> {
-        let mut first = self.front.opened.last().map(|opened| (*opened, Place::Opened));
-        let others = [
-            (self.front.seen_again.last(), Place::SeenAgain),
-            (self.joined.peek().map(|Reverse(joined)| joined), Place::Joined),
-        ];
-        for (queued, place) in others {
-            if let Some(queued) = queued
-                && first.is_none_or(|(first, _)| *queued < first)
-            {
-                first = Some((*queued, place));
-            }
-        }
-        first
-    }
-
     /// The flows that most likely become the oldest when so many more have been taken out.
     #[inline(always)]
     pub fn upcoming(&self, distance: usize) -> impl Iterator<Item = &Queued> {
@@ -152,15 +139,11 @@ impl Queue {
         sorted.filter_map(move |sorted| sorted.get(sorted.len().checked_sub(distance + 1)?))
     }
 
-    /// Takes out the flow that [`Queue::oldest`] gave.
+    /// Takes out the flow that [`Queue::oldest`] gave, if nothing has been done in between.
     pub fn remove_oldest(&mut self, slot: Slot) {
-        let is_last = |sorted: &[Queued]| sorted.last().is_some_and(|last| last.slot == slot);
-        if is_last(&self.front.opened) {
-            self.take(Place::Opened);
-        } else if is_last(&self.front.seen_again) {
-            self.take(Place::SeenAgain);
-        } else {
-            self.take(Place::Joined);
+        debug_assert!(self.first.is_some_and(|(first, _)| first.slot == slot));
+        if let Some((_, place)) = self.first {
+            self.take(place);
         }
     }
 
@@ -170,6 +153,27 @@ impl Queue {
             Place::SeenAgain => self.front.seen_again.pop(),
             Place::Joined => self.joined.pop().map(|top| top.0),
         };
+        self.find_first();
+    }
+
+    #[inline(always)]
+    fn find_first(&mut self) {
+        let Range { opened, seen_again } = &self.front;
+        let (first, place) = match (opened.last(), seen_again.last()) {
+            (Some(one), Some(other)) if other < one => (other, Place::SeenAgain),
+            (Some(one), _) => (one, Place::Opened),
+            (None, Some(other)) => (other, Place::SeenAgain),
+            (None, None) => {
+                self.first = self.joined.peek().map(|Reverse(joined)| (*joined, Place::Joined));
+                return;
+            }
+        };
+        self.first = Some((*first, place));
+        if let Some(Reverse(joined)) = self.joined.peek()
+            && joined < first
+        {
+            self.first = Some((*joined, Place::Joined));
+        }
     }
 
     /// Takes the next range to the front, without those that were seen again after it.
@@ -201,13 +205,17 @@ impl Queue {
         unseen.reverse();
         again.sort_unstable_by(|a, b| b.cmp(a));
         self.front = Range { opened: unseen, seen_again: again };
+        self.find_first();
     }
 
     /// Adds a flow where it belongs now.
     fn add(&mut self, queued: Queued) {
         match self.later.partition_point(|bucket| bucket.start <= queued.seen).checked_sub(1) {
             Some(at) => self.later[at].range.seen_again.push(queued),
-            None => self.joined.push(Reverse(queued)),
+            None => {
+                self.joined.push(Reverse(queued));
+                self.find_first();
+            }
         }
     }
 }

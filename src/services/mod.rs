@@ -60,10 +60,8 @@ pub struct Label {
 /// Names of ports. The tables are part of the program: a registry of them costs nothing to make.
 #[derive(Debug)]
 pub struct Registry {
-    tcp: PortTable,
-    udp: PortTable,
-    sctp: PortTable,
-    dccp: PortTable,
+    /// As [`table_of`] tells.
+    tables: [PortTable; 4],
     /// Names that are not built in; the id of the first is [`tables::BUILT_IN`].
     own_names: Vec<Box<str>>,
     prefers_iana: bool,
@@ -82,10 +80,7 @@ impl Registry {
     #[must_use]
     pub const fn builtin() -> Self {
         Self {
-            tcp: tables::TCP,
-            udp: tables::UDP,
-            sctp: tables::SCTP,
-            dccp: tables::DCCP,
+            tables: [tables::TCP, tables::UDP, tables::SCTP, tables::DCCP],
             own_names: Vec::new(),
             prefers_iana: false,
         }
@@ -125,9 +120,7 @@ impl Registry {
             }
         }
         if iana_names {
-            for table in [&mut registry.tcp, &mut registry.udp, &mut registry.sctp, &mut registry.dccp] {
-                table.prefer_iana();
-            }
+            registry.tables.iter_mut().for_each(PortTable::prefer_iana);
             registry.prefers_iana = true;
         }
         Ok(registry)
@@ -201,34 +194,37 @@ impl Registry {
         reviewed(transport).is_strong(port)
     }
 
-    /// The table of a transport. The ports of UDP-Lite are defined as UDP's (RFC 3828, section 3.1).
+    #[inline(always)]
     const fn table(&self, transport: Transport) -> &PortTable {
-        match transport {
-            Transport::Tcp => &self.tcp,
-            Transport::Udp | Transport::UdpLite => &self.udp,
-            Transport::Sctp => &self.sctp,
-            Transport::Dccp => &self.dccp,
-        }
+        &self.tables[table_of(transport)]
     }
 
     const fn table_mut(&mut self, transport: Transport) -> &mut PortTable {
-        match transport {
-            Transport::Tcp => &mut self.tcp,
-            Transport::Udp | Transport::UdpLite => &mut self.udp,
-            Transport::Sctp => &mut self.sctp,
-            Transport::Dccp => &mut self.dccp,
-        }
+        &mut self.tables[table_of(transport)]
     }
 }
 
+/// Which table names the ports of a transport: those of UDP-Lite are defined as UDP's (RFC 3828, section 3.1). A look in a
+/// table, because nobody can guess the transport of the next flow.
+#[inline(always)]
+const fn table_of(transport: Transport) -> usize {
+    const TABLES: [u8; Transport::ALL.len()] = {
+        let mut tables = [0; Transport::ALL.len()];
+        tables[Transport::Udp as usize] = 1;
+        tables[Transport::UdpLite as usize] = 1;
+        tables[Transport::Sctp as usize] = 2;
+        tables[Transport::Dccp as usize] = 3;
+        tables
+    };
+    TABLES[transport as usize] as usize
+}
+
 /// What people have looked at of a transport's ports.
+#[inline(always)]
 fn reviewed(transport: Transport) -> &'static Reviewed {
-    match transport {
-        Transport::Tcp => &tables::TCP_REVIEWED,
-        Transport::Udp | Transport::UdpLite => &tables::UDP_REVIEWED,
-        Transport::Sctp => &tables::SCTP_REVIEWED,
-        Transport::Dccp => &tables::DCCP_REVIEWED,
-    }
+    static REVIEWED: [&Reviewed; 4] =
+        [&tables::TCP_REVIEWED, &tables::UDP_REVIEWED, &tables::SCTP_REVIEWED, &tables::DCCP_REVIEWED];
+    REVIEWED[table_of(transport)]
 }
 
 /// Source and destination of a segment that starts a flow or accepts a connection, ready to be looked up, where what is known
