@@ -42,15 +42,6 @@ pub struct CellKey {
     pub evidence: Evidence,
 }
 
-impl CellKey {
-    /// All of it, in one word.
-    #[inline(always)]
-    fn word(self) -> u64 {
-        let service = self.service.map_or(0, |service| service.index() as u64 + 1);
-        service << 32 | u64::from(self.port) << 16 | (self.evidence as u64) << 8 | self.transport as u64
-    }
-}
-
 /// The traffic of one [`CellKey`].
 #[derive(Debug)]
 #[repr(align(64))]
@@ -66,51 +57,30 @@ struct Cell {
 
 const _: () = assert!(size_of::<Cell>() == 64, "a cell is a cache line");
 
-/// The cells of each port of each transport, one for each rule that ever decided for it.
+/// The cells of ports, one for each transport and rule that ever decided. A port's name is the same throughout a run, so that
+/// is all that a cell depends on.
 ///
-/// A hash map would do; this takes one look in a small table, and one at the port's rules, between which no branch has to be
-/// guessed.
+/// A hash map would do; this takes one look, and the hundred cells that most flows are counted in stay in the cache.
 #[derive(Debug, Default)]
 struct CellsOfPorts {
-    /// By transport and port: one more than the place in `by_rule`; 0 where there is none.
-    places: [Vec<u32>; Transport::ALL.len()],
-    /// One more than the number of the last cell of each rule; 0 where there is none.
-    by_rule: Vec<[u32; Evidence::ALL.len()]>,
-    /// The key of each cell, in a word, and the cell before it of the same port and rule, as in `by_rule`. There is none as long
-    /// as ports keep their names.
-    keys: Vec<(u64, u32)>,
+    /// By transport, rule and port: one more than the number of the cell; 0 where there is none.
+    numbers: [[Vec<u32>; Evidence::ALL.len()]; Transport::ALL.len()],
 }
 
 impl CellsOfPorts {
-    /// The cell that has this key.
-    fn find(&self, key: CellKey) -> Option<u32> {
-        let place = self.places[key.transport as usize].get(usize::from(key.port))?.checked_sub(1)?;
-        let mut number = self.by_rule[place as usize][key.evidence as usize];
-        let key = key.word();
-        loop {
-            let cell = number.checked_sub(1)?;
-            let (of, before) = self.keys[cell as usize];
-            if of == key {
-                return Some(cell);
-            }
-            number = before;
-        }
+    #[inline(always)]
+    fn find(&self, CellKey { transport, port, evidence, .. }: CellKey) -> Option<u32> {
+        self.numbers[transport as usize][evidence as usize].get(usize::from(port))?.checked_sub(1)
     }
 
-    /// Takes note of the next cell.
-    fn add(&mut self, key: CellKey) {
-        let places = &mut self.places[key.transport as usize];
-        if places.is_empty() {
-            places.resize(1 << 16, 0);
+    /// Takes note of a cell.
+    fn add(&mut self, CellKey { transport, port, evidence, .. }: CellKey, cell: u32) {
+        let numbers = &mut self.numbers[transport as usize][evidence as usize];
+        if numbers.is_empty() {
+            // memory is taken where it is touched
+            *numbers = vec![0; 1 << 16];
         }
-        let place = &mut places[usize::from(key.port)];
-        if *place == 0 {
-            self.by_rule.push([0; Evidence::ALL.len()]);
-            *place = index(self.by_rule.len());
-        }
-        let last = &mut self.by_rule[*place as usize - 1][key.evidence as usize];
-        self.keys.push((key.word(), *last));
-        *last = index(self.keys.len());
+        numbers[usize::from(port)] = cell + 1;
     }
 }
 
@@ -180,6 +150,11 @@ impl Stats {
     /// Where flows of this kind are counted. `name` is asked for at the first one of a row.
     pub fn cell(&mut self, key: CellKey, name: impl FnOnce(ServiceId) -> Arc<str>) -> u32 {
         if let Some(cell) = self.cells_of.find(key) {
+            debug_assert_eq!(
+                self.row_of.get(&(key.transport, key.service)),
+                Some(&self.cells[cell as usize].row),
+                "{key:?}"
+            );
             return cell;
         }
         let (rows, transport) = (&mut self.rows, key.transport);
@@ -198,7 +173,7 @@ impl Stats {
             later_fragments: traffic,
         });
         self.rows[row as usize].cells.push(cell);
-        self.cells_of.add(key);
+        self.cells_of.add(key, cell);
         cell
     }
 

@@ -90,13 +90,16 @@ fn tcp_flags(payload: &[u8]) -> u8 {
 pub(super) fn tcp_handshake(flags: u8) -> Handshake {
     static HANDSHAKES: [Handshake; 256] = {
         let mut handshakes = [Handshake::None; 256];
-        let mut flags = 0;
-        while flags < 256 {
+        let mut flags: u8 = 0;
+        loop {
             // SYN with FIN or RST opens nothing: scanners send it (RFC 9293, section 3.10.7 would drop or reset)
-            match flags as u8 & (tcp_flag::SYN | tcp_flag::ACK | tcp_flag::FIN | tcp_flag::RST) {
-                tcp_flag::SYN => handshakes[flags] = Handshake::Open,
-                SYN_ACK => handshakes[flags] = Handshake::Accept,
+            match flags & (tcp_flag::SYN | tcp_flag::ACK | tcp_flag::FIN | tcp_flag::RST) {
+                tcp_flag::SYN => handshakes[flags as usize] = Handshake::Open,
+                SYN_ACK => handshakes[flags as usize] = Handshake::Accept,
                 _ => {}
+            }
+            if flags == u8::MAX {
+                break;
             }
             flags += 1;
         }
