@@ -13,7 +13,8 @@ mod traffic;
 
 use traffic::Traffic;
 
-const TRAFFIC: Traffic = Traffic { packets: 50_000, active_flows: 1_000, snap_len: 96, seed: 7, mean_gap_ns: 100_000 };
+const TRAFFIC: Traffic =
+    Traffic { packets: 50_000, active_flows: 1_000, flow_packets: None, snap_len: 96, seed: 7, mean_gap_ns: 100_000 };
 
 fn capture(traffic: &Traffic) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -15,6 +15,8 @@ pub struct Traffic {
     pub packets: u64,
     /// Flows that are open at a time. A few of them have most of the packets.
     pub active_flows: u32,
+    /// Packets of each flow; `None`: as many as its service has, which differs much.
+    pub flow_packets: Option<u32>,
     /// How many bytes of a frame are captured.
     pub snap_len: u32,
     pub seed: u64,
@@ -42,7 +44,10 @@ impl Traffic {
         for _ in 0..self.packets {
             let skewed = random.unit() * random.unit();
             let slot = &mut flows[(skewed * f64::from(self.active_flows)) as usize];
-            let flow = slot.get_or_insert_with(|| Flow::start(&mut random));
+            let flow = slot.get_or_insert_with(|| {
+                let flow = Flow::start(&mut random);
+                Flow { packets_left: self.flow_packets.unwrap_or(flow.packets_left), ..flow }
+            });
             let segment = flow.next(&mut random);
             if flow.packets_left == 0 {
                 *slot = None;

@@ -43,7 +43,7 @@ struct Job {
 }
 
 const fn traffic(packets: u64, active_flows: u32, snap_len: u32, mean_gap_ns: u32) -> Traffic {
-    Traffic { packets, active_flows, snap_len, seed: 1, mean_gap_ns }
+    Traffic { packets, active_flows, flow_packets: None, snap_len, seed: 1, mean_gap_ns }
 }
 
 /// What a packet costs, flows that fall idle, new flows and evictions, records of flows, and the other container.

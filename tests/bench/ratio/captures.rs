@@ -16,7 +16,19 @@ pub struct Capture {
 }
 
 const fn capture(name: &'static str, packets: u64, active_flows: u32, snap_len: u32, seed: u64) -> Capture {
-    Capture { name, traffic: Traffic { packets, active_flows, snap_len, seed, mean_gap_ns: 1_500 } }
+    let traffic = Traffic { packets, active_flows, flow_packets: None, snap_len, seed, mean_gap_ns: 1_500 };
+    Capture { name, traffic }
+}
+
+/// A million flows of 10 million packets, so many of them at a time.
+const fn active(name: &'static str, active_flows: u32) -> Capture {
+    let all = capture(name, 10_000_000, active_flows, 96, 1);
+    // those that are open at the end have not all of theirs
+    let flow_packets = match 1_000_000 - active_flows {
+        0 => u32::MAX,
+        ended => 10_000_000 / ended,
+    };
+    Capture { traffic: Traffic { flow_packets: Some(flow_packets), ..all.traffic }, ..all }
 }
 
 /// What a packet costs: 300,000 flows.
@@ -39,10 +51,10 @@ pub static SLOW_PEERS: Capture = capture("slow-peers", 200_000, 20_000, 96, 1);
 pub static LIVE: Capture = capture("live", 1_000_000, 20_000, 96, 1);
 /// What it costs that there are many flows at a time.
 pub static ACTIVE: [Capture; 4] = [
-    capture("active-1k", 10_000_000, 1_000, 96, 1),
-    capture("active-10k", 10_000_000, 10_000, 96, 1),
-    capture("active-100k", 10_000_000, 100_000, 96, 1),
-    capture("active-1m", 10_000_000, 1_000_000, 96, 1),
+    active("active-1k", 1_000),
+    active("active-10k", 10_000),
+    active("active-100k", 100_000),
+    active("active-1m", 1_000_000),
 ];
 
 fn all() -> impl Iterator<Item = &'static Capture> {
@@ -150,14 +162,15 @@ impl Captures {
             (Form::Pcapng, _) => from_pcap("editcap", &["-F", "pcapng"], &["-"]),
             (Form::Gzip, _) => from_pcap("gzip", &["-c"], &[]),
             (Form::Zstd, _) => from_pcap("zstd", &["-q", "-c"], &[]),
-            (Form::Pcap, Some(generator)) => {
-                let Traffic { packets, active_flows, snap_len, seed, mean_gap_ns } = capture.traffic;
+            // the C program has no such length
+            (Form::Pcap, Some(generator)) if capture.traffic.flow_packets.is_none() => {
+                let Traffic { packets, active_flows, snap_len, seed, mean_gap_ns, .. } = capture.traffic;
                 let mut command = Command::new(generator);
                 command.args([packets, active_flows.into(), snap_len.into(), seed].map(|number| number.to_string()));
                 command.arg(part).arg(mean_gap_ns.to_string());
                 Ok(command)
             }
-            (Form::Pcap, None) => {
+            (Form::Pcap, _) => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["--make", capture.name]);
                 Ok(command)
