@@ -70,6 +70,12 @@ impl Write for Log {
         Ok(bytes.len())
     }
 
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.pending.extend_from_slice(bytes);
+        Ok(())
+    }
+
     /// Errors name the destination, and keep their kind.
     fn flush(&mut self) -> io::Result<()> {
         let mut written = 0;

@@ -50,6 +50,12 @@ impl Write for Sink {
         self.writer.write(bytes).map_err(|error| self.named(&error))
     }
 
+    // documents come in pieces of a few bytes, millions of them
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes).map_err(|error| self.named(&error))
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush().map_err(|error| self.named(&error))
     }

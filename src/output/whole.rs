@@ -29,6 +29,9 @@ impl Output for Whole {
         if !snapshot.is_final {
             return Ok(());
         }
+        if snapshot.interval.is_none() && snapshot.sequence == 1 {
+            return self.inner.snapshot(snapshot);
+        }
         // the first and only one
         self.inner.snapshot(&Arc::new(Snapshot { sequence: 1, ..without_intervals(snapshot) }))
     }
