@@ -231,7 +231,7 @@ impl Tracker {
     #[inline(always)]
     fn end_idle_flows(&mut self, age_nanos: u64, trail: &mut Trail) {
         while let Some(idle) = self.flows.idle(age_nanos) {
-            self.mark_end(idle.slot, self.flows.flow(idle.slot).end(FlowEnd::Idle), trail);
+            self.mark_end(idle.slot(), self.flows.flow(idle.slot()).end(FlowEnd::Idle), trail);
             self.flows.remove_oldest(idle);
         }
     }
@@ -268,13 +268,13 @@ impl Tracker {
     /// Opens a flow, for which another may have to end.
     fn open(&mut self, packet: &Packet, header: Header, trail: &mut Trail) {
         let age_nanos = self.clock.age_nanos();
-        if self.flows.is_full()
-            && let Some(oldest) = self.flows.least_recent(age_nanos)
-        {
-            self.mark_end(oldest.slot, FlowEnd::Evicted, trail);
-            self.flows.remove_oldest(oldest);
-        }
-        let slot = self.flows.open(packet, header, age_nanos);
+        let oldest = if self.flows.is_full() { self.flows.least_recent(age_nanos) } else { None };
+        let slot = if let Some(oldest) = oldest {
+            self.mark_end(oldest.slot(), FlowEnd::Evicted, trail);
+            self.flows.open_in_place(oldest, packet, header, age_nanos)
+        } else {
+            self.flows.open(packet, header, age_nanos)
+        };
         trail.first(slot, packet);
     }
 

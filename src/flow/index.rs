@@ -9,13 +9,13 @@ use wide::u32x4;
 use super::slab::Slot;
 use crate::memory::{prefetch, room_for};
 
-/// The smallest table, in chunks.
+/// The smallest index, in chunks.
 const MIN_LEN: usize = 1 << 7;
 
 /// Places of a chunk.
 const PLACES: usize = 7;
 
-/// The table grows when more than so many of eight places would be taken.
+/// The index grows when more than so many of eight places would be taken.
 const MAX_LOAD: (usize, usize) = (6, 8);
 
 /// Slots by tag, which is never 0. Tags of different flows may be equal; whoever searches compares keys.
@@ -24,6 +24,8 @@ pub struct Index {
     /// A power of two of them.
     chunks: Vec<Chunk>,
     len: usize,
+    /// How many there may be before it grows.
+    max_len: usize,
 }
 
 /// Seven slots and their tags, which are 32 bits of a keyed hash. Who finds no place where it belongs takes
@@ -69,7 +71,8 @@ impl Chunk {
     /// A place without a slot.
     #[inline(always)]
     fn vacancy(&self) -> Option<usize> {
-        self.with_tag(VACANT).next().filter(|place| *place < PLACES)
+        let Places(vacant) = self.with_tag(VACANT);
+        Places(vacant & ((1 << PLACES) - 1)).next()
     }
 
     /// Puts a slot into a place, or takes it out.
@@ -80,13 +83,18 @@ impl Chunk {
     }
 }
 
-impl Default for Index {
-    fn default() -> Self {
-        Self { chunks: vec![EMPTY; MIN_LEN], len: 0 }
-    }
-}
-
 impl Index {
+    /// Takes address space for so many slots, if there is that much; memory itself is taken as slots come.
+    pub fn with_room_for(max_slots: usize) -> Self {
+        let mut len = MIN_LEN;
+        while max_len(len) < max_slots {
+            len *= 2;
+        }
+        let mut chunks = room_for(len);
+        chunks.resize(MIN_LEN, EMPTY);
+        Self { chunks, len: 0, max_len: max_len(MIN_LEN) }
+    }
+
     /// How many slots are in it.
     #[inline(always)]
     pub fn len(&self) -> usize {
@@ -122,7 +130,7 @@ impl Index {
     /// Adds a slot that is not in it.
     pub fn insert(&mut self, tag: u32, slot: Slot) {
         debug_assert_ne!(tag, VACANT);
-        if (self.len + 1) * MAX_LOAD.1 > self.chunks.len() * PLACES * MAX_LOAD.0 {
+        if self.len == self.max_len {
             self.grow();
         }
         self.len += 1;
@@ -156,16 +164,32 @@ impl Index {
         self.chunks.iter().flat_map(|chunk| chunk.slots).flatten()
     }
 
+    /// Doubles it without a second copy: what belongs into a chunk belongs now there, or as far into the new half.
+    #[cold]
     fn grow(&mut self) {
-        let len = self.chunks.len() * 2;
-        let mut doubled = room_for(len);
-        doubled.resize(len, EMPTY);
-        for chunk in std::mem::replace(&mut self.chunks, doubled) {
-            for (tag, slot) in chunk.tags.into_iter().flatten().zip(chunk.slots) {
-                if let Some(slot) = slot {
-                    self.place(tag, slot);
+        let old_len = self.chunks.len();
+        self.chunks.resize(2 * old_len, EMPTY);
+        self.max_len = max_len(2 * old_len);
+        let mut strayed = Vec::new();
+        for at in 0..old_len {
+            self.chunks[at].passed = 0;
+            let chunk = self.chunks[at];
+            for (place, (tag, slot)) in chunk.tags.into_iter().flatten().zip(chunk.slots).enumerate() {
+                let Some(slot) = slot else { continue };
+                let home = self.home(tag);
+                if home == at {
+                    continue;
+                }
+                self.chunks[at].set(place, VACANT, None);
+                if home == at + old_len {
+                    self.chunks[home].set(place, tag, Some(slot));
+                } else {
+                    strayed.push((tag, slot));
                 }
             }
+        }
+        for (tag, slot) in strayed {
+            self.place(tag, slot);
         }
     }
 
@@ -192,6 +216,11 @@ impl Index {
     }
 }
 
+/// How many slots there may be in so many chunks.
+const fn max_len(chunks: usize) -> usize {
+    chunks.saturating_mul(PLACES * MAX_LOAD.0) / MAX_LOAD.1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,7 +231,7 @@ mod tests {
         /// Few different tags, so that probes run into each other; every answer is checked against a map.
         #[test]
         fn it_finds_what_is_in_it_and_nothing_else(steps in prop::collection::vec((any::<bool>(), 0..40u32, 0..50u32), 0..4000)) {
-            let (mut index, mut model) = (Index::default(), HashMap::new());
+            let (mut index, mut model) = (Index::with_room_for(50), HashMap::new());
             for (add, tag, number) in steps {
                 // tags at the end of the smallest table make searches go round
                 let (tag, slot) = (tag % 8 + 124, Slot::new(number));
@@ -225,15 +254,30 @@ mod tests {
 
     #[test]
     fn it_grows() {
-        let mut index = Index::default();
-        let tag = |number: u32| number.wrapping_mul(0x9e37_79b9) | 1;
-        for number in 0..10_000 {
-            index.insert(tag(number), Slot::new(number));
+        // with room for all, and without: then it moves
+        for max_slots in [10_000, 0] {
+            let mut index = Index::with_room_for(max_slots);
+            let start = index.chunks.as_ptr();
+            // a third of them, wherever they begin, begin in one of the first chunks: many stray, before and after they grow
+            let tag = |number: u32| {
+                number.wrapping_mul(0x9e37_79b9) & if number.is_multiple_of(3) { !0x78 } else { !0 } | 1 << 31
+            };
+            for number in 0..10_000 {
+                index.insert(tag(number), Slot::new(number));
+                if number.is_power_of_two() {
+                    let found = |number| index.find(tag(number), |slot| slot == Slot::new(number));
+                    assert!((0..=number).all(|number| found(number) == Some(Slot::new(number))));
+                    assert_eq!(index.slots().count(), number as usize + 1);
+                }
+            }
+            assert!(index.chunks.iter().any(|chunk| chunk.passed > 0), "some strayed");
+            assert_eq!(index.chunks.as_ptr() == start, max_slots > 0);
+            for number in 0..10_000 {
+                assert_eq!(index.find(tag(number), |slot| slot == Slot::new(number)), Some(Slot::new(number)));
+                index.remove(tag(number), Slot::new(number));
+            }
+            assert_eq!((index.len(), index.slots().count()), (0, 0));
+            assert!(index.chunks.iter().all(|chunk| chunk.passed == 0));
         }
-        for number in 0..10_000 {
-            assert_eq!(index.find(tag(number), |slot| slot == Slot::new(number)), Some(Slot::new(number)));
-            index.remove(tag(number), Slot::new(number));
-        }
-        assert_eq!((index.len(), index.slots().count()), (0, 0));
     }
 }

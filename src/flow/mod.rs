@@ -61,7 +61,8 @@ pub struct Draft {
 const _: () = assert!(size_of::<Flow>() == 64, "a flow is a cache line");
 const _: () = assert!(size_of::<Times>() == 16, "those of a flow are within a cache line");
 
-/// Who of a flow's ends has sent something, in one byte: a bit for each, and one for the end that sent the first packet.
+/// Who of a flow's ends has sent something, in one byte: a bit for each, one for the end that sent the first packet, and one
+/// when there were more packets than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ends(u8);
 
@@ -69,6 +70,7 @@ impl Ends {
     const LOW: u8 = 1;
     const HIGH: u8 = 2;
     const FIRST_IS_HIGH: u8 = 4;
+    const SENT_AGAIN: u8 = 8;
 
     #[inline(always)]
     const fn bit(sender: Side) -> u8 {
@@ -93,10 +95,15 @@ impl Ends {
         self.0 & (Self::LOW | Self::HIGH) == Self::LOW | Self::HIGH
     }
 
-    /// Takes note that `sender` has.
+    /// There were packets after the first.
+    const fn sent_again(self) -> bool {
+        self.0 & Self::SENT_AGAIN != 0
+    }
+
+    /// Takes note that `sender` has, after the first packet.
     #[inline(always)]
     const fn add(&mut self, sender: Side) {
-        self.0 |= Self::bit(sender);
+        self.0 |= Self::bit(sender) | Self::SENT_AGAIN;
     }
 }
 

@@ -191,7 +191,7 @@ impl Keyer {
 
     /// 32 bits that stand for a key; never 0, which the index has a use for.
     #[inline(always)]
-    fn tag(&self, key: &FlowKey) -> u32 {
+    pub(super) fn tag(&self, key: &FlowKey) -> u32 {
         let [first, random @ ..] = &self.0;
         let mut sum = *first;
         for (word, random) in key.words().iter().zip(random.as_chunks::<2>().0) {

@@ -16,6 +16,18 @@ impl Slot {
         Self(NonZeroU32::MIN.saturating_add(number))
     }
 
+    /// The slot whose [`Slot::word`] this is.
+    #[inline(always)]
+    pub(super) fn from_word(word: u32) -> Self {
+        Self(NonZeroU32::new(word).unwrap_or(NonZeroU32::MIN))
+    }
+
+    /// The slot as a word, which is never 0.
+    #[inline(always)]
+    pub(super) const fn word(self) -> NonZeroU32 {
+        self.0
+    }
+
     /// Its place in what is kept by slot, from 1 on: places need no arithmetic, and place 0 is for what has no slot.
     #[must_use]
     #[inline(always)]

@@ -8,7 +8,7 @@ use foldhash::quality::RandomState;
 
 use super::index::Index;
 use super::packet::{Header, Keyer, Packet};
-use super::queue::{self, Queue, Queued, Seen};
+use super::queue::{self, Queue, Queued};
 use super::slab::{Slab, Slot};
 use super::{Draft, Ends, Flow, FlowKey, TcpState, Times};
 use crate::memory::prefetch;
@@ -40,6 +40,9 @@ impl Default for Limits {
 
 /// How many flows ahead of their end memory is asked for.
 const LOOK_AHEAD: usize = 8;
+
+/// Of how many flows that end soon the tags are kept.
+const KNOWN_TAGS: usize = 64;
 
 /// What a packet of a flow tells, beside what is in its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +90,8 @@ pub struct FlowTable {
     /// Later fragments of the few flows that have any, where flows are reported.
     later_fragments: HashMap<Slot, Traffic, RandomState>,
     started: u32,
+    /// What some flows that end soon are found by in the index, by slot.
+    known_tags: [(Option<Slot>, u32); KNOWN_TAGS],
 }
 
 impl FlowTable {
@@ -105,12 +110,13 @@ impl FlowTable {
             active_nanos: nanos(limits.active),
             keeps_records,
             flows: Slab::with_room_for(limits.max_flows, keeps_records || limits.active.is_some()),
-            index: Index::default(),
+            index: Index::with_room_for(limits.max_flows),
             keyer: Keyer::default(),
             queues: Default::default(),
             idle_after_nanos: u64::MAX,
             later_fragments: HashMap::default(),
             started: 0,
+            known_tags: [(None, 0); KNOWN_TAGS],
         }
     }
 
@@ -228,20 +234,50 @@ impl FlowTable {
     /// Opens a flow with its first packet. There must be room, see [`FlowTable::is_full`], and none with this key.
     pub fn open(&mut self, packet: &Packet, header: Header, age_nanos: u64) -> Slot {
         let flow = self.first_packet(packet, header, age_nanos);
-        let (number, queue) = (flow.number, queue_of(&packet.key));
         let slot = self.flows.insert(flow, header.tunnels());
-        self.index.insert(packet.tag, slot);
-        self.queues[queue].push(Queued { seen: Seen { age_nanos, number }, slot, tag: packet.tag });
-        self.idle_after_nanos = self.idle_after_nanos.min(age_nanos.saturating_add(self.idle_nanos[queue]));
-        self.count_to_record(slot, packet, header);
+        self.attach(slot, packet, header);
         slot
+    }
+
+    /// Opens a flow in the place of one that has ended, which [`FlowTable::least_recent`] gave.
+    pub fn open_in_place(&mut self, oldest: Queued, packet: &Packet, header: Header, age_nanos: u64) -> Slot {
+        let slot = oldest.slot();
+        self.detach(slot);
+        let flow = self.first_packet(packet, header, age_nanos);
+        self.flows.set(slot, flow, header.tunnels());
+        self.attach(slot, packet, header);
+        slot
+    }
+
+    /// Makes a flow that is in its slot one of those that are found, and that end.
+    #[inline(always)]
+    fn attach(&mut self, slot: Slot, packet: &Packet, header: Header) {
+        let queue = queue_of(&packet.key);
+        let place = queue::Flows::place(&self.flows, slot);
+        self.index.insert(packet.tag, slot);
+        self.queues[queue].push(place);
+        self.idle_after_nanos =
+            self.idle_after_nanos.min(place.seen_age_nanos().saturating_add(self.idle_nanos[queue]));
+        self.count_to_record(slot, packet, header);
+    }
+
+    /// The reverse of [`FlowTable::attach`], of the flow that comes first in its queue.
+    #[inline(always)]
+    fn detach(&mut self, slot: Slot) {
+        let queue = queue_of(&self.flow(slot).key);
+        let tag = self.tag(slot);
+        self.prefetch_upcoming(queue);
+        self.queues[queue].remove_oldest();
+        self.index.remove(tag, slot);
+        self.forget_fragments(slot);
     }
 
     /// Opens a flow in the place of one with the same key, which has ended.
     pub fn reopen(&mut self, slot: Slot, packet: &Packet, header: Header, age_nanos: u64) {
         // its place in the queue is brought up to date when it comes to the front
         self.forget_fragments(slot);
-        let flow = self.first_packet(packet, header, age_nanos);
+        let mut flow = self.first_packet(packet, header, age_nanos);
+        flow.ends.add(header.sender());
         self.flows.set(slot, flow, header.tunnels());
         self.count_to_record(slot, packet, header);
     }
@@ -345,69 +381,73 @@ impl FlowTable {
 
     #[inline(never)]
     fn find_idle(&mut self, age_nanos: u64) -> Option<Queued> {
+        let now = self.now(age_nanos);
         let mut first = None;
-        for queue in [TCP_QUEUE, OTHER_QUEUE] {
-            let before_nanos = age_nanos.saturating_sub(self.idle_nanos[queue]);
-            if let Some(oldest) = self.oldest(queue, before_nanos, age_nanos) {
-                let Seen { age_nanos, number } = oldest.seen;
-                let place = (age_nanos.saturating_add(self.idle_nanos[queue]), number, oldest);
+        for (queue, idle_nanos) in self.queues.iter_mut().zip(self.idle_nanos) {
+            if let Some(oldest) = queue.oldest(age_nanos.saturating_sub(idle_nanos), now, &self.flows) {
+                let place = (oldest.seen_age_nanos().saturating_add(idle_nanos), oldest.number(), oldest);
                 first = Some(first.map_or(place, |first: (u64, u32, Queued)| first.min(place)));
             }
         }
         if first.is_none() {
             let ends = self.queues.iter().zip(self.idle_nanos);
-            let ends = ends.filter_map(|(queue, idle)| Some(queue.seen_since()?.age_nanos.saturating_add(idle)));
+            let ends = ends.map(|(queue, idle)| queue.since().seen_age_nanos().saturating_add(idle));
             self.idle_after_nanos = ends.min().unwrap_or(u64::MAX);
         }
         first.map(|(.., oldest)| oldest)
     }
 
-    /// The flow that was not seen for longest, ties by first packet.
+    /// The flow that was not seen for longest, ties by first packet; `None` only when there is no flow.
+    #[inline(always)]
     pub fn least_recent(&mut self, age_nanos: u64) -> Option<Queued> {
-        let since = [TCP_QUEUE, OTHER_QUEUE].map(|queue| self.queues[queue].seen_since());
-        // the queue that may have it, and the other one only if it may have it too
-        let [first, second] = match since {
-            [Some(tcp), Some(other)] if other < tcp => [OTHER_QUEUE, TCP_QUEUE],
-            [None, _] => [OTHER_QUEUE, TCP_QUEUE],
-            _ => [TCP_QUEUE, OTHER_QUEUE],
-        };
-        let oldest = self.oldest(first, u64::MAX, age_nanos);
-        let is_first = match (oldest, since[second]) {
-            (Some(oldest), Some(since)) => oldest.seen < since,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        let other = if is_first { None } else { self.oldest(second, u64::MAX, age_nanos) };
-        oldest.into_iter().chain(other).min()
+        let now = self.now(age_nanos);
+        while self.index.len() > 0 {
+            // which of the two it is in has no order that could be guessed: so there is no branch
+            let queue = usize::from(self.queues[OTHER_QUEUE].since() < self.queues[TCP_QUEUE].since());
+            let oldest = self.queues[queue].up_to_date(now, &self.flows);
+            if oldest.is_some() {
+                return oldest;
+            }
+        }
+        None
     }
 
-    /// The least recently seen flow of a queue, if that was before an age.
+    /// A place after that of every flow that is open.
     #[inline(always)]
-    fn oldest(&mut self, queue: usize, before_nanos: u64, age_nanos: u64) -> Option<Queued> {
-        let now = Seen { age_nanos, number: self.started };
-        self.queues[queue].oldest(before_nanos, now, &self.flows)
+    fn now(&self, age_nanos: u64) -> Queued {
+        Queued::earliest(age_nanos, self.started)
     }
 
     /// Takes a flow out that [`FlowTable::idle`] or [`FlowTable::least_recent`] gave.
-    pub fn remove_oldest(&mut self, Queued { slot, tag, .. }: Queued) {
-        let queue = queue_of(&self.flow(slot).key);
-        self.queues[queue].remove_oldest(slot);
-        self.index.remove(tag, slot);
-        self.forget_fragments(slot);
-        self.flows.remove(slot);
-        self.prefetch_upcoming(queue);
+    pub fn remove_oldest(&mut self, oldest: Queued) {
+        self.detach(oldest.slot());
+        self.flows.remove(oldest.slot());
     }
 
     /// Where one flow ends, others do soon, and those were not touched for long: asks for them, and for their places in the
     /// index.
-    fn prefetch_upcoming(&self, queue: usize) {
-        for flow in self.queues[queue].upcoming(LOOK_AHEAD) {
-            prefetch(self.flow(flow.slot));
-            prefetch(self.times(flow.slot));
-            if let Some(draft) = self.draft(flow.slot) {
+    #[inline(always)]
+    fn prefetch_upcoming(&mut self, queue: usize) {
+        if let Some(slot) = self.queues[queue].upcoming(2 * LOOK_AHEAD) {
+            prefetch(self.flow(slot));
+        }
+        if let Some(slot) = self.queues[queue].upcoming(LOOK_AHEAD) {
+            prefetch(self.times(slot));
+            if let Some(draft) = self.draft(slot) {
                 prefetch(draft);
             }
-            self.index.prefetch(flow.tag);
+            let tag = self.keyer.tag(&self.flow(slot).key);
+            self.index.prefetch(tag);
+            self.known_tags[slot.index() % KNOWN_TAGS] = (Some(slot), tag);
+        }
+    }
+
+    /// What the flow at `slot`, which ends now, is found by in the index.
+    #[inline(always)]
+    fn tag(&mut self, slot: Slot) -> u32 {
+        match std::mem::take(&mut self.known_tags[slot.index() % KNOWN_TAGS]) {
+            (Some(known), tag) if known == slot => tag,
+            _ => self.keyer.tag(&self.flow(slot).key),
         }
     }
 
@@ -426,18 +466,24 @@ impl FlowTable {
     /// Forgets every flow.
     pub fn clear(&mut self) {
         self.flows = Slab::with_room_for(0, false);
-        self.index = Index::default();
+        self.index = Index::with_room_for(0);
         self.queues = Default::default();
         self.later_fragments.clear();
+        self.known_tags = [(None, 0); KNOWN_TAGS];
         self.idle_after_nanos = u64::MAX;
     }
 }
 
 impl queue::Flows for Slab {
     #[inline(always)]
-    fn seen(&self, slot: Slot) -> Seen {
+    fn place(&self, slot: Slot) -> Queued {
         let &Flow { seen_age_nanos, number, .. } = self.get(slot);
-        Seen { age_nanos: seen_age_nanos, number }
+        Queued::new(seen_age_nanos, number, slot)
+    }
+
+    #[inline(always)]
+    fn is_seen_again(&self, slot: Slot) -> bool {
+        self.get(slot).ends.sent_again()
     }
 
     #[inline(always)]
