@@ -1,10 +1,13 @@
-//! From a hash to a slot: flat chunks of seven places, each chunk a cache line.
+//! From a hash to a slot: flat chunks of twelve places, each chunk a cache line.
 //!
 //! A general hash map would do, but for two things: here the place where a search begins can be read ahead of the search,
 //! for many packets at once, so that their waits for memory overlap; and nearly all searches take one look, which no branch
 //! depends on but the last: a processor that guesses wrong loses the time of fifty instructions.
+//!
+//! Each packet of a new flow waits for it, and so does the flow that ends for it, each at another place: so it is small. What
+//! it keeps of a hash is one byte, and the rest is computed again from the flow when it grows.
 
-use wide::u32x4;
+use wide::u8x16;
 
 use super::slab::Slot;
 use crate::memory::{prefetch, room_for};
@@ -13,12 +16,12 @@ use crate::memory::{prefetch, room_for};
 const MIN_LEN: usize = 1 << 7;
 
 /// Places of a chunk.
-const PLACES: usize = 7;
+const PLACES: usize = 12;
 
 /// The index grows when more than so many of eight places would be taken.
 const MAX_LOAD: (usize, usize) = (6, 8);
 
-/// Slots by tag, which is never 0. Tags of different flows may be equal; whoever searches compares keys.
+/// Slots by hash. Hashes of different flows may be equal, or equal as far as they are kept; whoever searches compares keys.
 #[derive(Debug)]
 pub struct Index {
     /// A power of two of them.
@@ -28,22 +31,34 @@ pub struct Index {
     max_len: usize,
 }
 
-/// Seven slots and their tags, which are 32 bits of a keyed hash. Who finds no place where it belongs takes
-/// one in the next chunk that has room.
+/// Twelve slots and their tags. Who finds no place where it belongs takes one in the next chunk that has room.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Chunk {
-    /// Of each place; 0 where there is no slot. The eighth is always 0.
-    tags: [[u32; 4]; 2],
+    /// The tag of each place; 0 where there is no slot. The last four bytes are a number: how many have passed by here to find
+    /// a place, for a search must, too.
+    tags: [u8; 16],
     slots: [Option<Slot>; PLACES],
-    /// How many have passed by here to find a place: a search must, too.
-    passed: u32,
 }
 
 const _: () = assert!(size_of::<Chunk>() == 64, "a chunk is a cache line");
 
-const VACANT: u32 = 0;
-const EMPTY: Chunk = Chunk { tags: [[VACANT; 4]; 2], slots: [None; PLACES], passed: 0 };
+const VACANT: u8 = 0;
+const EMPTY: Chunk = Chunk { tags: [VACANT; 16], slots: [None; PLACES] };
+
+/// What the index has to know of the flows that are in it.
+pub trait Hashes {
+    /// The hash of the flow's key: 32 bits.
+    fn hash(&self, slot: Slot) -> u32;
+    /// Asks for the memory that tells.
+    fn prefetch(&self, slot: Slot);
+}
+
+/// What is kept of a hash: other bits than those that say where it belongs, as long as they suffice for that. Never 0.
+#[inline(always)]
+fn tag_of(hash: u32) -> u8 {
+    ((hash >> 24) as u8).max(1)
+}
 
 /// Some of a chunk's places, a bit each.
 #[derive(Debug)]
@@ -63,23 +78,32 @@ impl Iterator for Places {
 impl Chunk {
     /// The places with this tag, all at once.
     #[inline(always)]
-    fn with_tag(&self, tag: u32) -> Places {
-        let [low, high] = self.tags.map(|tags| u32x4::new(tags).simd_eq(u32x4::splat(tag)).to_bitmask());
-        Places(low | high << 4)
+    fn with_tag(&self, tag: u8) -> Places {
+        Places(u8x16::new(self.tags).simd_eq(u8x16::splat(tag)).to_bitmask() & ((1 << PLACES) - 1))
     }
 
     /// A place without a slot.
     #[inline(always)]
     fn vacancy(&self) -> Option<usize> {
-        let Places(vacant) = self.with_tag(VACANT);
-        Places(vacant & ((1 << PLACES) - 1)).next()
+        self.with_tag(VACANT).next()
     }
 
     /// Puts a slot into a place, or takes it out.
     #[inline(always)]
-    fn set(&mut self, place: usize, tag: u32, slot: Option<Slot>) {
-        self.tags.as_flattened_mut()[place] = tag;
+    fn set(&mut self, place: usize, tag: u8, slot: Option<Slot>) {
+        self.tags[place] = tag;
         self.slots[place] = slot;
+    }
+
+    /// How many have passed by here.
+    #[inline(always)]
+    fn passed(&self) -> u32 {
+        let [.., a, b, c, d] = self.tags;
+        u32::from_le_bytes([a, b, c, d])
+    }
+
+    fn set_passed(&mut self, passed: u32) {
+        self.tags[PLACES..].copy_from_slice(&passed.to_le_bytes());
     }
 }
 
@@ -101,17 +125,34 @@ impl Index {
         self.len
     }
 
-    /// Asks for the place where a search for `tag` begins; most searches end there too.
+    /// Asks for the place where a search for `hash` begins; most searches end there too.
     #[inline(always)]
-    pub fn prefetch(&self, tag: u32) {
-        prefetch(&self.chunks[self.home(tag)]);
+    pub fn prefetch(&self, hash: u32) {
+        prefetch(&self.chunks[self.home(hash)]);
     }
 
-    /// The slot that has this tag and is the right one.
+    /// The slot that most likely is right, the first with its tag; `each` is told of others beside it, too.
     #[inline(always)]
-    pub fn find(&self, tag: u32, is_right: impl Fn(Slot) -> bool) -> Option<Slot> {
-        debug_assert_ne!(tag, VACANT);
-        let mut at = self.home(tag);
+    pub fn guess(&self, hash: u32, each: impl Fn(Slot)) -> Option<Slot> {
+        let chunk = &self.chunks[self.home(hash)];
+        let mut places = chunk.with_tag(tag_of(hash));
+        let Some(place) = places.next() else {
+            let strayed = if chunk.passed() == 0 { None } else { self.find(hash, |_| true) };
+            strayed.into_iter().for_each(each);
+            return strayed;
+        };
+        let first = chunk.slots[place]?;
+        each(first);
+        for place in places {
+            chunk.slots[place].iter().for_each(|slot| each(*slot));
+        }
+        Some(first)
+    }
+
+    /// The slot that has this hash and is the right one.
+    #[inline(always)]
+    pub fn find(&self, hash: u32, is_right: impl Fn(Slot) -> bool) -> Option<Slot> {
+        let (mut at, tag) = (self.home(hash), tag_of(hash));
         loop {
             let chunk = &self.chunks[at];
             for place in chunk.with_tag(tag) {
@@ -120,32 +161,33 @@ impl Index {
                     return slot;
                 }
             }
-            if chunk.passed == 0 {
+            if chunk.passed() == 0 {
                 return None;
             }
             at = self.next(at);
         }
     }
 
-    /// Adds a slot that is not in it.
-    pub fn insert(&mut self, tag: u32, slot: Slot) {
-        debug_assert_ne!(tag, VACANT);
+    /// Adds a slot that is not in it. `hashes` know those that are.
+    #[inline(always)]
+    pub fn insert(&mut self, hash: u32, slot: Slot, hashes: &impl Hashes) {
         if self.len == self.max_len {
-            self.grow();
+            self.grow(hashes);
         }
         self.len += 1;
-        self.place(tag, slot);
+        self.place(hash, slot);
     }
 
     /// Takes a slot out.
-    pub fn remove(&mut self, tag: u32, slot: Slot) {
-        let home = self.home(tag);
+    #[inline(always)]
+    pub fn remove(&mut self, hash: u32, slot: Slot) {
+        let (home, tag) = (self.home(hash), tag_of(hash));
         let mut at = home;
         let place = loop {
             let chunk = &self.chunks[at];
             match chunk.with_tag(tag).find(|place| chunk.slots[*place] == Some(slot)) {
                 Some(place) => break place,
-                None if chunk.passed == 0 => return,
+                None if chunk.passed() == 0 => return,
                 None => at = self.next(at),
             }
         };
@@ -153,7 +195,8 @@ impl Index {
         self.len -= 1;
         let mut passed = home;
         while passed != at {
-            self.chunks[passed].passed -= 1;
+            let chunk = &mut self.chunks[passed];
+            chunk.set_passed(chunk.passed() - 1);
             passed = self.next(passed);
         }
     }
@@ -166,48 +209,53 @@ impl Index {
 
     /// Doubles it without a second copy: what belongs into a chunk belongs now there, or as far into the new half.
     #[cold]
-    fn grow(&mut self) {
+    #[inline(never)]
+    fn grow(&mut self, hashes: &impl Hashes) {
         let old_len = self.chunks.len();
         self.chunks.resize(2 * old_len, EMPTY);
         self.max_len = max_len(2 * old_len);
         let mut strayed = Vec::new();
         for at in 0..old_len {
-            self.chunks[at].passed = 0;
-            let chunk = self.chunks[at];
-            for (place, (tag, slot)) in chunk.tags.into_iter().flatten().zip(chunk.slots).enumerate() {
+            for slot in self.chunks[at + 1].slots.iter().flatten() {
+                hashes.prefetch(*slot);
+            }
+            self.chunks[at].set_passed(0);
+            for (place, slot) in self.chunks[at].slots.into_iter().enumerate() {
                 let Some(slot) = slot else { continue };
-                let home = self.home(tag);
+                let hash = hashes.hash(slot);
+                let home = self.home(hash);
                 if home == at {
                     continue;
                 }
                 self.chunks[at].set(place, VACANT, None);
                 if home == at + old_len {
-                    self.chunks[home].set(place, tag, Some(slot));
+                    self.chunks[home].set(place, tag_of(hash), Some(slot));
                 } else {
-                    strayed.push((tag, slot));
+                    strayed.push((hash, slot));
                 }
             }
         }
-        for (tag, slot) in strayed {
-            self.place(tag, slot);
+        for (hash, slot) in strayed {
+            self.place(hash, slot);
         }
     }
 
-    fn place(&mut self, tag: u32, slot: Slot) {
-        let mut at = self.home(tag);
+    #[inline(always)]
+    fn place(&mut self, hash: u32, slot: Slot) {
+        let mut at = self.home(hash);
         loop {
             let chunk = &mut self.chunks[at];
             if let Some(place) = chunk.vacancy() {
-                return chunk.set(place, tag, Some(slot));
+                return chunk.set(place, tag_of(hash), Some(slot));
             }
-            chunk.passed += 1;
+            chunk.set_passed(chunk.passed() + 1);
             at = self.next(at);
         }
     }
 
     #[inline(always)]
-    fn home(&self, tag: u32) -> usize {
-        tag as usize & (self.chunks.len() - 1)
+    fn home(&self, hash: u32) -> usize {
+        hash as usize & (self.chunks.len() - 1)
     }
 
     #[inline(always)]
@@ -225,30 +273,45 @@ const fn max_len(chunks: usize) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::cell::RefCell;
     use std::collections::HashMap;
 
+    /// The hash of each slot.
+    impl<F: Fn(Slot) -> u32> Hashes for F {
+        fn hash(&self, slot: Slot) -> u32 {
+            self(slot)
+        }
+        fn prefetch(&self, _: Slot) {}
+    }
+
     proptest! {
-        /// Few different tags, so that probes run into each other; every answer is checked against a map.
+        /// Few different hashes, so that probes run into each other; every answer is checked against a map.
         #[test]
         fn it_finds_what_is_in_it_and_nothing_else(steps in prop::collection::vec((any::<bool>(), 0..40u32, 0..50u32), 0..4000)) {
             let (mut index, mut model) = (Index::with_room_for(50), HashMap::new());
-            for (add, tag, number) in steps {
-                // tags at the end of the smallest table make searches go round
-                let (tag, slot) = (tag % 8 + 124, Slot::new(number));
+            for (add, hash, number) in steps {
+                // hashes at the end of the smallest index make searches go round
+                let (hash, slot) = ((hash % 4 + 124) | (hash % 3) << 24, Slot::new(number));
                 if add && !model.contains_key(&slot) {
-                    model.insert(slot, tag);
-                    index.insert(tag, slot);
-                } else if !add && model.get(&slot) == Some(&tag) {
+                    model.insert(slot, hash);
+                    index.insert(hash, slot, &|slot| model[&slot]);
+                } else if !add && model.get(&slot) == Some(&hash) {
                     model.remove(&slot);
-                    index.remove(tag, slot);
+                    index.remove(hash, slot);
                 }
                 prop_assert_eq!(index.len(), model.len());
-                for (slot, tag) in &model {
-                    prop_assert_eq!(index.find(*tag, |found| found == *slot), Some(*slot));
+                for (slot, hash) in &model {
+                    prop_assert_eq!(index.find(*hash, |found| found == *slot), Some(*slot));
                 }
             }
             prop_assert_eq!(index.slots().count(), model.len());
             prop_assert_eq!(index.find(7, |_| true), None);
+            for hash in (0..12).map(|hash| (hash % 4 + 124) | (hash % 3) << 24) {
+                let may_be = RefCell::new(Vec::new());
+                let first = index.guess(hash, |slot| may_be.borrow_mut().push(slot));
+                prop_assert_eq!(first, may_be.borrow().first().copied());
+                prop_assert!(may_be.borrow().iter().all(|slot| tag_of(model[slot]) == tag_of(hash)));
+            }
         }
     }
 
@@ -258,26 +321,28 @@ mod tests {
         for max_slots in [10_000, 0] {
             let mut index = Index::with_room_for(max_slots);
             let start = index.chunks.as_ptr();
-            // a third of them, wherever they begin, begin in one of the first chunks: many stray, before and after they grow
-            let tag = |number: u32| {
-                number.wrapping_mul(0x9e37_79b9) & if number.is_multiple_of(3) { !0x78 } else { !0 } | 1 << 31
+            // a third of them, wherever they begin, begin in one of a few chunks: many stray, before it grows and after
+            let hash = |number: u32| {
+                let hash = number.wrapping_mul(0x9e37_79b9);
+                if number.is_multiple_of(3) { hash & !0x78 } else { hash }
             };
+            let hash_of = |slot: Slot| hash(slot.word().get() - 1);
             for number in 0..10_000 {
-                index.insert(tag(number), Slot::new(number));
+                index.insert(hash(number), Slot::new(number), &hash_of);
                 if number.is_power_of_two() {
-                    let found = |number| index.find(tag(number), |slot| slot == Slot::new(number));
+                    let found = |number| index.find(hash(number), |slot| slot == Slot::new(number));
                     assert!((0..=number).all(|number| found(number) == Some(Slot::new(number))));
                     assert_eq!(index.slots().count(), number as usize + 1);
                 }
             }
-            assert!(index.chunks.iter().any(|chunk| chunk.passed > 0), "some strayed");
+            assert!(index.chunks.iter().any(|chunk| chunk.passed() > 0), "some strayed");
             assert_eq!(index.chunks.as_ptr() == start, max_slots > 0);
             for number in 0..10_000 {
-                assert_eq!(index.find(tag(number), |slot| slot == Slot::new(number)), Some(Slot::new(number)));
-                index.remove(tag(number), Slot::new(number));
+                assert_eq!(index.find(hash(number), |slot| slot == Slot::new(number)), Some(Slot::new(number)));
+                index.remove(hash(number), Slot::new(number));
             }
             assert_eq!((index.len(), index.slots().count()), (0, 0));
-            assert!(index.chunks.iter().all(|chunk| chunk.passed == 0));
+            assert!(index.chunks.iter().all(|chunk| chunk.passed() == 0));
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Packet {
     pub ts: Timestamp,
     /// Bytes on the wire, link header included.
     pub wire_len: u32,
-    /// 32 bits of the key's hash, and not 0.
+    /// 32 bits of the key's hash.
     pub(super) tag: u32,
     /// Identity of its flow; nothing where it has none.
     pub(super) key: FlowKey,
@@ -173,7 +173,7 @@ impl Header {
 
 impl Keyer {
     /// What a packet without a flow has for a tag: any will do, for its key is no flow's.
-    const NO_TAG: u32 = 1;
+    const NO_TAG: u32 = 0;
 
     /// The packet that was observed.
     #[must_use]
@@ -189,7 +189,7 @@ impl Keyer {
         Packet { ts: observed.ts, wire_len: observed.wire_len, tag, key, header }
     }
 
-    /// 32 bits that stand for a key; never 0, which the index has a use for.
+    /// 32 bits that stand for a key.
     #[inline(always)]
     pub(super) fn tag(&self, key: &FlowKey) -> u32 {
         let [first, random @ ..] = &self.0;
@@ -198,7 +198,7 @@ impl Keyer {
             let (low, high) = (word & 0xffff_ffff, word >> 32);
             sum = sum.wrapping_add(random[0].wrapping_add(low).wrapping_mul(random[1].wrapping_add(high)));
         }
-        ((sum >> 32) as u32).max(1)
+        (sum >> 32) as u32
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use foldhash::quality::RandomState;
 
-use super::index::Index;
+use super::index::{Hashes, Index};
 use super::packet::{Header, Keyer, Packet};
 use super::queue::{self, Queue, Queued};
 use super::slab::{Slab, Slot};
@@ -39,7 +39,7 @@ impl Default for Limits {
 }
 
 /// How many flows ahead of their end memory is asked for.
-const LOOK_AHEAD: usize = 8;
+const LOOK_AHEAD: usize = 4;
 
 /// Of how many flows that end soon the tags are kept.
 const KNOWN_TAGS: usize = 64;
@@ -145,12 +145,12 @@ impl FlowTable {
     #[must_use]
     #[inline(always)]
     pub fn prefetch_flow(&self, packet: &Packet) -> Option<Slot> {
-        let slot = self.index.find(packet.tag, |_| true)?;
-        prefetch(self.flow(slot));
-        if let Some(draft) = self.draft(slot) {
-            prefetch(draft);
-        }
-        Some(slot)
+        self.index.guess(packet.tag, |slot| {
+            prefetch(self.flow(slot));
+            if let Some(draft) = self.draft(slot) {
+                prefetch(draft);
+            }
+        })
     }
 
     /// Where the flow of a packet is: the third step. `guess` is what the second said, whatever happened since then.
@@ -254,7 +254,7 @@ impl FlowTable {
     fn attach(&mut self, slot: Slot, packet: &Packet, header: Header) {
         let queue = queue_of(&packet.key);
         let place = queue::Flows::place(&self.flows, slot);
-        self.index.insert(packet.tag, slot);
+        self.index.insert(packet.tag, slot, &Tags { flows: &self.flows, keyer: &self.keyer });
         self.queues[queue].push(place);
         self.idle_after_nanos =
             self.idle_after_nanos.min(place.seen_age_nanos().saturating_add(self.idle_nanos[queue]));
@@ -489,6 +489,24 @@ impl queue::Flows for Slab {
     #[inline(always)]
     fn prefetch(&self, slot: Slot) {
         prefetch(self.get(slot));
+    }
+}
+
+/// The tags of flows.
+struct Tags<'a> {
+    flows: &'a Slab,
+    keyer: &'a Keyer,
+}
+
+impl Hashes for Tags<'_> {
+    #[inline(always)]
+    fn hash(&self, slot: Slot) -> u32 {
+        self.keyer.tag(&self.flows.get(slot).key)
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, slot: Slot) {
+        prefetch(self.flows.get(slot));
     }
 }
 
