@@ -33,13 +33,15 @@ pub fn room_for<T>(len: usize) -> Vec<T> {
 }
 
 /// Tells the system that memory is going to be used here and there: pages may be huge, but for the first ones, so that what is
-/// small stays small.
+/// small stays small. They are few: all random reads in small pages cost a look-up of the page.
 #[allow(unsafe_code)]
 fn prefer_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
     /// The huge page of most processors; a multiple of the small page of all.
     const HUGE_BYTES: usize = 2 << 20;
+    /// What is not larger takes small pages.
+    const SMALL_BYTES: usize = 256 << 10;
     let bytes = memory.as_mut_ptr_range();
-    let from = bytes.start.addr().next_multiple_of(HUGE_BYTES) + HUGE_BYTES;
+    let from = (bytes.start.addr() + SMALL_BYTES).next_multiple_of(HUGE_BYTES);
     let until = bytes.end.addr() / HUGE_BYTES * HUGE_BYTES;
     if from < until {
         let start = bytes.start.with_addr(from).cast();
