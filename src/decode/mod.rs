@@ -47,15 +47,21 @@ impl Decoder {
         self.decode_to(frame, Keep)
     }
 
-    /// Decodes a frame, and lets `observer` make something of it, whose code stands here twice: of what is usual, nothing has to
-    /// be in memory in between.
+    /// Decodes a frame, and lets `observer` make something of it, whose code stands here for what is usual of either version of
+    /// IP by itself: nothing has to be in memory in between, and what only IPv6 takes is done for nothing else.
     #[inline(always)]
     pub fn decode_to<O: Observer>(&mut self, frame: &Frame<'_>, observer: O) -> O::Made {
         let packet = link::straight(frame.link, frame.data);
-        if let Some(segment) = packet.and_then(usual::segment) {
-            // no link type that leads straight to IP has a pseudo-header
-            let wire_len = frame.wire_len.min(MAX_WIRE_LEN);
-            return observer.observe(&Observation { ts: frame.ts, wire_len, outcome: Ok(segment) });
+        // no link type that leads straight to IP has a pseudo-header
+        let wire_len = frame.wire_len.min(MAX_WIRE_LEN);
+        if let Some(packet) = packet {
+            if usual::is_v4(packet) {
+                if let Some(segment) = usual::v4(packet) {
+                    return observer.observe(&Observation { ts: frame.ts, wire_len, outcome: Ok(segment) });
+                }
+            } else if let Some(segment) = usual::v6(packet) {
+                return observer.observe(&Observation { ts: frame.ts, wire_len, outcome: Ok(segment) });
+            }
         }
         // a copy: the frame itself then need not be in memory
         observer.observe(&self.look_closer(*frame, packet))

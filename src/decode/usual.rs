@@ -1,11 +1,10 @@
 //! What nearly all packets are: TCP or UDP behind a single IP header. They are read in one go.
 //!
-//! Whether the next packet is IPv4 or IPv6, TCP or UDP, nobody can know, and a processor that guesses wrong loses as much time
-//! as a third of all this takes. So nothing here branches on it: what stands in different places is read from both, and one
-//! of the two is picked; and tables say what else is different. The only branches are those to what is not usual, which the
-//! rest of this layer reads header by header; of what is usual it would say the same.
-
-use std::hint::select_unpredictable as pick;
+//! Whether the next packet is TCP or UDP nobody can know, and a processor that guesses wrong loses as much time as a third of
+//! all this takes. So nothing here branches on it: tables say what is different. The version of IP is worth a guess: most
+//! wires have mostly one, whose addresses then take half of the instructions, here and in all that is made of them. The other
+//! branches are those to what is not usual, which the rest of this layer reads header by header; of what is usual it would
+//! say the same.
 
 use super::network::protocol;
 use super::peel::Payload;
@@ -13,44 +12,14 @@ use super::transport::{TCP_FLAGS_AT, tcp_handshake};
 use super::{Segment, tunnel};
 use crate::units::{AddressWords, IpVersion, Transport};
 
-/// Length of an IPv6 header (RFC 8200, section 3), and of an IPv4 header with a TCP header behind it, both without options:
-/// nearly every packet has as much.
-const HEADER_LEN: usize = 40;
-
-/// As much of a transport header as is looked at.
-const TRANSPORT_LEN: usize = TCP_FLAGS_AT + 1;
-
 /// The first byte of an IPv4 header without options (RFC 791, section 3.1): version 4, five words.
 const PLAIN_V4: u8 = 0x45;
 
 /// A length that no packet has, because it takes more than 16 bits.
 const NO_LEN: u32 = 1 << 16;
 
-/// What the first byte of an IP header says of the rest.
-#[derive(Clone, Copy)]
-struct Layout {
-    version: IpVersion,
-    /// As much of the header as the length in it counts too, in bytes; [`NO_LEN`] where the header is not usual.
-    counted_len: u32,
-    /// The bits of an address's second word that are its own.
-    second_word: u64,
-    /// The bits of bytes 6 and 7 that only a fragment has.
-    fragment: u16,
-}
-
-static LAYOUTS: [Layout; 256] = {
-    let none = Layout { version: IpVersion::V4, counted_len: NO_LEN, second_word: 0, fragment: 0 };
-    let mut layouts = [none; 256];
-    // more fragments, and the fragment offset
-    layouts[PLAIN_V4 as usize] = Layout { counted_len: 20, fragment: 0x3fff, ..none };
-    // of any traffic class
-    let mut first = 0x60;
-    while first <= 0x6f {
-        layouts[first] = Layout { version: IpVersion::V6, counted_len: 0, second_word: u64::MAX, fragment: 0 };
-        first += 1;
-    }
-    layouts
-};
+/// The bits of bytes 6 and 7 of an IPv4 header that only a fragment has: more fragments, and the fragment offset.
+const FRAGMENT: u16 = 0x3fff;
 
 /// What the number of a protocol says of its header.
 #[derive(Clone, Copy)]
@@ -73,45 +42,90 @@ static KINDS: [Kind; 256] = {
     kinds
 };
 
+/// Whether a packet is to be read as IPv4; else as IPv6.
+#[inline(always)]
+pub(super) fn is_v4(packet: Payload<'_>) -> bool {
+    packet.bytes.first() == Some(&PLAIN_V4)
+}
+
+/// The ports of an IPv4 packet, see [`segment`].
+#[inline(always)]
+pub(super) fn v4(packet: Payload<'_>) -> Option<Segment> {
+    // a header without options, and the one behind it as far as it is looked at
+    let bytes = packet.bytes.first_chunk::<{ 20 + TCP_FLAGS_AT + 1 }>()?;
+    let be16 = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let words = bytes.as_chunks::<4>().0;
+    if bytes[0] != PLAIN_V4 || be16(6) & FRAGMENT != 0 {
+        return None;
+    }
+    let header = Header {
+        version: IpVersion::V4,
+        protocol: bytes[9],
+        // one that is too short comes out as none
+        payload_len: u32::from(be16(2)).saturating_sub(20),
+        addresses: [AddressWords::v4(words[3]), AddressWords::v4(words[4])],
+        ports: [be16(20), be16(22)],
+        tcp_flags: bytes[20 + TCP_FLAGS_AT],
+    };
+    segment(packet, &header)
+}
+
+/// The ports of an IPv6 packet, see [`segment`].
+#[inline(always)]
+pub(super) fn v6(packet: Payload<'_>) -> Option<Segment> {
+    let bytes = packet.bytes.first_chunk::<{ 40 + TCP_FLAGS_AT + 1 }>()?;
+    let be16 = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    // of any traffic class
+    if bytes[0] >> 4 != 6 {
+        return None;
+    }
+    let addresses = bytes[8..].as_chunks::<16>().0;
+    let header = Header {
+        version: IpVersion::V6,
+        protocol: bytes[6],
+        payload_len: be16(4).into(),
+        addresses: [AddressWords::v6(addresses[0]), AddressWords::v6(addresses[1])],
+        ports: [be16(40), be16(42)],
+        tcp_flags: bytes[40 + TCP_FLAGS_AT],
+    };
+    segment(packet, &header)
+}
+
+/// What is read of an IP packet, source first.
+struct Header {
+    version: IpVersion,
+    protocol: u8,
+    /// What the packet holds behind this header, in bytes, as it says.
+    payload_len: u32,
+    addresses: [AddressWords; 2],
+    ports: [u16; 2],
+    /// The byte where TCP has its flags.
+    tcp_flags: u8,
+}
+
 /// The ports of an IP packet, if it is TCP or UDP behind a header without options, no fragment and nothing like a tunnel, and
 /// cut only behind what is read here. `None` says no more than that it takes a closer look.
 #[inline(always)]
-pub(super) fn segment(packet: Payload<'_>) -> Option<Segment> {
-    let header = packet.bytes.first_chunk::<HEADER_LEN>()?;
-    let be16 = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    let is_v4 = header[0] == PLAIN_V4;
-    let transport_header = packet.bytes.get(pick(is_v4, 20, 40)..)?.first_chunk::<TRANSPORT_LEN>()?;
-    let layout = &LAYOUTS[usize::from(header[0])];
-    let kind = KINDS[usize::from(pick(is_v4, header[9], header[6]))];
-    // one comparison for a header and a protocol that are not usual, too
-    if u32::from(pick(is_v4, be16(2), be16(4))) < layout.counted_len + kind.least_len || be16(6) & layout.fragment != 0
-    {
+fn segment(packet: Payload<'_>, header: &Header) -> Option<Segment> {
+    let kind = KINDS[usize::from(header.protocol)];
+    let [src_port, dst_port] = header.ports;
+    // one comparison for a protocol that is not usual, too
+    if header.payload_len < kind.least_len || tunnel::is_port_in_sight(src_port, dst_port) & kind.has_tunnels {
         return None;
     }
-    let [src_high, src_low, dst_high, dst_low, ..] = *transport_header;
-    let (src_port, dst_port) = (u16::from_be_bytes([src_high, src_low]), u16::from_be_bytes([dst_high, dst_low]));
-    if tunnel::is_port_in_sight(src_port, dst_port) & kind.has_tunnels {
-        return None;
-    }
-
-    let (words, addresses) = (header.as_chunks::<4>().0, header[8..].as_chunks::<16>().0);
-    let address = |v4: [u8; 4], v6: [u8; 16]| {
-        let (v4, v6) = (AddressWords::v4(v4), AddressWords::v6(v6));
-        AddressWords([pick(is_v4, v4.0[0], v6.0[0]), v6.0[1] & layout.second_word])
-    };
-    let (src_addr, dst_addr) = (address(words[3], addresses[0]), address(words[4], addresses[1]));
-    let tcp_flags = transport_header[TCP_FLAGS_AT] & kind.tcp_flags;
+    let [src_addr, dst_addr] = header.addresses;
+    let tcp_flags = header.tcp_flags & kind.tcp_flags;
     Some(Segment {
         src_addr,
         dst_addr,
         src_port,
         dst_port,
-        ip_version: layout.version,
+        ip_version: header.version,
         transport: kind.transport,
         handshake: tcp_handshake(tcp_flags),
         tcp_flags,
         // the groups of both versions begin so, and little else does
-        to_group: packet.link_broadcast || dst_addr.first_byte() >= 0xe0 && dst_addr.is_group(layout.version),
+        to_group: packet.link_broadcast || dst_addr.first_byte() >= 0xe0 && dst_addr.is_group(header.version),
         later_fragment: false,
         tunnels: 0,
     })
@@ -123,6 +137,11 @@ mod tests {
 
     use super::super::{network, transport};
     use super::*;
+
+    /// As the decoder reads it.
+    fn usual(packet: Payload<'_>) -> Option<Segment> {
+        if is_v4(packet) { super::v4(packet) } else { super::v6(packet) }
+    }
 
     const TCP: [u8; 24] = [0xc8, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x12, 0xff, 0xff, 0, 0, 0, 0, 1, 2, 3, 4];
     const UDP: [u8; 24] = [0xc8, 0, 0, 53, 0, 24, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6];
@@ -162,7 +181,8 @@ mod tests {
             ("multicast", with(v4(0x45, 17, &UDP), 16, 239), true),
             ("reserved", with(v4(0x45, 17, &UDP), 16, 240), true),
             ("IPv6, multicast", with(v6(0x60, 17, &UDP), 24, 0xff), true),
-            ("cut behind what is read", v4(0x45, 6, &TCP)[..40].to_vec(), true),
+            ("cut behind what is read", v4(0x45, 6, &TCP)[..34].to_vec(), true),
+            ("cut behind what is read, IPv6", v6(0x60, 6, &TCP)[..54].to_vec(), true),
             ("UDP without data, padded", with(v4(0x45, 17, &UDP), 3, 28), true),
             ("TCP to the port of a tunnel", with(with(v4(0x45, 6, &TCP), 22, 0x12), 23, 0xb5), true),
             ("UDP to the port of a tunnel", with(with(v4(0x45, 17, &UDP), 22, 0x12), 23, 0xb5), false),
@@ -179,13 +199,13 @@ mod tests {
             ("a length that ends before the flags", with(v4(0x45, 6, &TCP), 3, 33), false),
             ("a length that ends with the flags", with(v4(0x45, 6, &TCP), 3, 34), true),
             ("a length that ends in the header of UDP", with(v6(0x60, 17, &UDP), 5, 7), false),
-            ("cut before", v4(0x45, 6, &TCP)[..39].to_vec(), false),
+            ("cut before", v4(0x45, 6, &TCP)[..33].to_vec(), false),
             ("cut before, IPv6", v6(0x60, 6, &TCP)[..53].to_vec(), false),
             ("nothing", vec![], false),
         ];
         for (name, bytes, want) in cases {
             let packet = Payload::new(&bytes);
-            let got = segment(packet);
+            let got = usual(packet);
             assert_eq!(got.is_some(), want, "{name}");
             assert!(got.is_none() || got == by_headers(packet), "{name}: {got:?}");
         }
@@ -211,7 +231,7 @@ mod tests {
             }
             bytes.truncate(len);
             let packet = Payload { bytes: &bytes, link_broadcast };
-            if let Some(segment) = segment(packet) {
+            if let Some(segment) = usual(packet) {
                 prop_assert_eq!(Some(segment), by_headers(packet));
             }
         }
