@@ -6,6 +6,7 @@
 mod buckets;
 mod distribution;
 mod hdr;
+mod posting;
 mod sum;
 
 use std::cmp::Reverse;
@@ -16,6 +17,7 @@ use foldhash::quality::RandomState;
 
 pub use distribution::{Distribution, HistogramBudget};
 pub use hdr::HdrError;
+pub use posting::Posting;
 pub use sum::{Overflow, SummaryError, SummarySum, check_summary};
 
 use crate::decode::Portless;
@@ -60,47 +62,69 @@ const _: () = assert!(size_of::<Cell>() == 64, "a cell is a cache line");
 /// The cells of ports, one for each transport and rule that ever decided. A port's name is the same throughout a run, so that
 /// is all that a cell depends on.
 ///
-/// A hash map would do; this takes one look, and the hundred cells that most flows are counted in stay in the cache.
+/// A hash map would do; this takes one look, at a place that can be asked for before it is known which rule decides.
 #[derive(Debug, Default)]
 struct CellsOfPorts {
-    /// By transport, rule and port: one more than the number of the cell; 0 where there is none.
-    numbers: [[Vec<u32>; Evidence::ALL.len()]; Transport::ALL.len()],
+    /// By transport; by port and rule, [`CellsOfPorts::RULES`] places a port: one more than the number of the cell; 0 where
+    /// there is none. Empty before the first cell.
+    numbers: [Vec<u32>; Transport::ALL.len()],
 }
 
 impl CellsOfPorts {
+    /// Rules, and as many more as make a port's places a cache line.
+    const RULES: usize = 16;
+
+    #[inline(always)]
+    const fn place(port: u16, evidence: Evidence) -> usize {
+        const { assert!(Evidence::ALL.len() <= CellsOfPorts::RULES) };
+        port as usize * Self::RULES + evidence as usize
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, transport: Transport, port: u16) {
+        if let Some(number) = self.numbers[transport as usize].get(usize::from(port) * Self::RULES) {
+            prefetch(number);
+        }
+    }
+
     #[inline(always)]
     fn find(&self, CellKey { transport, port, evidence, .. }: CellKey) -> Option<u32> {
-        self.numbers[transport as usize][evidence as usize].get(usize::from(port))?.checked_sub(1)
+        self.numbers[transport as usize].get(Self::place(port, evidence))?.checked_sub(1)
     }
 
     /// Takes note of a cell.
     fn add(&mut self, CellKey { transport, port, evidence, .. }: CellKey, cell: u32) {
-        let numbers = &mut self.numbers[transport as usize][evidence as usize];
+        let numbers = &mut self.numbers[transport as usize];
         if numbers.is_empty() {
             // memory is taken where it is touched
-            *numbers = vec![0; 1 << 16];
+            *numbers = vec![0; Self::RULES << 16];
         }
-        numbers[usize::from(port)] = cell + 1;
+        numbers[Self::place(port, evidence)] = cell + 1;
     }
 }
 
-/// One service on one transport.
+/// One service on one transport. What packets touch comes first, and the rest follows.
 #[derive(Debug)]
+#[repr(C)]
 struct Row {
+    /// Since the start of the interval, or of the run where there are no intervals.
+    current: Measures,
+    /// Flows that ended to make room.
+    evicted: u64,
+    /// Flows that ended without an answer.
+    unanswered: u64,
     name: Option<Arc<str>>,
     transport: Transport,
     cells: Vec<u32>,
-    flows: FlowCounts,
-    /// Since the start of the interval, or of the run where there are no intervals.
-    current: Measures,
-    /// From the start of the run to the start of the interval.
-    before: Measures,
+    /// From the start of the run to the start of the interval; nothing where there are no intervals.
+    before: Option<Box<Measures>>,
     /// As it was in the last snapshot.
     reported: Option<Arc<ServiceRow>>,
 }
 
 /// The quantities whose distribution is kept.
 #[derive(Debug, Default)]
+#[repr(C)]
 struct Measures {
     packet_size_bytes: Distribution,
     gap_us: Distribution,
@@ -136,17 +160,38 @@ pub struct Detail {
 }
 
 /// Everything that was counted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stats {
+    /// The first is that of the first cell.
     rows: Vec<Row>,
     row_of: HashMap<(Transport, Option<ServiceId>), u32, RandomState>,
+    /// The first is where [`Posting::NOT`] goes; nobody looks at it.
     cells: Vec<Cell>,
     cells_of: CellsOfPorts,
     portless: [Traffic; Portless::ALL.len()],
     budget: HistogramBudget,
 }
 
+impl Default for Stats {
+    fn default() -> Self {
+        let mut nobody = Row::new(Transport::Tcp, None);
+        nobody.current.packet_size_bytes = Distribution::without_quantiles();
+        Self {
+            rows: vec![nobody],
+            row_of: HashMap::default(),
+            cells: vec![Cell::new(0, 0, Evidence::None)],
+            cells_of: CellsOfPorts::default(),
+            portless: Default::default(),
+            budget: HistogramBudget::default(),
+        }
+    }
+}
+
 impl Stats {
+    /// How many packets ahead of counting the cell of one is asked for; its row is, half as many. Memory answers some twenty
+    /// requests at a time, and what goes beyond that waits or is dropped.
+    pub const AHEAD: usize = 8;
+
     /// Where flows of this kind are counted. `name` is asked for at the first one of a row.
     pub fn cell(&mut self, key: CellKey, name: impl FnOnce(ServiceId) -> Arc<str>) -> u32 {
         if let Some(cell) = self.cells_of.find(key) {
@@ -163,45 +208,51 @@ impl Stats {
             index(rows.len() - 1)
         });
         let cell = index(self.cells.len());
-        let traffic = Traffic::default();
-        self.cells.push(Cell {
-            row,
-            port: key.port,
-            evidence: key.evidence,
-            flows: 0,
-            traffic: [traffic; 2],
-            later_fragments: traffic,
-        });
+        self.cells.push(Cell::new(row, key.port, key.evidence));
         self.rows[row as usize].cells.push(cell);
         self.cells_of.add(key, cell);
         cell
     }
 
-    /// Asks for a cell, ahead of [`Stats::count`].
+    /// Asks for where the number of a cell stands, ahead of [`Stats::cell`].
     #[inline(always)]
-    pub fn prefetch(&self, cell: u32) {
-        if let Some(cell) = self.cells.get(cell as usize) {
-            prefetch(cell);
+    pub fn prefetch_number(&self, transport: Transport, port: u16) {
+        self.cells_of.prefetch(transport, port);
+    }
+
+    /// Counts packets, in their order. The last [`Stats::AHEAD`] postings are those of packets that come next, or a margin. After
+    /// each packet, `meanwhile` is done for one of `others`: something else that memory is to be asked for.
+    #[inline(always)]
+    pub fn count<T>(&mut self, postings: &[Posting], mut others: impl Iterator<Item = T>, meanwhile: impl Fn(T)) {
+        let Self { rows, cells, budget, .. } = self;
+        let (rows, cells) = (&mut rows[..], &mut cells[..]);
+        let (later, soon) = (postings.iter().skip(Self::AHEAD), postings.iter().skip(Self::AHEAD / 2));
+        for ((posting, soon), later) in postings.iter().zip(soon).zip(later) {
+            prefetch(&cells[later.cell()]);
+            let row = &rows[cells[soon.cell()].row as usize];
+            row.current.packet_size_bytes.prefetch(soon.wire_len().into());
+            row.current.gap_us.prefetch(soon.gap_us());
+            if let Some(other) = others.next() {
+                meanwhile(other);
+            }
+
+            let cell = &mut cells[posting.cell()];
+            cell.flows += u64::from(posting.is_first());
+            let wire_bytes = posting.wire_len().into();
+            cell.traffic[usize::from(posting.to_server())] += Traffic { packets: 1, wire_bytes };
+            let measures = &mut rows[cell.row as usize].current;
+            measures.packet_size_bytes.record(wire_bytes, budget);
+            if !posting.is_first() {
+                measures.gap_us.record(posting.gap_us(), budget);
+            }
         }
     }
 
-    /// Bytes that cells take.
+    /// How many values may be counted in any order: there is room for as many histograms as they could ask for, or for none
+    /// at all. Beyond that, who comes first gets what is left.
     #[must_use]
-    #[inline(always)]
-    pub fn cells_len_bytes(&self) -> usize {
-        size_of_val(&self.cells[..])
-    }
-
-    /// Counts a packet of a flow. `gap_us` is how long it came after the one before, in microseconds; `None` for the first.
-    #[inline(always)]
-    pub fn count(&mut self, cell: u32, to_server: bool, wire_len: u32, gap_us: Option<u64>) {
-        let cell = &mut self.cells[cell as usize];
-        cell.traffic[usize::from(to_server)] += Traffic { packets: 1, wire_bytes: wire_len.into() };
-        let measures = &mut self.rows[cell.row as usize].current;
-        measures.packet_size_bytes.record(wire_len.into(), &mut self.budget);
-        if let Some(gap_us) = gap_us {
-            measures.gap_us.record(gap_us, &mut self.budget);
-        }
+    pub fn values_in_any_order(&self) -> usize {
+        self.budget.left_or_none()
     }
 
     /// Counts, beside [`Stats::count`], that the packet is a later fragment.
@@ -220,22 +271,12 @@ impl Stats {
         self.portless[reason as usize] += Traffic { packets: 1, wire_bytes: wire_len.into() };
     }
 
-    /// Counts the start of a flow.
-    pub fn flow_started(&mut self, cell: u32) {
-        let cell = &mut self.cells[cell as usize];
-        cell.flows += 1;
-        let flows = &mut self.rows[cell.row as usize].flows;
-        flows.started += 1;
-        flows.active += 1;
-    }
-
     /// Counts the end of a flow, which took so many microseconds.
+    #[inline(always)]
     pub fn flow_ended(&mut self, cell: u32, end: FlowEnd, answered: bool, duration_us: u64) {
         let row = &mut self.rows[self.cells[cell as usize].row as usize];
-        row.flows.active -= 1;
-        row.flows.ended += 1;
-        row.flows.evicted += u64::from(end == FlowEnd::Evicted);
-        row.flows.unanswered += u64::from(!answered);
+        row.evicted += u64::from(end == FlowEnd::Evicted);
+        row.unanswered += u64::from(!answered);
         row.current.flow_duration_us.record(duration_us, &mut self.budget);
     }
 
@@ -257,7 +298,8 @@ impl Stats {
     #[must_use]
     pub fn service_rows(&mut self, interval: bool, detail: Detail) -> Vec<Arc<ServiceRow>> {
         let (cells, budget) = (&self.cells, &mut self.budget);
-        let mut rows: Vec<_> = self.rows.iter_mut().map(|row| row.snapshot(cells, interval, detail, budget)).collect();
+        let mut rows: Vec<_> =
+            self.rows[1..].iter_mut().map(|row| row.snapshot(cells, interval, detail, budget)).collect();
         rows.sort_by(|a, b| a.order(b));
         rows
     }
@@ -278,6 +320,10 @@ impl Stats {
 }
 
 impl Cell {
+    fn new(row: u32, port: u16, evidence: Evidence) -> Self {
+        Self { row, port, evidence, flows: 0, traffic: Default::default(), later_fragments: Traffic::default() }
+    }
+
     fn traffic(&self) -> Traffic {
         let [mut traffic, to_server] = self.traffic;
         traffic += to_server;
@@ -288,12 +334,13 @@ impl Cell {
 impl Row {
     fn new(transport: Transport, name: Option<Arc<str>>) -> Self {
         Self {
+            current: Measures::default(),
+            evicted: 0,
+            unanswered: 0,
             name,
             transport,
             cells: Vec::new(),
-            flows: FlowCounts::default(),
-            current: Measures::default(),
-            before: Measures::default(),
+            before: None,
             reported: None,
         }
     }
@@ -309,14 +356,14 @@ impl Row {
         if let Some(reported) = self.reported.as_ref().filter(|reported| self.is_as_in(reported)) {
             return Arc::clone(reported);
         }
-        let Sums { to_server, from_server, later_fragments, by_rule, ports } =
+        let Sums { to_server, from_server, later_fragments, started, by_rule, ports } =
             Sums::of(self.cells.iter().map(|cell| &cells[*cell as usize]));
         let mut total = to_server;
         total += from_server;
         let (ports, other_ports) = largest_ports(ports, if detail.histograms { usize::MAX } else { LISTED_PORTS });
         let evidence = Evidence::ALL.into_iter().zip(by_rule).filter(|(_, counts)| counts.flows > 0);
-        let interval = interval.then(|| self.close_interval(total, detail, budget));
-        let measures = if interval.is_some() { &self.before } else { &self.current };
+        let interval = interval.then(|| self.close_interval(total, started, detail, budget));
+        let measures = self.before.as_deref().filter(|_| interval.is_some()).unwrap_or(&self.current);
         let summary = |distribution: &Distribution| distribution.summary_with(detail);
         let row = Arc::new(ServiceRow {
             service: self.name.clone(),
@@ -328,7 +375,7 @@ impl Row {
             later_fragments,
             ports,
             other_ports,
-            flows: self.flows,
+            flows: self.flows(started),
             evidence: evidence.map(|(rule, counts)| (rule.name(), counts)).collect(),
             packet_size_bytes: summary(&measures.packet_size_bytes),
             gap_us: summary(&measures.gap_us),
@@ -340,29 +387,43 @@ impl Row {
         row
     }
 
+    /// The flows of the row, of which so many have started; each that ended has a duration.
+    fn flows(&self, started: u64) -> FlowCounts {
+        let ended_before = self.before.as_ref().map_or(0, |before| before.flow_duration_us.count());
+        let ended = ended_before + self.current.flow_duration_us.count();
+        let Self { evicted, unanswered, .. } = *self;
+        FlowCounts { started, active: started - ended, ended, evicted, unanswered }
+    }
+
     /// Nothing has come since a snapshot, in whose own interval nothing had come either. Whatever is counted comes with a
-    /// packet, and each has a size, or with the end of a flow.
+    /// packet, and each has a size, or with the end of a flow, which has a duration.
     fn is_as_in(&self, reported: &ServiceRow) -> bool {
         self.current.packet_size_bytes.is_empty()
-            && self.flows == reported.flows
+            && self.current.flow_duration_us.is_empty()
             && reported.interval.as_ref().is_some_and(RowInterval::is_silent)
     }
 
     /// Reports what came since the last interval was closed, and makes it part of the past.
-    fn close_interval(&mut self, total: Traffic, detail: Detail, budget: &mut HistogramBudget) -> RowInterval {
+    fn close_interval(
+        &mut self,
+        total: Traffic,
+        started: u64,
+        detail: Detail,
+        budget: &mut HistogramBudget,
+    ) -> RowInterval {
         let summary = |distribution: &Distribution| distribution.summary_with(Detail { shapes: false, ..detail });
         let before = self.reported.as_ref().map(|row| (row.packets, row.wire_bytes, row.flows.started));
         let (packets_before, wire_bytes_before, flows_started_before) = before.unwrap_or_default();
         let closed = RowInterval {
             packets: total.packets - packets_before,
             wire_bytes: total.wire_bytes - wire_bytes_before,
-            flows_started: self.flows.started - flows_started_before,
+            flows_started: started - flows_started_before,
             packet_size_bytes: summary(&self.current.packet_size_bytes),
             gap_us: summary(&self.current.gap_us),
             flow_duration_us: summary(&self.current.flow_duration_us),
             handshake_rtt_us: summary(&self.current.handshake_rtt_us),
         };
-        self.before.merge(&mut self.current, budget);
+        self.before.get_or_insert_default().merge(&mut self.current, budget);
         self.current.clear(budget);
         closed
     }
@@ -373,6 +434,8 @@ struct Sums {
     to_server: Traffic,
     from_server: Traffic,
     later_fragments: Traffic,
+    /// Flows that started.
+    started: u64,
     /// By the number of the rule.
     by_rule: [EvidenceCounts; Evidence::ALL.len()],
     /// One for each cell: a port may come several times.
@@ -384,12 +447,13 @@ impl Sums {
         let [to_server, from_server, later_fragments] = [Traffic::default(); 3];
         let by_rule = [EvidenceCounts::default(); Evidence::ALL.len()];
         let ports = Vec::with_capacity(cells.len());
-        let mut sums = Self { to_server, from_server, later_fragments, by_rule, ports };
+        let mut sums = Self { to_server, from_server, later_fragments, started: 0, by_rule, ports };
         for cell in cells {
             let [from_server, to_server] = cell.traffic;
             sums.to_server += to_server;
             sums.from_server += from_server;
             sums.later_fragments += cell.later_fragments;
+            sums.started += cell.flows;
             let Traffic { packets, wire_bytes } = cell.traffic();
             let counts = &mut sums.by_rule[cell.evidence as usize];
             counts.flows += cell.flows;

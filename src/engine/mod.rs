@@ -3,6 +3,7 @@
 //! Counting has two halves, which may be on two threads: the [`Tracker`] follows packets to their flows and through time, and
 //! the [`Ledger`] names flows and counts what the tracker's [`Trail`] says of each packet. An [`Engine`] is both.
 
+mod accounts;
 mod ledger;
 mod losses;
 #[cfg(test)]

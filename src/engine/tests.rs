@@ -460,3 +460,38 @@ fn nothing_read_is_still_a_report() {
     assert!(flows.is_empty() && snapshots.len() == 1);
     assert_eq!((snapshots[0].ts, snapshots[0].packets, snapshots[0].is_final), (None, 0, true));
 }
+
+/// Who gets the last histograms is decided by the order of packets and ends of flows, however many are counted together.
+#[test]
+fn the_last_histograms_go_to_who_comes_first() {
+    let registry = Registry::builtin();
+    let ports: Vec<u16> = (1..=8000).filter(|port| registry.service(Transport::Tcp, *port).is_some()).collect();
+    assert!(ports.len() > 3000, "more rows than there are histograms, where each asks for two");
+    // one flow a port and round; each ends when the table is full, a hundred packets later
+    let flows = (0..34).flat_map(|round| ports.iter().map(move |port| (round, *port)));
+    let packets: Vec<_> = (0..)
+        .zip(flows)
+        .map(|(nanos, (round, port))| {
+            let mut opening = packet(nanos, Transport::Tcp, round, true, SYN);
+            opening.outcome = opening.outcome.map(|segment| Segment { dst_port: port, ..segment });
+            opening
+        })
+        .collect();
+    let snapshot = |at_once: usize| {
+        let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
+        let limits = Limits { max_flows: 100, ..Limits::default() };
+        let config = EngineConfig { limits, ..EngineConfig::default() };
+        let mut engine = Engine::new(&config, source.into(), Registry::builtin());
+        let keyer = engine.keyer();
+        for some in packets.chunks(at_once) {
+            engine.ingest(&some.iter().map(|packet| keyer.packet(packet)).collect::<Vec<_>>());
+        }
+        engine.finish(RunEnd::Complete);
+        engine.drain_events().find_map(|event| if let Event::Snapshot(last) = event { Some(last) } else { None })
+    };
+    let want = snapshot(1).expect("a last one");
+    assert!(want.histograms_refused > 0);
+    for at_once in [17, 512, packets.len()] {
+        assert_eq!(snapshot(at_once).expect("a last one"), want, "{at_once}");
+    }
+}

@@ -2,10 +2,11 @@
 //!
 //! Nothing here knows names: what the [`Ledger`](super::ledger::Ledger) makes of it, it makes later, be it on another thread.
 
+use std::ops::Range;
 use std::time::Duration;
 use std::vec;
 
-use super::trail::{GROUP, Happened, Moment, Record, Span, Trail, in_groups};
+use super::trail::{Happened, Moment, Record, Span, Trail};
 use super::{EngineConfig, RunEnd};
 use crate::flow::{FlowTable, Header, Keyer, Packet, PacketClock, Passed, Slot, Turn};
 use crate::snapshot::{FlowEnd, SourceKind};
@@ -314,5 +315,40 @@ impl Tracker {
             interval,
             run_end,
         });
+    }
+}
+
+/// Packets for which memory is asked together.
+const GROUP: usize = 16;
+
+/// The groups of so many packets, in three steps that each group goes through: memory is asked for when it is two groups
+/// ahead and when it is one ahead, and then it is its turn.
+fn in_groups(packets: usize) -> impl Iterator<Item = [Range<usize>; 3]> {
+    let group = move |from: usize| from.min(packets)..(from + GROUP).min(packets);
+    (0..packets + 2 * GROUP).step_by(GROUP).map(move |ahead| {
+        let behind = |groups: usize| ahead.checked_sub(groups * GROUP).map_or(0..0, group);
+        [group(ahead), behind(1), behind(2)]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_packet_has_its_turn_after_both_steps_ahead() {
+        for packets in [0, 1, GROUP - 1, GROUP, GROUP + 1, 5 * GROUP + 3] {
+            let (mut asked_twice, mut asked, mut done) = (0, 0, 0);
+            for [ahead, next, now] in in_groups(packets) {
+                for (range, so_far) in [(now, &mut done), (next, &mut asked), (ahead, &mut asked_twice)] {
+                    if !range.is_empty() {
+                        assert_eq!(range.start, *so_far);
+                        *so_far = range.end;
+                    }
+                }
+                assert!(done <= asked && asked <= asked_twice);
+            }
+            assert_eq!((asked_twice, asked, done), (packets, packets, packets));
+        }
     }
 }

@@ -97,14 +97,22 @@ impl FlowKey {
         if self.0[4] & 0xff == u64::from(IpVersion::V4 as u8) { IpVersion::V4 } else { IpVersion::V6 }
     }
 
+    /// The port of one of the two ends.
+    #[must_use]
+    #[inline(always)]
+    pub const fn port(&self, side: Side) -> u16 {
+        // a shift, and not a branch: nobody can guess the direction of a packet
+        (self.0[4] >> (48 - 16 * side as u32) & 0xffff) as u16
+    }
+
     /// Address and port of one of the two ends.
     #[must_use]
     pub fn end(&self, side: Side) -> (AddressWords, u16) {
-        let (words, shift) = match side {
-            Side::Low => ([self.0[0], self.0[1]], 48),
-            Side::High => ([self.0[2], self.0[3]], 32),
+        let words = match side {
+            Side::Low => [self.0[0], self.0[1]],
+            Side::High => [self.0[2], self.0[3]],
         };
-        (AddressWords(words), (self.0[4] >> shift & 0xffff) as u16)
+        (AddressWords(words), self.port(side))
     }
 
     /// One of the two ends.

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use super::{FlowKey, Side};
 use crate::decode::tcp_flag::{FIN, RST, SYN};
 use crate::decode::{Handshake, Observation, Portless, Segment};
-use crate::units::Timestamp;
+use crate::units::{Timestamp, Transport};
 
 /// Computes the tags that flows are found by.
 ///
@@ -223,6 +223,27 @@ impl Packet {
     #[inline(always)]
     pub const fn raw_header(&self) -> Header {
         self.header
+    }
+
+    /// The transport of its ports.
+    #[must_use]
+    #[inline(always)]
+    pub fn transport(&self) -> Transport {
+        self.key.transport()
+    }
+
+    /// The port it was sent from.
+    #[must_use]
+    #[inline(always)]
+    pub fn src_port(&self) -> u16 {
+        self.key.port(self.header.sender())
+    }
+
+    /// The port it was sent to.
+    #[must_use]
+    #[inline(always)]
+    pub fn dst_port(&self) -> u16 {
+        self.key.port(self.header.sender().other())
     }
 
     /// The segment that was observed. The packet must have ports.

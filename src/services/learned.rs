@@ -10,6 +10,7 @@ use std::hash::BuildHasher as _;
 
 use foldhash::quality::RandomState;
 
+use super::End;
 use crate::decode::Segment;
 use crate::memory::prefetch;
 use crate::units::AddressWords;
@@ -23,7 +24,7 @@ const RECENT_MAX: usize = 32_768;
 const PLACES: u32 = 4 * 32_768;
 const _: () = assert!(PLACES as usize == 4 * RECENT_MAX);
 
-/// One end of a segment, ready to be looked up.
+/// One end of a segment that is being looked up.
 #[derive(Clone, Copy, Debug)]
 pub struct Met {
     endpoint: Fingerprint,
@@ -37,8 +38,8 @@ pub struct Met {
 /// Stands for an endpoint: 64 bits of a keyed hash of its address, port, transport and IP version. Some two of 65,536
 /// endpoints share them by a chance of one in eight thousand million, and nobody who does not know the key of this run can
 /// choose endpoints that do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fingerprint(u64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprint(u64);
 
 impl Fingerprint {
     /// The place where a search for the endpoint begins.
@@ -114,25 +115,30 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// Asks for the place where a search for an end begins, ahead of it; most searches end there too.
+    /// Asks for the place where a search for an endpoint begins, ahead of it; most searches end there too.
     #[inline(always)]
-    pub fn prefetch(&self, end: Met) {
-        if let Some(place) = self.places.get(end.endpoint.home() as usize) {
+    pub fn prefetch(&self, endpoint: Fingerprint) {
+        if let Some(place) = self.places.get(endpoint.home() as usize) {
             prefetch(place);
         }
     }
 
-    /// The two ends of `segment`, source first.
+    /// What stands for one of the two ends of `segment`.
     #[must_use]
-    pub fn ends(&self, segment: &Segment) -> [Met; 2] {
-        let &Segment { src_addr, dst_addr, src_port, dst_port, .. } = segment;
-        [(src_addr, src_port, dst_port), (dst_addr, dst_port, src_port)].map(|(addr, port, remote_port)| {
-            let kind = (segment.transport as u32) << 8 | segment.ip_version as u32;
-            let AddressWords([first, second]) = addr;
-            let endpoint = (first, second, u32::from(port) << 16 | kind);
-            let endpoint = Fingerprint(self.hasher.hash_one(endpoint));
-            Met { endpoint, remote_port, search_from: endpoint.home(), clearings: self.clearings }
-        })
+    #[inline(always)]
+    pub fn fingerprint(&self, segment: &Segment, end: End) -> Fingerprint {
+        let (AddressWords([first, second]), port) = match end {
+            End::Src => (segment.src_addr, segment.src_port),
+            End::Dst => (segment.dst_addr, segment.dst_port),
+        };
+        let kind = (segment.transport as u32) << 8 | segment.ip_version as u32;
+        Fingerprint(self.hasher.hash_one((first, second, u32::from(port) << 16 | kind)))
+    }
+
+    /// An endpoint, for whom the other end has `remote_port`.
+    #[must_use]
+    pub fn end(&self, endpoint: Fingerprint, remote_port: u16) -> Met {
+        Met { endpoint, remote_port, search_from: endpoint.home(), clearings: self.clearings }
     }
 
     /// What is known of one end; it takes note of where that is.
@@ -151,9 +157,9 @@ impl Learned {
         self.place(end).meet(end.remote_port);
     }
 
-    /// Takes note that an end accepts a connection that another has opened.
-    pub fn accepted(&mut self, server: Met) {
-        self.place(server).deeds = Deeds::Accepted;
+    /// Takes note that an endpoint accepts a connection that another has opened.
+    pub fn accepted(&mut self, server: Fingerprint) {
+        self.place(self.end(server, 0)).deeds = Deeds::Accepted;
     }
 
     /// How many endpoints were forgotten to make room.
@@ -266,15 +272,20 @@ mod tests {
         segment(Transport::Udp, client_port, 7777)
     }
 
+    /// Both ends, source first.
+    fn ends(learned: &Learned, segment: &Segment) -> [Met; 2] {
+        [(End::Src, segment.dst_port), (End::Dst, segment.src_port)]
+            .map(|(end, remote_port)| learned.end(learned.fingerprint(segment, end), remote_port))
+    }
+
     /// Takes note that the source of `segment` accepts a connection.
     fn accepted(learned: &mut Learned, segment: &Segment) {
-        let [server, _] = learned.ends(segment);
-        learned.accepted(server);
+        learned.accepted(learned.fingerprint(segment, End::Src));
     }
 
     /// What is known of both ends.
     fn pasts(learned: &Learned, segment: &Segment) -> [Past; 2] {
-        learned.ends(segment).map(|mut end| learned.recall(&mut end))
+        ends(learned, segment).map(|mut end| learned.recall(&mut end))
     }
 
     #[test]
@@ -292,7 +303,7 @@ mod tests {
         for (name, before, port, standing, has_met_port) in cases {
             let mut learned = Learned::default();
             for port in before {
-                let [_, server] = learned.ends(&to_server(*port));
+                let [_, server] = ends(&learned, &to_server(*port));
                 learned.met(server);
             }
             let want = [Past::default(), Past { standing, has_met_port }];
@@ -345,7 +356,7 @@ mod tests {
         accepted(&mut learned, &server);
         meet_others(&mut learned, 2 * RECENT_MAX - 1);
         assert_eq!((standing(&learned), learned.forgotten()), (Standing::Accepted, 0), "there was room for all");
-        let [met, _] = learned.ends(&server);
+        let [met, _] = ends(&learned, &server);
         learned.met(met);
         assert_eq!(learned.forgotten(), RECENT_MAX as u64 - 1, "the first ones, the server apart");
         meet_others(&mut learned, RECENT_MAX);

@@ -19,7 +19,7 @@ pub use learned::{Past, Standing};
 pub use parse::RESERVED;
 pub use tables::Layer;
 
-use learned::{Learned, Met};
+use learned::{Fingerprint, Learned};
 use tables::{PortTable, Reviewed};
 
 use crate::decode::{Handshake, Segment, tcp_flag};
@@ -227,10 +227,10 @@ fn reviewed(transport: Transport) -> &'static Reviewed {
     REVIEWED[table_of(transport)]
 }
 
-/// Source and destination of a segment that starts a flow or accepts a connection, ready to be looked up, where what is known
-/// of them matters.
+/// Source and destination of a segment that starts a flow or accepts a connection, ready to be looked up, as far as what is
+/// known of them matters.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ends(Option<[Met; 2]>);
+pub struct Ends([Fingerprint; 2]);
 
 /// Labels flows, and learns from what it sees.
 #[derive(Debug)]
@@ -263,28 +263,35 @@ impl Labeller {
     #[must_use]
     #[inline(always)]
     pub fn prepare(&self, segment: &Segment) -> Ends {
-        let names = self.registry.table(segment.transport);
-        names.prefetch(segment.src_port);
-        names.prefetch(segment.dst_port);
-        // a SYN and a group address tell who serves by themselves, and teach nothing
-        let matter = match segment.handshake {
-            Handshake::None => !segment.to_group,
-            Handshake::Open => false,
-            Handshake::Accept => true,
+        let ready = |end| {
+            let endpoint = self.learned.fingerprint(segment, end);
+            self.learned.prefetch(endpoint);
+            endpoint
         };
-        let ends = matter.then(|| self.learned.ends(segment));
-        for end in ends.iter().flatten() {
-            self.learned.prefetch(*end);
-        }
-        Ends(ends)
+        // a SYN and a group address tell who serves by themselves, and teach nothing
+        Ends(match segment.handshake {
+            Handshake::None if !segment.to_group => [ready(End::Src), ready(End::Dst)],
+            Handshake::None | Handshake::Open => Default::default(),
+            Handshake::Accept => [ready(End::Src), Fingerprint::default()],
+        })
+    }
+
+    /// The label of a flow that begins by opening a connection to `dst_port`, as [`Labeller::label`] tells it, if that is all
+    /// that it depends on: the port has a name, and users have named none.
+    #[must_use]
+    #[inline(always)]
+    pub fn label_of_opened(&self, transport: Transport, dst_port: u16) -> Option<Label> {
+        let service = self.registry.table(transport).built_in_name(dst_port)?;
+        Some(Label { service: Some(service), server: End::Dst, evidence: Evidence::Handshake })
     }
 
     /// The label of the flow that starts with `segment`, for which `ends` was prepared.
-    pub fn label(&mut self, segment: &Segment, ends: Ends) -> Label {
-        let Some(mut ends) = ends.0.filter(|_| segment.handshake == Handshake::None) else {
+    pub fn label(&mut self, segment: &Segment, Ends(ends): Ends) -> Label {
+        if segment.handshake != Handshake::None || segment.to_group {
             // it tells who serves by itself, and teaches nothing: nobody may be there
             return decide::label(&self.registry, segment, Default::default(), self.listens(segment));
-        };
+        }
+        let mut ends = [self.learned.end(ends[0], segment.dst_port), self.learned.end(ends[1], segment.src_port)];
         let pasts = ends.each_mut().map(|end| self.learned.recall(end));
         let label = decide::label(&self.registry, segment, pasts, self.listens(segment));
         if segment.tcp_flags & tcp_flag::RST != 0 {
@@ -315,10 +322,8 @@ impl Labeller {
 
     /// Takes note that the sender of the segment that `ends` was prepared for accepts the connection that the other end has
     /// opened.
-    pub fn accepted(&mut self, ends: Ends) {
-        if let Some([server, _]) = ends.0 {
-            self.learned.accepted(server);
-        }
+    pub fn accepted(&mut self, Ends([server, _]): Ends) {
+        self.learned.accepted(server);
     }
 
     /// How many endpoints that were seen to serve were forgotten to make room.
@@ -411,6 +416,28 @@ mod tests {
         for (transport, port, want, layer) in cases {
             assert_eq!(name(&registry, transport, port), want, "{port}/{transport}");
             assert_eq!(registry.layer(transport, port), layer, "{port}/{transport}");
+        }
+    }
+
+    /// The short way says what the rules say.
+    #[test]
+    fn who_is_opened_a_connection_to_serves() {
+        let user = with(&["own 443/tcp\nown 60000/tcp\n"], false);
+        for (registry, is_told) in [(Registry::builtin(), true), (with(&[], true), false), (user, false)] {
+            let labeller = Labeller::new(registry);
+            assert_eq!(labeller.label_of_opened(Transport::Tcp, 22).is_some(), is_told);
+            for transport in Transport::ALL {
+                for (src_port, dst_port) in (0..=u16::MAX).flat_map(|port| [(50_001, port), (20, port), (port, 443)]) {
+                    let opening = Segment { handshake: Handshake::Open, ..segment(transport, src_port, dst_port) };
+                    if let Some(label) = labeller.label_of_opened(transport, dst_port) {
+                        assert_eq!(
+                            label,
+                            first_label(&labeller.registry, &opening),
+                            "{src_port} {dst_port}/{transport}"
+                        );
+                    }
+                }
+            }
         }
     }
 

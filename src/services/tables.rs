@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use crate::memory::prefetch;
 use crate::units::ServiceId;
 
 /// Ports of a transport.
@@ -116,12 +115,10 @@ impl PortTable {
         }
     }
 
-    /// Asks for the name of a port, ahead of [`PortTable::get`].
-    pub(super) fn prefetch(&self, port: u16) {
-        match &self.own {
-            None => prefetch(&self.built_in[usize::from(port)]),
-            Some(own) => prefetch(&own.ids[usize::from(port)]),
-        }
+    /// The name of a port that is built in, as long as nobody has asked for other ones.
+    #[inline(always)]
+    pub(super) fn built_in_name(&self, port: u16) -> Option<ServiceId> {
+        if self.own.is_none() { self.built_in[usize::from(port)] } else { None }
     }
 
     /// The user named each of these ports.

@@ -4,6 +4,8 @@
 //! one is made of them. Recording here takes a fifth of the instructions, and the counters an eighth of the memory that all
 //! packets touch: they stay in the cache, where those of many services have to.
 
+use crate::memory::prefetch;
+
 /// Significant decimal digits of a histogram: quantiles are within 1 %.
 pub(super) const SIGNIFICANT_DIGITS: u8 = 2;
 
@@ -18,6 +20,7 @@ type Counter = u16;
 
 /// Counts by size. Up to 255 each value has a bucket; from there on, each doubling has [`PER_DOUBLING`] of them.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Buckets {
     /// As many as the largest value needs.
     counts: Vec<Counter>,
@@ -26,6 +29,14 @@ pub struct Buckets {
 }
 
 impl Buckets {
+    /// Asks for the counter of a value.
+    #[inline(always)]
+    pub fn prefetch(&self, value: u64) {
+        if let Some(count) = self.counts.get(index(value)) {
+            prefetch(count);
+        }
+    }
+
     /// Counts a value, if it has a counter.
     #[inline(always)]
     pub fn add_to_counter(&mut self, value: u64) -> bool {

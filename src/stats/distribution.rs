@@ -31,6 +31,11 @@ impl HistogramBudget {
         self.refused
     }
 
+    /// How many there is room for; any number where there is room for none, as then nobody gets one.
+    pub(super) fn left_or_none(&self) -> usize {
+        if self.left == 0 { usize::MAX } else { self.left }
+    }
+
     fn take(&mut self) -> bool {
         let granted = self.left > 0;
         if granted {
@@ -43,17 +48,23 @@ impl HistogramBudget {
 }
 
 /// Count, sum, minimum and maximum of some values, exact, and their quantiles.
+///
+/// What each value touches is in the first of two cache lines.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Distribution {
-    count: u64,
     /// Wide enough that it needs no look at whether it is full.
     sum: u128,
+    count: u64,
     min: u64,
     max: u64,
     /// Without any counters as long as they are not in use: so one look tells whether a value has its counter.
     buckets: Buckets,
     held: Held,
 }
+
+const _: () =
+    assert!(std::mem::offset_of!(Distribution, buckets) == 40, "the counters are found through the first line");
 
 /// What quantiles are read from.
 #[derive(Debug)]
@@ -73,6 +84,17 @@ impl Default for Distribution {
 }
 
 impl Distribution {
+    /// A distribution that never asks for a histogram.
+    pub(super) fn without_quantiles() -> Self {
+        Self { held: Held::Refused, ..Self::default() }
+    }
+
+    /// Asks for the counter of a value, ahead of [`Distribution::record`].
+    #[inline(always)]
+    pub fn prefetch(&self, value: u64) {
+        self.buckets.prefetch(value);
+    }
+
     /// Adds a value.
     #[inline(always)]
     pub fn record(&mut self, value: u64, budget: &mut HistogramBudget) {
@@ -171,6 +193,12 @@ impl Distribution {
             self.buckets = Buckets::default();
         }
         self.held = held;
+    }
+
+    /// How many values there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
     }
 
     /// There are no values.
