@@ -111,7 +111,7 @@ impl Index {
     /// Takes address space for so many slots, if there is that much; memory itself is taken as slots come.
     pub fn with_room_for(max_slots: usize) -> Self {
         let mut len = MIN_LEN;
-        while max_len(len) < max_slots {
+        while max_len(len) < max_slots && len < usize::MAX / 2 {
             len *= 2;
         }
         let mut chunks = room_for(len);
