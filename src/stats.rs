@@ -220,31 +220,41 @@ impl Stats {
         self.cells_of.prefetch(transport, port);
     }
 
-    /// Counts packets, in their order. The last [`Stats::AHEAD`] postings are those of packets that come next, or a margin. After
-    /// each packet, `meanwhile` is done for one of `others`: something else that memory is to be asked for.
+    /// Bytes that cells take.
+    #[must_use]
+    pub fn cells_len_bytes(&self) -> usize {
+        size_of_val(&self.cells[..])
+    }
+
+    /// Counts packets, in their order.
     #[inline(always)]
-    pub fn count<T>(&mut self, postings: &[Posting], mut others: impl Iterator<Item = T>, meanwhile: impl Fn(T)) {
-        let Self { rows, cells, budget, .. } = self;
-        let (rows, cells) = (&mut rows[..], &mut cells[..]);
+    pub fn count(&mut self, postings: &[Posting]) {
+        let (rows, cells) = (&mut self.rows[..], &mut self.cells[..]);
+        for posting in postings {
+            count_one(*posting, rows, cells, &mut self.budget);
+        }
+    }
+
+    /// Counts packets, and asks for the memory ahead. The last [`Stats::AHEAD`] postings are those of packets that come next, or
+    /// a margin. Before each packet, `meanwhile` is done for one of `others`: something else that memory is to be asked for.
+    #[inline(always)]
+    pub fn count_from_afar<T>(
+        &mut self,
+        postings: &[Posting],
+        mut others: impl Iterator<Item = T>,
+        meanwhile: impl Fn(T),
+    ) {
+        let (rows, cells) = (&mut self.rows[..], &mut self.cells[..]);
         let (later, soon) = (postings.iter().skip(Self::AHEAD), postings.iter().skip(Self::AHEAD / 2));
         for ((posting, soon), later) in postings.iter().zip(soon).zip(later) {
             prefetch(&cells[later.cell()]);
             let row = &rows[cells[soon.cell()].row as usize];
-            row.current.packet_size_bytes.prefetch(soon.wire_len().into());
-            row.current.gap_us.prefetch(soon.gap_us());
+            prefetch(&row.current.packet_size_bytes);
+            prefetch(&row.current.gap_us);
             if let Some(other) = others.next() {
                 meanwhile(other);
             }
-
-            let cell = &mut cells[posting.cell()];
-            cell.flows += u64::from(posting.is_first());
-            let wire_bytes = posting.wire_len().into();
-            cell.traffic[usize::from(posting.to_server())] += Traffic { packets: 1, wire_bytes };
-            let measures = &mut rows[cell.row as usize].current;
-            measures.packet_size_bytes.record(wire_bytes, budget);
-            if !posting.is_first() {
-                measures.gap_us.record(posting.gap_us(), budget);
-            }
+            count_one(*posting, rows, cells, &mut self.budget);
         }
     }
 
@@ -426,6 +436,20 @@ impl Row {
         self.before.get_or_insert_default().merge(&mut self.current, budget);
         self.current.clear(budget);
         closed
+    }
+}
+
+/// Counts a packet of a flow, and the flow if it is the first of it.
+#[inline(always)]
+fn count_one(posting: Posting, rows: &mut [Row], cells: &mut [Cell], budget: &mut HistogramBudget) {
+    let cell = &mut cells[posting.cell()];
+    cell.flows += u64::from(posting.is_first());
+    let wire_bytes = posting.wire_len().into();
+    cell.traffic[usize::from(posting.to_server())] += Traffic { packets: 1, wire_bytes };
+    let measures = &mut rows[cell.row as usize].current;
+    measures.packet_size_bytes.record(wire_bytes, budget);
+    if !posting.is_first() {
+        measures.gap_us.record(posting.gap_us(), budget);
     }
 }
 

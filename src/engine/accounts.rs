@@ -15,6 +15,9 @@ use crate::stats::{CellKey, Posting, Stats};
 /// How many packets go together through each of the steps of counting.
 const GROUP: usize = 16;
 
+/// Accounts and cells of so many bytes stay in a cache near the processor by themselves.
+const NEAR_BYTES: usize = 256 << 10;
+
 /// How many of the packets that start a flow or accept a connection are made ready ahead.
 const OPENINGS_AHEAD: usize = 4;
 
@@ -106,7 +109,7 @@ impl Accounts {
     /// Counts the packets of a part, and finds out what its marks are about.
     ///
     /// Some packets go ahead of the others: first the account of each is asked for, then it is looked at, and then the packet
-    /// is counted. So what waits for memory is done beside what does not.
+    /// is counted. So what waits for memory is done beside what does not; unless there is so little that it is near.
     pub fn count(
         &mut self,
         packets: &[Packet],
@@ -136,11 +139,15 @@ impl Accounts {
         for from in (0..steps.len() + GROUP).step_by(GROUP) {
             let ahead = group(from);
             poster.post(first + from, &steps[ahead.clone()], &mut postings.packets[ahead]);
-            if let Some(now) = from.checked_sub(GROUP).map(group) {
-                let postings = &postings.packets[now.start..now.end + Stats::AHEAD];
-                let next = &steps[group(from + GROUP)];
-                poster.stats.count(postings, next.iter().map(Step::place), |place| poster.accounts.prefetch(place));
+            let Some(now) = from.checked_sub(GROUP).map(group) else { continue };
+            let (accounts, stats) = (&*poster.accounts, &mut *poster.stats);
+            if size_of_val(&accounts.accounts[..]) + stats.cells_len_bytes() < NEAR_BYTES {
+                stats.count(&postings.packets[now]);
+                continue;
             }
+            let postings = &postings.packets[now.start..now.end + Stats::AHEAD];
+            let next = &steps[group(from + GROUP)];
+            stats.count_from_afar(postings, next.iter().map(Step::place), |place| accounts.prefetch(place));
         }
         poster.post_marks(usize::MAX);
     }

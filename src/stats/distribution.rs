@@ -89,12 +89,6 @@ impl Distribution {
         Self { held: Held::Refused, ..Self::default() }
     }
 
-    /// Asks for the counter of a value, ahead of [`Distribution::record`].
-    #[inline(always)]
-    pub fn prefetch(&self, value: u64) {
-        self.buckets.prefetch(value);
-    }
-
     /// Adds a value.
     #[inline(always)]
     pub fn record(&mut self, value: u64, budget: &mut HistogramBudget) {
