@@ -63,23 +63,28 @@ impl Ledger {
         trail.clear();
     }
 
-    /// The steps and marks after `done` that may be counted in any order: those before the next snapshot, and where there are
-    /// more than may have a histogram each, steps or marks alone.
+    /// The steps and marks after `done` that may be counted in any order: those before the next snapshot, but no more than may
+    /// have a histogram each; where that is hardly any, steps or marks alone.
     fn next_part(&self, trail: &Trail, done: &Part) -> Part {
+        let (steps_from, mut steps_end) = (done.steps.end, trail.steps.len());
+        let mut marks = &trail.marks[done.marks.end..];
+        if !trail.moments.is_empty()
+            && let Some(snapshot) = marks.iter().position(|mark| matches!(mark.what, Happened::Snapshot))
+        {
+            steps_end = marks[snapshot].before;
+            marks = &marks[..=snapshot];
+        }
+        let mut marks_len = marks.len();
         let values = self.stats.values_in_any_order();
-        let (steps_from, marks) = (done.steps.end, &trail.marks[done.marks.end..]);
-        let snapshot = if trail.moments.is_empty() {
-            None
-        } else {
-            marks.iter().position(|mark| matches!(mark.what, Happened::Snapshot))
-        };
-        let mut steps_end = snapshot.map_or(trail.steps.len(), |at| marks[at].before);
-        let mut marks_len = snapshot.map_or(marks.len(), |at| at + 1);
         // each packet has a size and a gap
-        if (steps_end - steps_from) * 2 + marks_len > values {
-            steps_end = steps_end.min(steps_from + (values / 2).max(1));
-            steps_end = marks.first().map_or(steps_end, |mark| mark.before.min(steps_end));
-            marks_len = marks[..marks_len].iter().take_while(|mark| mark.before == steps_from).count();
+        let are_too_many = |steps_end: usize, marks_len: usize| (steps_end - steps_from) * 2 + marks_len > values;
+        if are_too_many(steps_end, marks_len) {
+            steps_end = steps_end.min(steps_from + (values / 4).max(1));
+            marks_len = marks.partition_point(|mark| mark.before < steps_end);
+            if steps_end == steps_from || are_too_many(steps_end, marks_len) {
+                steps_end = marks.first().map_or(steps_end, |mark| mark.before.min(steps_end));
+                marks_len = marks.partition_point(|mark| mark.before == steps_from);
+            }
         }
         let openings = &trail.openings[done.openings.end..];
         let openings_len = openings.partition_point(|at| (*at as usize) < steps_end);

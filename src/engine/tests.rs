@@ -477,21 +477,25 @@ fn the_last_histograms_go_to_who_comes_first() {
             opening
         })
         .collect();
-    let snapshot = |at_once: usize| {
+    let snapshots = |at_once: usize, interval| {
         let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
         let limits = Limits { max_flows: 100, ..Limits::default() };
-        let config = EngineConfig { limits, ..EngineConfig::default() };
+        let config = EngineConfig { limits, interval, ..EngineConfig::default() };
         let mut engine = Engine::new(&config, source.into(), Registry::builtin());
         let keyer = engine.keyer();
         for some in packets.chunks(at_once) {
             engine.ingest(&some.iter().map(|packet| keyer.packet(packet)).collect::<Vec<_>>());
         }
         engine.finish(RunEnd::Complete);
-        engine.drain_events().find_map(|event| if let Event::Snapshot(last) = event { Some(last) } else { None })
+        engine.drain_events().collect::<Vec<_>>()
     };
-    let want = snapshot(1).expect("a last one");
-    assert!(want.histograms_refused > 0);
-    for at_once in [17, 512, packets.len()] {
-        assert_eq!(snapshot(at_once).expect("a last one"), want, "{at_once}");
+    for interval in [None, Some(Duration::from_micros(60))] {
+        let want = snapshots(1, interval);
+        let Some(Event::Snapshot(last)) = want.last() else { panic!("a last one") };
+        assert!(last.histograms_refused > 0);
+        assert_eq!(want.len() > 1, interval.is_some());
+        for at_once in [17, 512, packets.len()] {
+            assert!(snapshots(at_once, interval) == want, "{at_once} {interval:?}");
+        }
     }
 }
