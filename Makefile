@@ -9,7 +9,8 @@
 # make bench-check   instruction counts against the committed ones (valgrind, from Debian); UPDATE=1 writes them anew
 # make bench-stages  each stage of the packet path alone
 # make bench-live    live capture under load, beside tcpdump; RUNS=5 of each; as root
-# make fuzz          fuzzes the decoder and the readers (captures, reports), each for FUZZ_SECONDS=60; takes a nightly compiler and cargo-fuzz
+# make fuzz          fuzzes the engine, the page, and whatever reads captures, reports and names, each for FUZZ_SECONDS=60; takes a
+#                    nightly compiler and cargo-fuzz
 # make fixtures      installs servers and clients (Debian), then records fixtures/ anew; CASES="dns ssh" records only these; as root
 # make names         rebuilds data/services.tsv from the packages that carry IANA's port registry, which it fetches
 # make clean         removes what was built

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portlabel::decode::Decoder;
-use portlabel::engine::{EngineConfig, Event};
+use portlabel::engine::EngineConfig;
 use portlabel::flow::Limits;
-use portlabel::snapshot::{COLUMNS, ColumnKind, ServiceRow, Snapshot, Summary, Value};
+use portlabel::snapshot::Snapshot;
 use portlabel::units::{Timestamp, Transport};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use crate::frames::{End, GROUP, Kind, Owned, Packet, counted_len, events, snapshots};
+use crate::frames::{End, GROUP, Kind, Owned, Packet, counted_len, events};
+use crate::laws::{assert_adds_up, by_records, by_rows, fallen, final_snapshot, key, snapshots};
 
 const SECOND: i64 = 1_000_000_000;
 /// 2026-01-31T10:00:00Z, in nanoseconds.
@@ -114,140 +115,6 @@ fn any_config() -> impl Strategy<Value = EngineConfig> {
     (idle(), idle(), idle(), max_flows, interval).prop_map(|(tcp_idle, other_idle, active, max_flows, interval)| {
         config(Limits { tcp_idle, other_idle, active, max_flows }, interval)
     })
-}
-
-fn final_snapshot(events: &[Event]) -> Snapshot {
-    let snapshots = snapshots(events);
-    let (last, earlier) = snapshots.split_last().expect("a final snapshot");
-    assert!(last.is_final && earlier.iter().all(|snapshot| !snapshot.is_final));
-    Snapshot::clone(last)
-}
-
-/// Everything in a snapshot that must add up.
-fn assert_adds_up(snapshot: &Snapshot) {
-    let services = |get: fn(&ServiceRow) -> u64| snapshot.services.iter().map(|row| get(row)).sum::<u64>();
-    let portless = |get: fn(&portlabel::snapshot::PortlessRow) -> u64| snapshot.portless.iter().map(get).sum::<u64>();
-    assert_eq!(services(|row| row.packets) + portless(|row| row.packets), snapshot.packets);
-    assert_eq!(services(|row| row.wire_bytes) + portless(|row| row.wire_bytes), snapshot.wire_bytes);
-    let flows = &snapshot.flows;
-    assert_eq!(
-        [services(|r| r.flows.started), services(|r| r.flows.active), services(|r| r.flows.ended)],
-        [flows.started, flows.active, flows.ended]
-    );
-    assert_eq!([services(|r| r.flows.evicted), services(|r| r.flows.unanswered)], [flows.evicted, flows.unanswered]);
-    for row in &snapshot.services {
-        assert_row_adds_up(row, snapshot.is_final);
-    }
-}
-
-fn assert_row_adds_up(row: &ServiceRow, is_final: bool) {
-    let total = [row.packets, row.wire_bytes];
-    let (to, from) = (row.to_server, row.from_server);
-    assert_eq!([to.packets + from.packets, to.wire_bytes + from.wire_bytes], total, "directions: {row:?}");
-
-    let port = |get: fn(&portlabel::snapshot::PortTraffic) -> u64| row.ports.iter().map(get).sum::<u64>();
-    let listed = [port(|p| p.packets) + row.other_ports.packets, port(|p| p.wire_bytes) + row.other_ports.wire_bytes];
-    assert_eq!(listed, total, "ports: {row:?}");
-    assert!(row.ports.len() <= 8 && (row.other_ports.ports == 0 || row.ports.len() == 8), "ports: {row:?}");
-
-    let rule = |get: fn(&portlabel::snapshot::EvidenceCounts) -> u64| {
-        row.evidence.iter().map(|(_, counts)| get(counts)).sum::<u64>()
-    };
-    assert_eq!([rule(|e| e.packets), rule(|e| e.wire_bytes)], total, "evidence: {row:?}");
-    assert_eq!(rule(|e| e.flows), row.flows.started, "evidence: {row:?}");
-
-    let flows = &row.flows;
-    assert_eq!(flows.started, flows.active + flows.ended, "flows: {row:?}");
-    assert!(flows.evicted <= flows.ended && flows.unanswered <= flows.ended, "flows: {row:?}");
-    assert!(!is_final || flows.active == 0, "flows: {row:?}");
-
-    assert!(row.later_fragments.packets <= row.packets, "{row:?}");
-    let sizes = row.packet_size_bytes.as_ref().map(|sizes| [sizes.count, sizes.sum]);
-    assert_eq!(sizes, Some(total), "packet sizes: {row:?}");
-    let durations = row.flow_duration_us.as_ref().map_or(0, |durations| durations.count);
-    assert_eq!(durations, flows.ended, "durations: {row:?}");
-    for summary in summaries(row).into_iter().flatten() {
-        assert_is_ordered(summary);
-    }
-}
-
-fn summaries(row: &ServiceRow) -> [Option<&Summary>; 4] {
-    [&row.packet_size_bytes, &row.gap_us, &row.flow_duration_us, &row.handshake_rtt_us].map(Option::as_ref)
-}
-
-fn assert_is_ordered(summary: &Summary) {
-    let quantiles = [Some(summary.min), summary.p50, summary.p90, summary.p99, Some(summary.max)];
-    assert!(quantiles.iter().flatten().is_sorted(), "{summary:?}");
-    assert!(summary.count > 0 && summary.sum >= summary.max, "{summary:?}");
-    assert!((summary.min..=summary.max).contains(&(summary.sum / summary.count)), "{summary:?}");
-    if let Some(shape) = &summary.shape {
-        assert_eq!(shape.steps().map(|(_, count)| count).sum::<u64>(), summary.count, "{summary:?}");
-        let first = shape.steps().next().map(|(smallest, _)| smallest);
-        assert!(first.is_some_and(|first| first <= summary.min), "{summary:?}");
-    }
-}
-
-/// What flow records say of each service: the sum of what they counted.
-fn by_records(events: &[Event]) -> BTreeMap<(Option<String>, Transport), [u64; 4]> {
-    let mut sums = BTreeMap::new();
-    for event in events {
-        if let Event::Flow(record) = event {
-            let sum: &mut [u64; 4] =
-                sums.entry((record.service.as_deref().map(str::to_owned), record.transport)).or_default();
-            let parts = [
-                record.to_server.packets,
-                record.to_server.wire_bytes,
-                record.from_server.packets,
-                record.from_server.wire_bytes,
-            ];
-            sum.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
-        }
-    }
-    sums
-}
-
-fn by_rows(snapshot: &Snapshot) -> BTreeMap<(Option<String>, Transport), [u64; 4]> {
-    let parts = |row: &ServiceRow| {
-        let (to, from) = (row.to_server, row.from_server);
-        [to.packets, to.wire_bytes, from.packets, from.wire_bytes]
-    };
-    snapshot.services.iter().map(|row| (key(row), parts(row))).collect()
-}
-
-fn key(row: &ServiceRow) -> (Option<String>, Transport) {
-    (row.service.as_deref().map(str::to_owned), row.transport)
-}
-
-/// The counters that are smaller in the later of two snapshots.
-fn fallen(earlier: &Snapshot, later: &Snapshot) -> Vec<String> {
-    let totals = |s: &Snapshot| {
-        let flows = s.flows;
-        [s.packets, s.wire_bytes, s.time_jumps, flows.started, flows.ended, flows.evicted, flows.unanswered]
-    };
-    let mut fallen = Vec::new();
-    if totals(earlier).into_iter().zip(totals(later)).any(|(before, now)| now < before) {
-        fallen.push(format!("totals from {:?} to {:?}", totals(earlier), totals(later)));
-    }
-    for before in &earlier.services {
-        let same = |row: &&Arc<ServiceRow>| (&row.service, row.transport) == (&before.service, before.transport);
-        let Some(now) = later.services.iter().find(same) else {
-            fallen.push(format!("{:?} is gone", key(before)));
-            continue;
-        };
-        for column in COLUMNS.iter().filter(|column| column.kind == ColumnKind::Counter) {
-            let (Value::Count(before), Value::Count(now)) = ((column.get)(before), (column.get)(now)) else { continue };
-            if now < before {
-                fallen.push(format!("{} from {before} to {now}", column.name));
-            }
-        }
-    }
-    for before in &earlier.portless {
-        let now = later.portless.iter().find(|now| now.reason == before.reason);
-        if now.is_none_or(|now| now.packets < before.packets || now.wire_bytes < before.wire_bytes) {
-            fallen.push(format!("from {before:?} to {now:?}"));
-        }
-    }
-    fallen
 }
 
 proptest! {

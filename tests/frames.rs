@@ -1,12 +1,11 @@
 //! Frames made by hand: what a packet is to be, and its bytes, header by header.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
 use portlabel::decode::{Decoder, Observation};
 use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
 use portlabel::services::Registry;
-use portlabel::snapshot::{Snapshot, SourceInfo, SourceKind};
+use portlabel::snapshot::{SourceInfo, SourceKind};
 use portlabel::source::Frame;
 use portlabel::units::{LinkType, Timestamp, Transport};
 
@@ -60,15 +59,6 @@ pub fn events(frames: &[Owned], config: &EngineConfig, batch_len: usize) -> Vec<
     engine.finish(RunEnd::Complete);
     events.extend(engine.drain_events());
     events
-}
-
-/// The snapshots among events.
-pub fn snapshots(events: &[Event]) -> Vec<Arc<Snapshot>> {
-    let snapshot = |event: &Event| match event {
-        Event::Snapshot(snapshot) => Some(Arc::clone(snapshot)),
-        Event::Flow(_) => None,
-    };
-    events.iter().filter_map(snapshot).collect()
 }
 
 /// What a TCP segment says by its flags, and other transports by their packet type.

@@ -19,7 +19,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::cases::{Case, corpus, corpus_captures};
-use crate::frames::{Owned, counted_len, decode, events, snapshots};
+use crate::frames::{Owned, counted_len, decode, events};
+use crate::laws::snapshots;
 use crate::records::{as_snoop_file, records};
 
 /// Every link type of the registry, known or not, some that may come to it, and those of snoop files alone.

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::cases::Case;
-use crate::frames::{End, Kind, Owned, Packet, events, snapshots};
+use crate::frames::{End, Kind, Owned, Packet, events};
+use crate::laws::snapshots;
 use crate::program::{Ran, document, portlabel, ran, run, run_with_input};
 
 /// 2026-01-31T10:00:00Z, in nanoseconds.

@@ -4,9 +4,11 @@
 //! meet. Tests that need the corpus take its place from `PORTLABEL_CORPUS`, and say so when it is not set.
 
 // What several subjects stand on: the cases of `fixtures/`, the binary as a process, also as one that goes on until it is
-// told to stop, captures counted and put together without `source`, frames made by hand, and hosts with a wire between.
+// told to stop, captures counted and put together without `source`, frames made by hand, what must add up whatever comes,
+// and hosts with a wire between.
 mod cases;
 mod frames;
+mod laws;
 mod netns;
 mod program;
 mod records;

@@ -36,15 +36,37 @@ pub fn diff(config: &Diff) -> ExitCode {
             run::say(&format_args!("what differs may be due to how the reports were made: {difference}"));
         }
     }
-    let comparison = Comparison::new(&before, &after, config.totals, config.fail_over_percent);
     let mut out = io::stdout().lock();
-    let written = if config.json {
-        serde_json::to_writer_pretty(&mut out, &comparison).map_err(io::Error::from).and_then(|()| writeln!(out))
+    let compared = compare(&before, &after, config).and_then(|compared| {
+        out.write_all(compared.text.as_bytes())?;
+        out.flush().map(|()| compared.is_failed)
+    });
+    let is_failed = compared.as_ref().is_ok_and(|is_failed| *is_failed);
+    let is_printed = is_printed(compared.map(drop));
+    if is_printed && !is_failed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What came of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// What is printed.
+    pub text: String,
+    /// A service has moved by more than is allowed.
+    pub is_failed: bool,
+}
+
+/// Compares two reports that were read, which need not be of the files that `config` names.
+///
+/// # Errors
+/// The comparison cannot be written as JSON, which nothing that is in a report brings about.
+pub fn compare(before: &Report, after: &Report, config: &Diff) -> io::Result<Compared> {
+    let comparison = Comparison::new(before, after, config.totals, config.fail_over_percent);
+    let text = if config.json {
+        serde_json::to_string_pretty(&comparison)? + "\n"
     } else {
-        out.write_all(page::render(&comparison, config.color, config.width).as_bytes())
+        page::render(&comparison, config.color, config.width)
     };
-    let printed = is_printed(written.and_then(|()| out.flush()));
-    if printed && !comparison.is_failed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(Compared { text, is_failed: comparison.is_failed() })
 }
 
 fn both(config: &Diff) -> Result<(Report, Report), ReportError> {

@@ -10,7 +10,7 @@ mod names;
 mod reports;
 mod schema;
 
-pub use diff::{DIFF_JSON_SCHEMA, diff};
+pub use diff::{Compared, DIFF_JSON_SCHEMA, compare, diff};
 pub use explain::{EXPLAIN_JSON_SCHEMA, explain};
 pub use interfaces::list_interfaces;
 pub use label::label;

@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use portlabel::decode::{Decoder, Handshake, Observation, Portless};
 use portlabel::source::Frame;
 use portlabel::units::{IpVersion, LinkType, Timestamp, Transport};
-use shared::seeds;
+use shared::captures::seeds;
 
 /// What the decoder says of a frame that is the first it sees.
 fn observe(frame: &Frame<'_>) -> Observation {

@@ -3,6 +3,6 @@
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use shared::{Format, seeds};
+use shared::captures::{Format, read, seeds};
 
-fuzz_target!(init: seeds("lz4"), |input: &[u8]| -> Corpus { shared::read(input, Format::Lz4) });
+fuzz_target!(init: seeds("lz4"), |input: &[u8]| -> Corpus { read(input, Format::Lz4) });

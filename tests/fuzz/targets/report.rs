@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 use portlabel::report::{Merge, Report};
 use portlabel::snapshot::{Hdr, Summary};
 use portlabel::stats::SummarySum;
-use shared::report_seeds;
+use shared::reports::seeds;
 
 /// What is a report can be added up, or it is said why not; a sum of one report is a report, and its own sum.
 fn report(input: &[u8]) {
@@ -47,7 +47,7 @@ fn histogram(plain: &[u8]) {
     }
 }
 
-fuzz_target!(init: report_seeds(), |input: &[u8]| {
+fuzz_target!(init: seeds(), |input: &[u8]| {
     match input.split_first() {
         Some((kind, input)) if kind.is_multiple_of(2) => report(input),
         Some((_, input)) => histogram(input),

@@ -3,6 +3,6 @@
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use shared::{Format, seeds};
+use shared::captures::{Format, read, seeds};
 
-fuzz_target!(init: seeds("zstd"), |input: &[u8]| -> Corpus { shared::read(input, Format::Zstd) });
+fuzz_target!(init: seeds("zstd"), |input: &[u8]| -> Corpus { read(input, Format::Zstd) });

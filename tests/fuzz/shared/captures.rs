@@ -1,6 +1,5 @@
-//! What the targets have in common: reading an input as a capture file, and the inputs to begin with.
+//! Inputs that are capture files: reading them, and what to begin with.
 
-use std::env;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Write as _};
@@ -8,16 +7,14 @@ use std::ops::ControlFlow;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use libfuzzer_sys::Corpus;
 use lz4_flex::frame::FrameEncoder;
-use portlabel::decode::Decoder;
-use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
-use portlabel::services::Registry;
-use portlabel::snapshot::{SourceInfo, SourceKind};
-use portlabel::source::{Files, Frame, Interface, Next, Pause, Source as _, SourceError};
+use portlabel::source::{Frame, Interface, Next, Pause, Source as _, SourceError};
 use rustix::fs::{MemfdFlags, memfd_create};
+
+use super::{FRAMES_MAX, all_captures, frames, open, write_seeds};
 
 /// What an input begins as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,103 +203,35 @@ impl Outcome {
     }
 }
 
-fn open(path: &Path) -> Files {
-    Files::open(&[path.to_owned()], Arc::default())
-}
-
 /// Longer captures are cut to this before they become inputs, in bytes.
 const SEED_LEN: usize = 4 << 10;
-/// Frames of one capture that become inputs.
-const SEED_FRAMES: usize = 16;
 
-/// Writes the inputs to begin with for a target into the folder that `PORTLABEL_SEEDS` names: out of the captures of
-/// `fixtures/`, and of `PORTLABEL_CORPUS` where there is one.
+/// Writes the inputs to begin with for a target: out of the captures of `fixtures/`, and of `PORTLABEL_CORPUS` where there is
+/// one.
 ///
 /// # Panics
 /// They cannot be read or written.
 pub fn seeds(target: &str) {
-    let Some(folder) = env::var_os("PORTLABEL_SEEDS").map(PathBuf::from) else { return };
-    let mut captures = Vec::new();
-    add_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures"), &mut captures);
-    if let Some(corpus) = env::var_os("PORTLABEL_CORPUS") {
-        add_files(&Path::new(&corpus).join("files"), &mut captures);
-    }
     let format = Format::ALL.iter().find(|(_, name)| *name == target).map(|(format, _)| *format);
-    let mut seeds = Vec::new();
-    for path in captures {
-        match format {
-            None => seeds.extend(frames(&path)),
-            Some(format) => {
-                let mut capture = fs::read(&path).expect("it is there");
-                capture.truncate(SEED_LEN);
-                seeds.extend(format.pack(&capture).expect("memory"));
+    write_seeds(|| {
+        let mut seeds = Vec::new();
+        for path in all_captures() {
+            match format {
+                None => seeds.extend(some_frames(&path)),
+                Some(format) => {
+                    let mut capture = fs::read(&path).expect("it is there");
+                    capture.truncate(SEED_LEN);
+                    seeds.extend(format.pack(&capture).expect("memory"));
+                }
             }
         }
-    }
-    fs::create_dir_all(&folder).expect("room");
-    for (number, seed) in seeds.iter().enumerate() {
-        fs::write(folder.join(format!("seed-{number}")), seed).expect("room");
-    }
-}
-
-/// Writes the inputs to begin with for the target of reports: those of short captures of `fixtures/`, behind a byte that is
-/// even.
-///
-/// # Panics
-/// They cannot be read or written.
-pub fn report_seeds() {
-    let Some(folder) = env::var_os("PORTLABEL_SEEDS").map(PathBuf::from) else { return };
-    let mut captures = Vec::new();
-    add_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures"), &mut captures);
-    fs::create_dir_all(&folder).expect("room");
-    for (number, capture) in captures.iter().enumerate() {
-        fs::write(folder.join(format!("seed-{number}")), [b"0", report(capture).as_slice()].concat()).expect("room");
-    }
-    // and a histogram of the value 7, behind a byte that is odd: cookie, length, offset, digits, range, ratio, counters
-    let words = [0x1c84_9313_u32, 2, 0, 2, 0, 1, 0, 7].map(u32::to_be_bytes);
-    let histogram = [b"1", words.as_flattened(), &1.0_f64.to_be_bytes(), &[0x0d, 0x02]].concat();
-    fs::write(folder.join("seed-histogram"), histogram).expect("room");
-}
-
-/// The report of a capture's first frames, with histograms.
-fn report(capture: &Path) -> Vec<u8> {
-    let source = SourceInfo { kind: SourceKind::File, names: Vec::new(), host: None, filter: None };
-    let config = EngineConfig { histograms: true, ..EngineConfig::default() };
-    let mut engine = Engine::new(&config, source.into(), Registry::builtin());
-    let (mut files, mut decoder, keyer) = (open(capture), Decoder::default(), engine.keyer());
-    for _ in 0..SEED_FRAMES {
-        let Ok(Next::Frame(frame)) = files.next_packet() else { break };
-        engine.ingest(&[keyer.packet(&decoder.decode(&frame))]);
-    }
-    engine.finish(RunEnd::Complete);
-    let last = engine.drain_events().last().expect("a final snapshot");
-    match last {
-        Event::Snapshot(snapshot) => serde_json::to_vec(&*snapshot).expect("JSON"),
-        Event::Flow(_) => panic!("nobody asked for flows"),
-    }
+        seeds
+    });
 }
 
 /// Some frames of a capture, each behind its link type.
-fn frames(path: &Path) -> Vec<Vec<u8>> {
-    let (mut files, mut frames) = (open(path), Vec::new());
-    while let Ok(Next::Frame(frame)) = files.next_packet() {
-        frames.push([&frame.link.0.to_le_bytes(), frame.data].concat());
-    }
-    let step = frames.len() / SEED_FRAMES + 1;
-    frames.into_iter().step_by(step).collect()
-}
-
-/// The captures in a folder and its folders, in the order of their names.
-fn add_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    let mut paths: Vec<_> = entries.collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            add_files(&path, found);
-        } else if !path.extension().is_some_and(|extension| ["md", "json", "txt"].iter().any(|text| extension == *text))
-        {
-            found.push(path);
-        }
-    }
+fn some_frames(path: &Path) -> Vec<Vec<u8>> {
+    let frames = frames(path, usize::MAX);
+    let step = frames.len() / FRAMES_MAX + 1;
+    frames.into_iter().step_by(step).map(|(link, data)| [&link.0.to_le_bytes(), &data[..]].concat()).collect()
 }
