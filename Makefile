@@ -9,8 +9,9 @@
 # make bench-check   instruction counts against the committed ones (valgrind, from Debian); UPDATE=1 writes them anew
 # make bench-stages  each stage of the packet path alone
 # make bench-live    live capture under load, beside tcpdump; RUNS=5 of each; as root
+# make soak          a live run for SECONDS_LONG=3600 at RATE=10000 packets a second, watched all the while; as root
 # make fuzz          fuzzes the engine, the page, and whatever reads captures, reports and names, each for FUZZ_SECONDS=60; takes a
-#                    nightly compiler and cargo-fuzz
+#                    nightly compiler
 # make fixtures      installs servers and clients (Debian), then records fixtures/ anew; CASES="dns ssh" records only these; as root
 # make names         rebuilds data/services.tsv from the packages that carry IANA's port registry, which it fetches
 # make clean         removes what was built
@@ -83,6 +84,11 @@ bench-live: headers
 	cargo build --release --locked
 	RUNS=$(RUNS) tests/bench/live.sh
 
+# what is given to make is in the environment
+soak: headers
+	cargo build --release --locked
+	tests/soak.sh
+
 fuzz: headers
 	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
@@ -102,4 +108,4 @@ help:
 headers:
 	@tests/setup/libpcap-headers.sh
 
-.PHONY: run test install uninstall build bench bench-check bench-stages bench-live fuzz fixtures names clean help headers
+.PHONY: run test install uninstall build bench bench-check bench-stages bench-live soak fuzz fixtures names clean help headers

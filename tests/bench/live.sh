@@ -16,30 +16,9 @@ portlabel=$PWD/target/release/portlabel
 in_file=1000000
 loops=$((${PACKETS:-10000000} / in_file))
 capture=target/bench/live.pcap
-if [[ ! -e $capture || tests/bench/traffic.rs -nt $capture ]]; then
-    mkdir -p "${capture%/*}"
-    cargo bench --quiet --locked --bench ratio -- --make live >"$capture.part"
-    mv "$capture.part" "$capture"
-fi
-
-sender=portlabel-$$-sender watched=portlabel-$$-watched
-work=$(mktemp -d)
-clean_up() {
-    # shellcheck disable=SC2046 # a list of processes
-    kill -KILL $(jobs -p) 2>/dev/null || true
-    ip netns del $sender 2>/dev/null || true
-    ip netns del $watched 2>/dev/null || true
-    rm -rf "$work"
-}
-trap clean_up EXIT
-for namespace in $sender $watched; do
-    ip netns add "$namespace"
-    ip netns exec "$namespace" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
-done
-ip -n $sender link add eth0 type veth peer name eth0 netns $watched
-ip -n $sender link set eth0 up
-ip -n $watched link set eth0 up
-until ip -n $sender link show eth0 | grep -q 'state UP'; do sleep 0.01; done
+# shellcheck source=tests/setup/wire.sh
+source tests/setup/wire.sh
+live_capture "$capture"
 
 # start PROGRAM: runs it where the packets arrive, until it captures; its process is $last, and what it has used by then, which
 # is mostly for its buffer, is $used
@@ -55,9 +34,6 @@ start() {
     until grep -qs 'listening on' "$work/$1.err" || grep -qsx capture /proc/$last/task/*/comm; do sleep 0.01; done
     used=$(ticks $last)
 }
-
-# CPU time of a process so far, user and system, in the kernel's ticks.
-ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
 
 # A number of those that both programs print at their end.
 counter() { sed -n "s/^\([0-9]*\) packets* $2\$/\1/p" "$work/$1.err"; }

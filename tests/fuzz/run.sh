@@ -5,6 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 tests/setup/fuzz-tools.sh
+PATH="$PWD/target/tools/bin:$PATH"
 
 build=target/fuzz
 cargo +nightly fuzz build --fuzz-dir tests/fuzz --target-dir "$build"

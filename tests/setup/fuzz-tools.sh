@@ -1,7 +1,12 @@
 #!/bin/sh
-# Says how to install what fuzzing takes, and fails, where it is missing.
+# Installs cargo-fuzz below target/tools where it is missing; says how to install a nightly compiler, and fails, where there is
+# none.
 set -eu
+cd "$(dirname "$0")/../.."
 
-if cargo +nightly --version >/dev/null 2>&1 && cargo fuzz --version >/dev/null 2>&1; then exit 0; fi
-echo "Fuzzing takes a nightly compiler and cargo-fuzz: rustup toolchain install nightly; cargo install cargo-fuzz" >&2
-exit 1
+if ! cargo +nightly --version >/dev/null 2>&1; then
+    echo "Fuzzing takes a nightly compiler: rustup toolchain install nightly" >&2
+    exit 1
+fi
+PATH="$PWD/target/tools/bin:$PATH" cargo fuzz --version >/dev/null 2>&1 ||
+    cargo install --quiet --locked --root target/tools cargo-fuzz
