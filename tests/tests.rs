@@ -69,3 +69,5 @@ mod synthetic;
 mod web;
 // Packets in packets: what is around a packet, and which of the ports count.
 mod tunnels;
+// Ten years of packet time.
+mod years;
