@@ -63,6 +63,8 @@ mod saved;
 mod merge;
 // Container readers against tshark and another crate, packet by packet.
 mod second_opinion;
+// The compiler that dependencies ask for.
+mod supply;
 // The captures that benchmarks make.
 mod synthetic;
 // `--listen`: who is let in, what is served, and clients that want to do harm.
