@@ -1,9 +1,12 @@
 //! Which requests are answered, and how.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rustix::process::Signal;
 
 use super::{Reply, Server, TO_US};
 use crate::program::document;
@@ -215,6 +218,28 @@ fn requests_have_bounds() {
     for (name, request, want) in cases {
         let answer = server.exchange(request.as_bytes());
         assert_eq!(Reply::status_of(&answer), want, "{name}: {}", String::from_utf8_lossy(&answer));
+    }
+}
+
+/// As `nc -N` does: nothing more will be said, but the answer is waited for.
+#[test]
+fn who_has_said_everything_is_answered() {
+    let server = Server::of_capture(&[]);
+    for target in ["/", "/metrics", "/api/v1/snapshot"] {
+        // request and end are there before the server looks
+        server.program.signal(Signal::STOP);
+        let mut streams: Vec<_> = (0..50).map(|_| server.connect()).collect();
+        for stream in &mut streams {
+            write!(stream, "GET {target} HTTP/1.1\r\n{TO_US}Connection: close\r\n\r\n").expect("the system takes it");
+            stream.shutdown(Shutdown::Write).expect("it is open");
+        }
+        server.program.signal(Signal::CONT);
+        for mut stream in streams {
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).expect("it is answered");
+            let answer = Reply::of(&answer);
+            assert_eq!((answer.status, answer.body.len().to_string().as_str()), (200, answer.header("content-length")));
+        }
     }
 }
 

@@ -71,6 +71,8 @@ pub(super) async fn serve(listener: TcpListener, access: Access, site: Arc<Site>
 fn protocol() -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
+        // who has said all that it wants to say is answered
+        .half_close(true)
         .header_read_timeout(REQUEST_PATIENCE)
         .max_buf_size(MAX_REQUEST_BYTES)
         .max_headers(MAX_HEADERS);

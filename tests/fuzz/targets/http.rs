@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -17,6 +17,8 @@ use portlabel::output::{Listen, Server};
 use rustix::fs::{MemfdFlags, memfd_create};
 use shared::requests::{TOKEN, seeds};
 use shared::sample;
+use signal_hook::consts::SIGPIPE;
+use signal_hook::flag::register;
 
 /// Whoever has said nothing for so long waits for more of a request.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -43,6 +45,8 @@ struct Served {
 
 impl Served {
     fn new(has_token: bool) -> Self {
+        // as in every Rust program whose main is its own: who writes to a client that has gone gets an error
+        register(SIGPIPE, Arc::default()).expect("a signal");
         let mut token = File::from(memfd_create("token", MemfdFlags::CLOEXEC).expect("memory"));
         token.write_all(TOKEN.as_bytes()).expect("memory");
         let path = PathBuf::from(format!("/proc/self/fd/{}", token.as_raw_fd()));
