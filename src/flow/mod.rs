@@ -125,12 +125,6 @@ impl Flow {
         &self.key
     }
 
-    /// The end that sent the first packet.
-    #[must_use]
-    pub fn first_sender(&self) -> Side {
-        self.ends.first()
-    }
-
     /// Packets came from both ends.
     #[must_use]
     pub fn is_two_way(&self) -> bool {
