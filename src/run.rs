@@ -148,12 +148,18 @@ where
     let mut batch = Batch::default();
     loop {
         let end = intake.fill(&mut batch, stop, &mut |notice| delivery.notice(&notice));
-        engine.ingest(&batch.packets);
+        let mut packets = &batch.packets[..];
+        while !packets.is_empty() {
+            packets = &packets[engine.ingest_some(packets)..];
+            delivery.events(engine.drain_events().collect());
+        }
         batch.clear();
         if let Some(end) = end {
-            engine.finish(end);
+            while engine.finish_some(end) {
+                delivery.events(engine.drain_events().collect());
+            }
+            delivery.events(engine.drain_events().collect());
         }
-        delivery.events(engine.drain_events().collect());
         delivery.tick();
         if end.is_some() {
             return;

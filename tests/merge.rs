@@ -11,6 +11,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use portlabel::engine::EngineConfig;
 use portlabel::report::{Merge, Report};
+use portlabel::snapshot::{Snapshot, SourceInfo};
 use portlabel::units::Transport;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -256,6 +257,22 @@ fn a_sum_has_no_longer_lists_than_a_report() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), want));
 }
 
+/// Names of inputs as long as they may be: a sum keeps 128 MiB of them.
+#[test]
+fn a_sum_has_no_more_of_names_than_fits() {
+    let (_folder, report) = folder_with_report();
+    let report = Report::read("one", report.to_string().as_bytes()).expect("a report");
+    let with_names = |number: u32| {
+        let names = (0..3_000).map(|at| format!("{number}/{at:05}/{}", "x".repeat(16_000))).collect();
+        let source = SourceInfo { names, ..SourceInfo::clone(&report.snapshot.source) };
+        Report { snapshot: Snapshot { source: source.into(), ..report.snapshot.clone() }, ..report.clone() }
+    };
+    let mut sum = Merge::new(with_names(0)).expect("48 MB");
+    sum.add(with_names(1)).expect("96 MB");
+    let error = sum.add(with_names(2)).expect_err("144 MB").to_string();
+    assert_eq!(error, "one: with it, the sum has more than 134217728 bytes of names of inputs; leave some reports out");
+}
+
 #[test]
 fn interfaces_of_several_hosts_are_told_apart() {
     let (folder, report) = folder_with_report();
@@ -343,6 +360,8 @@ fn what_cannot_be_added_up_is_told_and_nothing_is_written() {
         ("a long schema", changed("/schema", long.clone().into()), "is of the schema 'xxx"),
         ("a long number", changed("/packets", long.clone().into()), "invalid type: string \"xxx"),
         ("a long name", changed("/services/0/service", long.clone().into()), "services[0] (xxx"),
+        ("a long input", changed("/source/names", json!([long])), "the name of an input is longer than 16384 bytes: xxx"),
+        ("a long host", changed("/source/host", "h".repeat(256).into()), "the name of a host is longer than 255 bytes: hhh"),
         ("a long filter", changed("/source/filter", long.into()), "different filters, none and 'xxx"),
         ("no end", changed("/final", false.into()), "its last snapshot is not final"),
         ("no histograms", changed("/settings/histograms", false.into()), "was made without histograms"),

@@ -14,6 +14,8 @@ mod program;
 mod records;
 mod running;
 
+// What grows, driven to its limit: memory, and totals that stay true.
+mod bounds;
 // The binary as users meet it: arguments, streams, signals, exit codes, messages.
 mod cli;
 // Laws of counting that hold for any packets: sums, directions, intervals, batches, reversed and translated traffic.

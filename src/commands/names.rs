@@ -54,24 +54,30 @@ pub(super) fn registry(naming: &Naming) -> Result<Registry, Wrong> {
 
 /// Reads the files.
 pub(super) fn texts(naming: &Naming) -> Result<Vec<Text>, Wrong> {
+    let mut left = SIZE_MAX;
     let all = naming.services.iter().map(|path| {
-        let bytes = read(path).map_err(|error| vec![format!("{}: cannot read the names: {error}", path.display())])?;
+        let bytes = read(path, left);
+        let bytes = bytes.map_err(|error| vec![format!("{}: cannot read the names: {error}", path.display())])?;
+        left -= bytes.len() as u64;
         Ok(Text { path: path.display().to_string(), bytes })
     });
     sorted_out(all)
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads a file that has no more than `left` bytes.
+fn read(path: &Path, left: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > SIZE_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 64 MiB"));
+    File::open(path)?.take(left + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > left {
+        let which = if left < SIZE_MAX { "all files of names together have" } else { "it has" };
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{which} more than 64 MiB")));
     }
     Ok(bytes)
 }
 
 /// Takes them apart.
 pub(super) fn parsed<'t>(texts: &'t [Text], naming: &Naming) -> Result<Vec<Parsed<'t>>, Wrong> {
+    let mut entries = 0;
     let all = texts.iter().map(|Text { path, bytes }| {
         let names = user::parse(bytes).map_err(|faults| {
             let mut messages: Vec<_> = faults.first.iter().map(|fault| format!("{path}:{fault}")).collect();
@@ -80,6 +86,11 @@ pub(super) fn parsed<'t>(texts: &'t [Text], naming: &Naming) -> Result<Vec<Parse
             }
             messages
         })?;
+        if entries + names.entries.len() > user::ENTRIES_MAX {
+            let max = user::ENTRIES_MAX;
+            return Err(vec![format!("{path}: with it, more than {max} lines name ports; there are not as many")]);
+        }
+        entries += names.entries.len();
         Ok(Parsed { path, names })
     });
     let all = sorted_out(all)?;

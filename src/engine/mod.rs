@@ -109,11 +109,20 @@ impl Engine {
     }
 
     /// Counts packets, in their order. The result is the same as if each came alone.
-    pub fn ingest(&mut self, packets: &[Packet]) {
-        for packets in packets.chunks(PACKETS_AT_ONCE) {
-            self.tracker.follow(packets, &mut self.trail);
-            self.ledger.count(packets, &mut self.trail);
+    pub fn ingest(&mut self, mut packets: &[Packet]) {
+        while !packets.is_empty() {
+            packets = &packets[self.ingest_some(packets)..];
         }
+    }
+
+    /// Counts the first of some packets, and tells how many. What there is to report is bounded if it is taken after each call:
+    /// one packet may end all flows.
+    #[must_use]
+    pub fn ingest_some(&mut self, packets: &[Packet]) -> usize {
+        let packets = &packets[..packets.len().min(PACKETS_AT_ONCE)];
+        let followed = self.tracker.follow(packets, &mut self.trail);
+        self.ledger.count(&packets[..followed], &mut self.trail);
+        followed
     }
 
     /// A live capture begins at `now`.
@@ -124,8 +133,11 @@ impl Engine {
     /// Packet time is `now`, whether there are packets or not: every packet before it was ingested. Intervals and flows
     /// whose time is up end. For live captures; a file has no time but that of its packets.
     pub fn tick(&mut self, now: Timestamp) {
-        self.tracker.tick(now, &mut self.trail);
-        self.ledger.count(&[], &mut self.trail);
+        let mut has_ended = false;
+        while !has_ended {
+            has_ended = self.tracker.tick(now, &mut self.trail).is_continue();
+            self.ledger.count(&[], &mut self.trail);
+        }
     }
 
     /// Takes note of packets of an interface that were lost, by its place in the source's names. They belong to the open
@@ -146,10 +158,14 @@ impl Engine {
 
     /// Ends every flow, in the order of their first packets, and makes the final snapshot.
     pub fn finish(&mut self, end: RunEnd) {
-        let mut more = true;
-        while more {
-            more = self.tracker.finish(end, &mut self.trail);
-            self.ledger.count(&[], &mut self.trail);
-        }
+        while self.finish_some(end) {}
+    }
+
+    /// Ends flows, as many as fit at once, and after the last one the run. True when there is more to end.
+    #[must_use]
+    pub fn finish_some(&mut self, end: RunEnd) -> bool {
+        let more = self.tracker.finish(end, &mut self.trail);
+        self.ledger.count(&[], &mut self.trail);
+        more
     }
 }

@@ -304,6 +304,46 @@ fn a_flow_that_idles_within_an_interval_ends_in_it() {
     assert_eq!(snapshots.iter().map(|s| s.flows.ended).collect::<Vec<_>>(), [1, 3]);
 }
 
+/// What there is to say is taken in pieces, and is the same as if it were said at once.
+#[test]
+fn flows_that_idle_together_end_in_pieces() {
+    let flows = 15_000_u16;
+    let opening = (0..flows).map(|client| tcp(i64::from(client), client, true, ACK));
+    let later = [200, 500, 501].map(|second| tcp(second * SECOND, flows, true, ACK));
+    let packets: Vec<_> = opening.chain(later).collect();
+    let limits = Limits { tcp_idle: Some(Duration::from_secs(100)), ..Limits::default() };
+    // they end in the first interval, which the packet after it closes, or without intervals before that packet
+    for interval in [Some(Duration::from_secs(150)), None] {
+        let mut pieces = engine(limits, interval);
+        let (keyer, mut said, mut most) = (pieces.keyer(), Vec::new(), 0);
+        let packets_to_count: Vec<_> = packets.iter().map(|packet| keyer.packet(packet)).collect();
+        let mut rest = &packets_to_count[..];
+        while !rest.is_empty() {
+            rest = &rest[pieces.ingest_some(rest)..];
+            let before = said.len();
+            said.extend(pieces.drain_events());
+            most = most.max(said.len() - before);
+        }
+        while pieces.finish_some(RunEnd::Complete) {}
+        said.extend(pieces.drain_events());
+        assert!(most < 5_000, "{most} events at once");
+
+        let (records, snapshots) = run(&mut engine(limits, interval), &packets);
+        let ended: Vec<_> = snapshots.iter().map(|snapshot| snapshot.flows.ended).collect();
+        let all = u64::from(flows);
+        assert_eq!(ended, if interval.is_some() { vec![all, all, all + 2] } else { vec![all + 2] });
+        assert_eq!(records.iter().filter(|record| record.end == FlowEnd::Idle).count() as u64, all + 1);
+        let (mut in_pieces, mut at_once) = (Vec::new(), records.into_iter());
+        for event in said {
+            match event {
+                Event::Flow(record) => assert_eq!(Some(*record), at_once.next()),
+                Event::Snapshot(snapshot) => in_pieces.push(snapshot),
+            }
+        }
+        assert_eq!((in_pieces, at_once.next()), (snapshots, None));
+    }
+}
+
 #[test]
 fn portless_packets_are_counted_too() {
     let arp = |nanos| Observation { ts: Timestamp::from_nanos(nanos), wire_len: 42, outcome: Err(Portless::Arp) };

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows names: what the [`Ledger`](super::ledger::Ledger) makes of it, it makes later, be it on another thread.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 use std::vec;
 
@@ -17,7 +17,8 @@ const SET_BACK_NANOS: u64 = 2_000_000_000;
 /// Live, at most so many intervals without packets are reported one by one when they come at once, as after a sleep of the
 /// machine.
 pub(super) const SILENT_SNAPSHOTS: u64 = 60;
-/// How many flows end at once at the end of a run.
+/// How many flows end at once: at the end of a run, and where packet time goes far in one step. What is to be said of them
+/// takes as much memory as they do, and is said before others end.
 const ENDS_AT_ONCE: usize = 4096;
 
 /// Follows packets: to their flows, and through time.
@@ -69,7 +70,10 @@ impl Tracker {
     /// Follows packets, in their order, and adds what became of them to `trail`, which has to be empty. The result is the
     /// same as if each came alone; together they are faster, because memory is asked for ahead of its use: the places in the
     /// index two groups ahead, the flows one group ahead.
-    pub fn follow(&mut self, packets: &[Packet], trail: &mut Trail) {
+    ///
+    /// Tells how many were followed. Before the next one, so many flows ended that the trail is to be used up first.
+    #[must_use]
+    pub fn follow(&mut self, packets: &[Packet], trail: &mut Trail) -> usize {
         let mut guesses = [[None; GROUP]; 2];
         trail.reserve(packets.len());
         for [ahead, next, now] in in_groups(packets.len()) {
@@ -81,13 +85,16 @@ impl Tracker {
                 *guess = self.flows.prefetch_flow(packet);
             }
             for (packet, guess) in packets[now].iter().zip(guesses[0]) {
-                self.advance(packet.ts, trail);
+                if self.advance(packet.ts, trail).is_break() {
+                    return trail.steps.len();
+                }
                 match self.flows.carry_on(packet, guess, self.clock.age_nanos()) {
                     Some((slot, gap_us)) => trail.next(slot, packet, gap_us),
                     None => self.look_closer(packet, guess, trail),
                 }
             }
         }
+        packets.len()
     }
 
     /// A live capture begins at `now`.
@@ -97,18 +104,18 @@ impl Tracker {
         }
     }
 
-    /// See [`Engine::tick`](super::Engine::tick).
-    pub(super) fn tick(&mut self, now: Timestamp, trail: &mut Trail) {
+    /// See [`Engine::tick`](super::Engine::tick). Breaks off as [`Tracker::follow`] does, to be called again.
+    pub(super) fn tick(&mut self, now: Timestamp, trail: &mut Trail) -> ControlFlow<()> {
         let is_set_back = self.clock.now().is_some_and(|clock| clock.nanos_since(now) > SET_BACK_NANOS);
         if let Some(step) = self.step {
-            self.place_in_interval(now, step, is_set_back || self.clock.is_jump(now), trail);
+            self.place_in_interval(now, step, is_set_back || self.clock.is_jump(now), trail)?;
         }
         if is_set_back {
             self.clock.set_back(now);
         } else {
             self.clock.advance(now);
         }
-        self.end_idle_flows(self.clock.age_nanos(), trail);
+        self.end_some_idle_flows(self.clock.age_nanos(), trail)
     }
 
     /// Ends flows, as many as fit at once; after the last one, the run. True when there is more to end.
@@ -134,26 +141,28 @@ impl Tracker {
     }
 
     /// Moves packet time on: ends intervals and flows whose time is up. Nothing of the packet itself is counted before the
-    /// interval that it ends is reported.
+    /// interval that it ends is reported. Breaks off where the trail is to be used up first; the same packet then goes on.
     #[inline(always)]
-    fn advance(&mut self, ts: Timestamp, trail: &mut Trail) {
+    fn advance(&mut self, ts: Timestamp, trail: &mut Trail) -> ControlFlow<()> {
         if self.clock.passes_quietly(ts) {
             self.last_ts = self.last_ts.max(ts);
+            ControlFlow::Continue(())
         } else {
-            self.advance_closely(ts, trail);
+            self.advance_closely(ts, trail)
         }
     }
 
     #[inline(never)]
-    fn advance_closely(&mut self, ts: Timestamp, trail: &mut Trail) {
+    fn advance_closely(&mut self, ts: Timestamp, trail: &mut Trail) -> ControlFlow<()> {
         if let Some(step) = self.step {
-            self.place_packet(ts, step, trail);
+            self.place_packet(ts, step, trail)?;
         }
         self.first_ts = self.first_ts.min(ts);
         self.last_ts = self.last_ts.max(ts);
         self.clock.advance(ts);
-        self.end_idle_flows(self.clock.age_nanos(), trail);
+        self.end_some_idle_flows(self.clock.age_nanos(), trail)?;
         self.clock.be_quiet_for(self.quiet_nanos());
+        ControlFlow::Continue(())
     }
 
     /// For how long from now on packet time may do no more than pass: it is not the first of the run, no packet is late, and
@@ -168,30 +177,40 @@ impl Tracker {
     }
 
     /// Closes the open interval if the packet is past it, and opens the packet's; a packet from before it is late.
-    fn place_packet(&mut self, ts: Timestamp, step: Duration, trail: &mut Trail) {
-        self.place_in_interval(ts, step, self.clock.is_jump(ts), trail);
+    fn place_packet(&mut self, ts: Timestamp, step: Duration, trail: &mut Trail) -> ControlFlow<()> {
+        self.place_in_interval(ts, step, self.clock.is_jump(ts), trail)?;
         if let Some(open) = &mut self.open_interval {
+            // no flow ends because of a packet that is late: it comes here once
             open.late_packets += u64::from(ts < open.start);
         }
+        ControlFlow::Continue(())
     }
 
     /// Closes the open interval if `ts` is past it or jumps out of it, and opens that of `ts`. Live, an interval without
     /// packets has a snapshot too.
     #[inline]
-    fn place_in_interval(&mut self, ts: Timestamp, step: Duration, jumps: bool, trail: &mut Trail) {
+    fn place_in_interval(&mut self, ts: Timestamp, step: Duration, jumps: bool, trail: &mut Trail) -> ControlFlow<()> {
         match &self.open_interval {
             // the last interval there is has no end that a packet could be past
-            Some(open) if (ts < open.end || open.end == Timestamp::MAX) && !(jumps && ts < open.start) => {}
+            Some(open) if (ts < open.end || open.end == Timestamp::MAX) && !(jumps && ts < open.start) => {
+                ControlFlow::Continue(())
+            }
             _ => self.change_interval(ts, step, jumps, trail),
         }
     }
 
     #[cold]
-    fn change_interval(&mut self, ts: Timestamp, mut step: Duration, jumps: bool, trail: &mut Trail) {
+    fn change_interval(
+        &mut self,
+        ts: Timestamp,
+        mut step: Duration,
+        jumps: bool,
+        trail: &mut Trail,
+    ) -> ControlFlow<()> {
         if let Some(Span { mut end, .. }) = self.open_interval {
             if !jumps {
                 // flows whose time is up within the interval end in it, though it takes a later packet to notice
-                self.end_idle_flows(self.clock.age_nanos() + self.clock.nanos_until(end), trail);
+                self.end_some_idle_flows(self.clock.age_nanos() + self.clock.nanos_until(end), trail)?;
             }
             self.mark_snapshot(Some(end), None, trail);
             if self.kind == SourceKind::Live && !jumps {
@@ -207,6 +226,7 @@ impl Tracker {
             step = self.lengthen(step, end);
         }
         self.open_interval(ts, step, false);
+        ControlFlow::Continue(())
     }
 
     /// The length of the next interval, after one of `step` has ended at `end`.
@@ -229,7 +249,20 @@ impl Tracker {
             Some(Span { start, end: start.saturating_add(step), late_packets: 0, skipped_snapshots: 0, is_partial });
     }
 
+    /// Ends the flows whose time is up, as many as fit at once; breaks off when there are more.
     #[inline(always)]
+    fn end_some_idle_flows(&mut self, age_nanos: u64, trail: &mut Trail) -> ControlFlow<()> {
+        while let Some(idle) = self.flows.idle(age_nanos) {
+            if trail.marks.len() >= ENDS_AT_ONCE {
+                return ControlFlow::Break(());
+            }
+            self.mark_end(idle.slot(), self.flows.flow(idle.slot()).end(FlowEnd::Idle), trail);
+            self.flows.remove_oldest(idle);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Ends all flows whose time is up.
     fn end_idle_flows(&mut self, age_nanos: u64, trail: &mut Trail) {
         while let Some(idle) = self.flows.idle(age_nanos) {
             self.mark_end(idle.slot(), self.flows.flow(idle.slot()).end(FlowEnd::Idle), trail);

@@ -18,6 +18,11 @@ pub struct Fault {
 /// The longest name that a service can have.
 const NAME_LEN_MAX: usize = 63;
 
+/// The longest name of an input: the longest path of Linux in its longest spelling, and a host before it.
+const INPUT_LEN_MAX: usize = 16 << 10;
+/// The longest name of a host (RFC 1035, section 2.3.4).
+const HOST_LEN_MAX: usize = 255;
+
 /// Every sum that a report has in it.
 pub(super) fn check(snapshot: &Snapshot) -> Result<(), Fault> {
     let services = &snapshot.services;
@@ -27,7 +32,21 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), Fault> {
         let checked = if is_new { check_row(row, snapshot) } else { Err("is there twice".to_owned()) };
         checked.map_err(|what| Fault { place: format!("services[{at}] ({}): ", label(row)), what })?;
     }
-    check_totals(snapshot).map_err(|what| Fault { place: String::new(), what })
+    check_source(snapshot).and_then(|()| check_totals(snapshot)).map_err(|what| Fault { place: String::new(), what })
+}
+
+/// Names that are kept for as long as reports are added up.
+fn check_source(snapshot: &Snapshot) -> Result<(), String> {
+    let interfaces = snapshot.drops.interfaces.iter().flatten().map(|(name, _)| name);
+    if let Some(name) = snapshot.source.names.iter().chain(interfaces).find(|name| name.len() > INPUT_LEN_MAX) {
+        return Err(format!("the name of an input is longer than {INPUT_LEN_MAX} bytes: {}", cut(name)));
+    }
+    match &snapshot.source.host {
+        Some(host) if host.len() > HOST_LEN_MAX => {
+            Err(format!("the name of a host is longer than {HOST_LEN_MAX} bytes: {}", cut(host)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_totals(snapshot: &Snapshot) -> Result<(), String> {

@@ -20,6 +20,9 @@ use crate::units::{Timestamp, Transport};
 /// How many buckets the histograms of a sum may hold, 16 bytes each: 128 MiB.
 const BUCKETS_MAX: usize = 8 << 20;
 
+/// How many bytes the names of inputs of a sum may have, with their hosts: 128 for each of a million.
+const NAMES_BYTES_MAX: usize = 128 << 20;
+
 /// Why reports cannot be added up. The sum is of no use after it.
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
@@ -101,6 +104,8 @@ pub struct Merge {
     spans: Spans,
     overlaps: Vec<Overlap>,
     sources: BTreeSet<(Option<String>, String)>,
+    /// Of all that was added.
+    names_bytes: usize,
     interfaces: BTreeMap<(Option<String>, String), InterfaceDrops>,
     totals: Totals,
     max_flows: u64,
@@ -146,6 +151,7 @@ impl Merge {
             spans: Spans::default(),
             overlaps: Vec::new(),
             sources: BTreeSet::new(),
+            names_bytes: 0,
             interfaces: BTreeMap::new(),
             totals: Totals::default(),
             max_flows: u64::MAX,
@@ -173,8 +179,8 @@ impl Merge {
         let Snapshot { ts, first_ts, last_ts, .. } = snapshot;
         let earliest = |a: Option<Timestamp>, b: Option<Timestamp>| a.into_iter().chain(b).min();
         self.times = [self.times[0].max(ts), earliest(self.times[1], first_ts), self.times[2].max(last_ts)];
-        self.overlaps.extend(self.spans.add(&name, &snapshot));
         self.add_source(&name, &snapshot)?;
+        self.overlaps.extend(self.spans.add(&name, &snapshot));
         for row in &snapshot.portless {
             *self.portless.entry(row.reason).or_default() +=
                 Traffic { packets: row.packets, wire_bytes: row.wire_bytes };
@@ -212,6 +218,10 @@ impl Merge {
     /// Names of interfaces mean something on their own host only.
     fn add_source(&mut self, name: &str, snapshot: &Snapshot) -> Result<(), MergeError> {
         let SourceInfo { names, host, .. } = &*snapshot.source;
+        let interfaces = snapshot.drops.interfaces.iter().flatten().map(|(name, _)| name);
+        let len_with_host = |name: &String| name.len() + host.as_ref().map_or(0, String::len);
+        self.names_bytes += names.iter().chain(interfaces).map(len_with_host).sum::<usize>();
+        at_most(NAMES_BYTES_MAX, "bytes of names of inputs", self.names_bytes, name)?;
         let of_host = |name: &String| (host.clone(), name.clone());
         self.sources.extend(names.iter().map(of_host));
         for (name, drops) in snapshot.drops.interfaces.iter().flatten() {

@@ -15,6 +15,7 @@ use super::batch::Batch;
 use super::intake::Intake;
 use super::{Notice, Report};
 use crate::engine::{Engine, Event, Ledger, RunEnd, Tracker};
+use crate::flow::Packet;
 use crate::source::{Errand, Need, ReadAhead, Source};
 
 /// Batches on their way from one stage to the next; whoever is ahead does something else.
@@ -204,10 +205,17 @@ impl<S> State<S> {
                 self.read_end = end;
                 self.to_track.push_back(batch);
             }
-            Done::Tracked(tracker, batch, more) => {
+            Done::Tracked(tracker, batch, left) => {
                 self.track = Some(tracker);
-                self.tracked_all = !more;
                 self.to_count.push_back(batch);
+                match left {
+                    Left::Nothing => self.tracked_all = true,
+                    Left::More => {}
+                    Left::Packets(packets) => {
+                        let batch = self.empty.pop().unwrap_or_default();
+                        self.to_track.push_front(Batch { packets, ..batch });
+                    }
+                }
             }
             Done::Counted(ledger, batch, is_taken) => {
                 self.count = Some(ledger);
@@ -219,12 +227,22 @@ impl<S> State<S> {
     }
 }
 
+/// What is left to follow.
+enum Left {
+    /// Nothing, for ever.
+    Nothing,
+    /// What is to come.
+    More,
+    /// Packets of the same batch, and what is to come.
+    Packets(Vec<Packet>),
+}
+
 /// What came of a job.
 enum Done<S> {
     Ahead,
     Read(Box<Apart<Intake<S>>>, Batch, Option<RunEnd>),
-    /// There is more to come, or not.
-    Tracked(Box<Apart<Tracker>>, Batch, bool),
+    /// With what is left to follow.
+    Tracked(Box<Apart<Tracker>>, Batch, Left),
     /// What there is to say was taken, or not.
     Counted(Box<Apart<Ledger>>, Batch, bool),
 }
@@ -244,12 +262,17 @@ where
                 Done::Read(intake, batch, end)
             }
             Self::Track(mut tracker, mut batch) => {
-                tracker.0.follow(&batch.packets, &mut batch.trail);
-                Done::Tracked(tracker, batch, true)
+                let followed = tracker.0.follow(&batch.packets, &mut batch.trail);
+                let left = if followed < batch.packets.len() {
+                    Left::Packets(batch.packets.split_off(followed))
+                } else {
+                    Left::More
+                };
+                Done::Tracked(tracker, batch, left)
             }
             Self::Finish(mut tracker, mut batch, end) => {
                 let more = tracker.0.finish(end, &mut batch.trail);
-                Done::Tracked(tracker, batch, more)
+                Done::Tracked(tracker, batch, if more { Left::More } else { Left::Nothing })
             }
             Self::Count(mut ledger, mut batch) => {
                 ledger.0.count(&batch.packets, &mut batch.trail);

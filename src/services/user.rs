@@ -16,6 +16,8 @@ use crate::units::Transport;
 /// Longest name or alias, in characters. Four times what IANA allows (RFC 6335, section 5.1), and no more: tables have to
 /// show it.
 const NAME_MAX: usize = 63;
+/// Lines of all files that may name ports: four times as many as there are ports of transports.
+pub const ENTRIES_MAX: usize = 1_000_000;
 /// Faults of a file that are told one by one; a file that is no list of services has one in each line.
 const FAULTS_MAX: usize = 10;
 /// Characters of the text that a message quotes.
@@ -100,6 +102,11 @@ pub fn parse(file: &[u8]) -> Result<Names<'_>, Faults> {
     let text = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
     for (line, text) in (1..).zip(text.split(|&byte| byte == b'\n')) {
         match entry(line, text) {
+            Ok(Line::Entry(_)) if names.entries.len() == ENTRIES_MAX => {
+                faults
+                    .push(Fault::new(line, format!("more than {ENTRIES_MAX} lines name ports; there are not as many")));
+                return Err(faults);
+            }
             Ok(Line::Entry(entry)) => names.entries.push(entry),
             Ok(Line::AppleTalk) => names.appletalk += 1,
             Ok(Line::Blank) => {}

@@ -14,6 +14,7 @@ use super::error::Codec;
 use super::input::{Input, ReadError, Shared};
 use super::lz4::Lz4;
 use super::packed::{CUT, Packed};
+use super::room::Share;
 
 /// Bytes from which [`recognise`] tells a codec.
 pub(super) const MAGIC_LEN: usize = 4;
@@ -227,6 +228,23 @@ fn len_of(difference: u64) -> usize {
     usize::try_from(difference).unwrap_or(usize::MAX)
 }
 
+/// How far back a zstd frame may refer, by its header (RFC 8878, section 3.1.1.1). `None`: it is no frame with data, or cut.
+fn window_len(header: &[u8]) -> Option<u64> {
+    let (&[0x28, 0xb5, 0x2f, 0xfd, descriptor], rest) = header.split_first_chunk::<5>()? else { return None };
+    let is_single_segment = descriptor & 0x20 != 0;
+    if !is_single_segment {
+        let &window = rest.first()?;
+        let base = 1_u64 << (10 + (window >> 3));
+        return Some(base + base / 8 * u64::from(window & 7));
+    }
+    // as far as the frame is long
+    let dictionary_id_len = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let content_len = [1, 2, 4, 8][usize::from(descriptor >> 6)];
+    let content = rest.get(dictionary_id_len..)?.get(..content_len)?;
+    let number = content.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    Some(if content_len == 2 { number + 256 } else { number })
+}
+
 /// A zstd file: frames one after the other, skippable ones among them.
 pub(super) struct Zstd {
     packed: Packed,
@@ -235,6 +253,8 @@ pub(super) struct Zstd {
     wanted_len: usize,
     /// The decoder may hold bytes that found no room.
     holds_output: bool,
+    /// For a window that is longer than usual.
+    share: Share,
 }
 
 impl Zstd {
@@ -242,9 +262,28 @@ impl Zstd {
     const BLOCK_HEADER_LEN: usize = 3;
     /// What a frame begins with, at the least.
     const FRAME_START_LEN: usize = 5;
+    /// The longest header of a frame (RFC 8878, section 3.1.1.1), with its magic number.
+    const HEADER_LEN_MAX: usize = 18;
+    /// Windows are no longer, unless `zstd --long` or `--ultra` was asked for.
+    const USUAL_WINDOW_LEN: u64 = 8 << 20;
 
     fn new(packed: Packed) -> io::Result<Self> {
-        Ok(Self { packed, decoder: Decoder::new()?, wanted_len: 0, holds_output: false })
+        let share = packed.input().shared().room.share();
+        Ok(Self { packed, decoder: Decoder::new()?, wanted_len: 0, holds_output: false, share })
+    }
+
+    /// Takes the memory for the window of the frame that begins here.
+    fn make_room(&mut self) -> Result<(), ReadError> {
+        // of a pipe, what came so far has to do: the rest may not come before long
+        let is_whole = self.packed.in_memory().len() >= Self::HEADER_LEN_MAX || !self.packed.input().is_file();
+        let header = if is_whole { self.packed.in_memory() } else { self.packed.begin_with(Self::HEADER_LEN_MAX)? };
+        let window_len = window_len(header).unwrap_or(0);
+        // the decoder refuses what is longer than any
+        if (Self::USUAL_WINDOW_LEN + 1..=1 << 27).contains(&window_len) {
+            let made = self.share.grow_to(window_len);
+            made.map_err(|no_room| self.packed.damage(Codec::Zstd, no_room.to_string()))?;
+        }
+        Ok(())
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<usize, ReadError> {
@@ -255,7 +294,10 @@ impl Zstd {
                 wanted_len if wanted_len > Self::BLOCK_HEADER_LEN => wanted_len - Self::BLOCK_HEADER_LEN,
                 wanted_len => wanted_len,
             };
-            let piece = if self.holds_output { &[] } else { self.packed.unused()? };
+            if !self.holds_output && !self.packed.unused()?.is_empty() && self.wanted_len == 0 {
+                self.make_room()?;
+            }
+            let piece = if self.holds_output { &[] } else { self.packed.in_memory() };
             if piece.is_empty() && !self.holds_output {
                 return if self.wanted_len > 0 { Err(self.packed.damage(Codec::Zstd, CUT)) } else { Ok(0) };
             }
@@ -310,6 +352,26 @@ mod tests {
                 encoder.write_all(plain).expect("memory");
                 encoder.finish().expect("memory")
             }
+        }
+    }
+
+    #[test]
+    fn windows_are_told_from_headers() {
+        const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+        let header = |rest: &[u8]| [&MAGIC[..], rest].concat();
+        let cases: [(&str, Vec<u8>, Option<u64>); 9] = [
+            ("a window", header(&[0, 17 << 3]), Some(1 << 27)),
+            ("and some eighths of it", header(&[0, 17 << 3 | 3]), Some((1 << 27) + 3 * (1 << 24))),
+            ("one segment of a byte's length", header(&[0x20, 9]), Some(9)),
+            ("of two bytes', from 256 on", header(&[0x60, 1, 1]), Some(513)),
+            ("of eight, behind a dictionary's number", header(&[0xe1, 7, 0, 0, 0, 8, 0, 0, 0, 0]), Some(8 << 24)),
+            ("cut", header(&[0]), None),
+            ("cut in its length", header(&[0x60, 1]), None),
+            ("a frame to skip", vec![0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 0], None),
+            ("zstd's own", zstd::encode_all(&[1, 2, 3][..], 3).expect("memory"), Some(3)),
+        ];
+        for (name, header, want) in cases {
+            assert_eq!(window_len(&header), want, "{name}");
         }
     }
 

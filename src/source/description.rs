@@ -72,8 +72,8 @@ pub(super) struct Description {
     pub snap_len: u32,
     /// How its timestamps become times.
     pub clock: Clock,
-    /// Option `if_name`.
-    pub name: Option<String>,
+    /// Option `if_name`, as much of it as is kept.
+    pub name: Option<Box<str>>,
 }
 
 impl Description {
@@ -81,6 +81,9 @@ impl Description {
     const NAME: u16 = 2;
     const TIME_RESOLUTION: u16 = 9;
     const TIME_OFFSET: u16 = 14;
+
+    /// Bytes of a name that are kept; Linux takes 15, Windows some 50.
+    const NAME_LEN_MAX: usize = 255;
 
     /// Reads the body of a block: what lies between its type and length and its trailing length.
     ///
@@ -98,7 +101,10 @@ impl Description {
             let Some(value) = after.get(..len) else { break };
             match (code, value) {
                 (Self::END, _) => break,
-                (Self::NAME, name) => this.name = Some(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned()),
+                (Self::NAME, name) => {
+                    let kept = &name[..name.len().min(Self::NAME_LEN_MAX)];
+                    this.name = Some(String::from_utf8_lossy(kept).trim_end_matches('\0').into());
+                }
                 (Self::TIME_RESOLUTION, &[resolution]) => this.clock.set_resolution(resolution),
                 (Self::TIME_OFFSET, seconds) => {
                     if let Ok(seconds) = seconds.try_into() {

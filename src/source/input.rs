@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::ahead::ReadAhead;
 use super::error::{Codec, Fault, Position};
+use super::room::Room;
 
 /// How long a read waits for a pipe before it says that there is nothing.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -66,6 +67,8 @@ pub(super) struct Shared {
     pub progress: Arc<AtomicU64>,
     /// The inputs that are read ahead.
     pub read_ahead: ReadAhead,
+    /// Memory for what is longer than usual.
+    pub room: Room,
 }
 
 /// The bytes of one input, in blocks.

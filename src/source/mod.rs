@@ -21,6 +21,7 @@ mod pcapng;
 mod reader;
 mod record;
 mod resolve;
+mod room;
 mod save;
 mod snoop;
 mod stream;
@@ -36,6 +37,7 @@ pub use order::Files;
 pub use save::{Save, SaveError};
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use crate::units::{LinkType, Timestamp};
 
@@ -105,11 +107,23 @@ pub trait Source {
 /// A capturing interface, as the container describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
-    /// The input that it belongs to, as the user named it, and the interface's own name where the capture has one:
-    /// `day.pcapng` or `day.pcapng: eth0`.
-    pub name: String,
+    /// The input that it belongs to, as the user named it.
+    pub input: Arc<str>,
+    /// Its own name, where the capture has one.
+    pub own_name: Option<Box<str>>,
     /// Link type of its packets.
     pub link: LinkType,
     /// The longest capture of a packet, in bytes; 0 when there is no limit.
     pub snap_len: u32,
+}
+
+impl Interface {
+    /// Its name among those of all inputs: `day.pcapng` or `day.pcapng: eth0`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.own_name {
+            Some(own_name) => format!("{}: {own_name}", self.input),
+            None => self.input.to_string(),
+        }
+    }
 }

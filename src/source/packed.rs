@@ -38,6 +38,11 @@ impl Packed {
         Ok(self.in_memory())
     }
 
+    /// What it is read from.
+    pub const fn input(&self) -> &Input {
+        &self.input
+    }
+
     /// What is there to decompress without reading on.
     pub fn in_memory(&self) -> &[u8] {
         &self.block[self.start..self.end]

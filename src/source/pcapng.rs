@@ -1,6 +1,8 @@
 //! pcapng files: draft-ietf-opsawg-pcapng. Blocks follow each other; those that are no packets and no interfaces are
 //! passed over.
 
+use std::sync::Arc;
+
 use super::Interface;
 use super::description::{Clock, Description};
 use super::error::{Damage, Fault};
@@ -24,13 +26,15 @@ const HEAD_LEN: usize = 8;
 const BLOCK_LIMIT: u32 = (128 << 20) + (1 << 20);
 /// The most interfaces of one file: what a careless or hostile file must not use up memory with.
 const INTERFACE_LIMIT: usize = 65_536;
+/// And of all files of a run.
+const ALL_INTERFACES_LIMIT: usize = 1_000_000;
 
 /// A pcapng file.
 pub(super) struct PcapNg {
     stream: Stream,
     order: ByteOrder,
-    /// The input's name, with which the name of its interfaces begins.
-    input: String,
+    /// The input's name.
+    input: Arc<str>,
     /// The interfaces that the section describes.
     known: Vec<Known>,
     /// Interfaces of all sections.
@@ -51,7 +55,7 @@ struct Known {
 
 impl PcapNg {
     /// A file that begins with a section header; `input` is its name.
-    pub fn new(stream: Stream, input: String) -> Self {
+    pub fn new(stream: Stream, input: Arc<str>) -> Self {
         // the first section header sets the byte order before anything depends on it
         let (known, last_ts) = (Vec::new(), Record::NONE.ts);
         Self { stream, order: ByteOrder::Little, input, known, described: 0, last_ts }
@@ -225,18 +229,16 @@ impl PcapNg {
     }
 
     fn read_interface(&mut self, block_len: u32, interfaces: &mut Vec<Interface>) -> Result<(), Fault> {
-        if self.described == INTERFACE_LIMIT {
-            return Err(self.damage(Damage::TooManyInterfaces { limit: INTERFACE_LIMIT as u64 }));
+        for (described, limit) in [(self.described, INTERFACE_LIMIT), (interfaces.len(), ALL_INTERFACES_LIMIT)] {
+            if described >= limit {
+                return Err(self.damage(Damage::TooManyInterfaces { limit: limit as u64 }));
+            }
         }
         let body = &self.stream.unread()[HEAD_LEN..index(block_len) - 4];
         let description = Description::parse(self.order, body);
-        let name = match &description.name {
-            Some(name) => format!("{}: {name}", self.input),
-            None => self.input.clone(),
-        };
         let index = u32::try_from(interfaces.len()).unwrap_or(u32::MAX);
-        let Description { link, snap_len, clock, .. } = description;
-        interfaces.push(Interface { name, link, snap_len });
+        let Description { link, snap_len, clock, name: own_name } = description;
+        interfaces.push(Interface { input: Arc::clone(&self.input), own_name, link, snap_len });
         self.known.push(Known { link, snap_len, clock, index });
         self.described += 1;
         Ok(())
@@ -324,7 +326,7 @@ mod tests {
             ];
             assert_eq!(outcome.frames, want, "{order:?}");
             assert_eq!(outcome.fault, None, "{order:?}");
-            let names: Vec<_> = outcome.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+            let names: Vec<_> = outcome.interfaces.iter().map(Interface::name).collect();
             assert_eq!(names, ["a: eth0", "a"], "{order:?}");
         }
     }

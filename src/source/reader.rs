@@ -1,6 +1,7 @@
 //! One input, whatever its compression and container: both are told from its first bytes.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::compressed::{self, Bytes};
 use super::error::{Damage, Fault, Position};
@@ -12,12 +13,12 @@ use super::record::{Found, Step};
 use super::snoop::{self, Snoop};
 use super::stream::{Fill, Stream};
 use super::{Frame, Interface};
-use crate::units::Timestamp;
+use crate::units::{LinkType, Timestamp};
 
 /// An input that is being read.
 pub(super) struct Reader {
     /// As the user named it.
-    name: String,
+    name: Arc<str>,
     block_len: usize,
     stage: Stage,
     /// Void without a container.
@@ -50,7 +51,7 @@ impl Reader {
     /// A reader of `input`, in blocks of `block_len` bytes. Nothing is read yet.
     pub fn new(name: String, input: Input, block_len: usize) -> Self {
         let stage = Stage::Unknown(Unknown::Opened { input, first: Vec::new() });
-        Self { name, block_len, stage, found: Box::new(Found::NONE) }
+        Self { name: name.into(), block_len, stage, found: Box::new(Found::NONE) }
     }
 
     /// Whether it turned out to be a capture.
@@ -83,6 +84,11 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// The interface of a capture that has one, without a name.
+    fn interface(&self, link: LinkType, snap_len: u32) -> Interface {
+        Interface { input: Arc::clone(&self.name), own_name: None, link, snap_len }
     }
 
     /// When the packet at which it stands was captured.
@@ -139,13 +145,14 @@ impl Reader {
                     self.stage = Stage::Unknown(Unknown::Opened { input, first });
                     return Ok(Some(step));
                 }
+                let share = input.shared().room.share();
                 let codec = first.first_chunk().and_then(|magic| compressed::recognise(*magic));
                 let stream = match codec {
-                    None => Stream::new(Bytes::plain(input, self.block_len), &first, self.block_len),
+                    None => Stream::new(Bytes::plain(input, self.block_len), &first, self.block_len, share),
                     Some(codec) => {
                         let bytes = Bytes::decompress(codec, first, input, self.block_len)
                             .map_err(|source| Fault::Read { at: Position { offset: 0, decompressed: None }, source })?;
-                        Stream::new(bytes, &[], self.block_len)
+                        Stream::new(bytes, &[], self.block_len, share)
                     }
                 };
                 self.stage = Stage::Unknown(Unknown::Unpacked(Box::new(stream)));
@@ -175,7 +182,7 @@ impl Reader {
         }
         let start = stream.unread().first_chunk::<4>().copied().unwrap_or_default();
         if u32::from_be_bytes(start) == SECTION_HEADER {
-            self.stage = Stage::PcapNg(Box::new(PcapNg::new(*stream, self.name.clone())));
+            self.stage = Stage::PcapNg(Box::new(PcapNg::new(*stream, Arc::clone(&self.name))));
             return Ok(None);
         }
         if snoop::MAGIC.starts_with(&start) {
@@ -190,7 +197,7 @@ impl Reader {
             }
             Fill::Ready => {
                 let (pcap, header) = Pcap::open(*stream, magic, next_interface(interfaces))?;
-                interfaces.push(Interface { name: self.name.clone(), link: header.link, snap_len: header.snap_len });
+                interfaces.push(self.interface(header.link, header.snap_len));
                 self.stage = Stage::Pcap(Box::new(pcap));
                 Ok(None)
             }
@@ -221,7 +228,7 @@ impl Reader {
             _ => {
                 let (snoop, link) = Snoop::open(*stream, next_interface(interfaces))?;
                 // the format does not say how much of a packet was captured at most
-                interfaces.push(Interface { name: self.name.clone(), link, snap_len: 0 });
+                interfaces.push(self.interface(link, 0));
                 self.stage = Stage::Snoop(Box::new(snoop));
                 Ok(None)
             }

@@ -47,6 +47,9 @@ pub(super) struct Named {
     pub folder: Option<usize>,
 }
 
+/// The most files of a folder; a report of more inputs could not be read back.
+const FILES_MAX: usize = 1_000_000;
+
 /// What standard input is called in messages.
 pub(super) const STANDARD_INPUT: &str = "standard input";
 
@@ -87,9 +90,14 @@ fn add_folder(
     errors: &mut Vec<SourceError>,
 ) -> Result<(), SourceError> {
     let name = folder.display().to_string();
-    let mut paths = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>())
-        .map_err(|source| open_error(&name, source))?;
+    let paths = fs::read_dir(folder).and_then(|entries| {
+        entries.take(FILES_MAX + 1).map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()
+    });
+    let mut paths = paths.map_err(|source| open_error(&name, source))?;
+    if inputs.len() + paths.len() > FILES_MAX {
+        let problem = format!("with its files there are more than {FILES_MAX} inputs; name some of them");
+        return Err(open_error(&name, io::Error::other(problem)));
+    }
     paths.sort();
     let before = inputs.len();
     for path in paths {

@@ -223,7 +223,7 @@ impl Save {
         body.extend(interface.link.0.to_le_bytes());
         body.extend([0; 2]);
         body.extend(interface.snap_len.to_le_bytes());
-        add_option(&mut body, IF_NAME, interface.name.as_bytes());
+        add_option(&mut body, IF_NAME, interface.name().as_bytes());
         add_option(&mut body, IF_TSRESOL, &[9]);
         if before_epoch {
             add_option(&mut body, IF_TSOFFSET, &(-BEFORE_EPOCH_SECONDS).to_le_bytes());
@@ -305,9 +305,13 @@ mod tests {
     }
 
     fn interfaces() -> [Interface; 3] {
-        let interface =
-            |name: &str, link, snap_len| Interface { name: name.to_owned(), link: LinkType(link), snap_len };
-        [interface("x.pcap", 1, 0), interface("y: eth0", 101, 96), interface("z", 113, 262_144)]
+        let interface = |input: &str, own_name: Option<&str>, link, snap_len| Interface {
+            input: input.into(),
+            own_name: own_name.map(Into::into),
+            link: LinkType(link),
+            snap_len,
+        };
+        [interface("x.pcap", None, 1, 0), interface("y", Some("eth0"), 101, 96), interface("z", None, 113, 262_144)]
     }
 
     fn save(frames: &[Owned], capacity: usize) -> Result<Vec<u8>, SaveError> {
@@ -342,8 +346,9 @@ mod tests {
             |frames: &[Owned]| frames.iter().map(|f| (f.0, f.1, f.2, f.4.clone())).collect::<Vec<_>>();
         assert_eq!(without_interface(&outcome.frames), without_interface(&frames));
         // in the order in which they were needed, with one more for the times before the epoch
-        let described: Vec<_> = outcome.interfaces.iter().map(|i| (i.name.as_str(), i.link.0, i.snap_len)).collect();
+        let described: Vec<_> = outcome.interfaces.iter().map(|i| (i.name(), i.link.0, i.snap_len)).collect();
         let want = [("a: y: eth0", 101, 96), ("a: x.pcap", 1, 0), ("a: y: eth0", 101, 96), ("a: z", 113, 262_144)];
+        let want = want.map(|(name, link, snap_len)| (name.to_owned(), link, snap_len));
         assert_eq!(described, want);
     }
 

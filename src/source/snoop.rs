@@ -235,7 +235,7 @@ mod tests {
             let frame = |nanos| (nanos, wire_len, 1, 0, data.to_vec());
             assert_eq!(outcome.frames, [frame(3_000_007_000), frame(4_000_008_000)], "{data:?}");
             assert_eq!(outcome.fault, None, "{data:?}");
-            assert_eq!((outcome.interfaces[0].name.as_str(), outcome.interfaces[0].snap_len), ("a", 0), "{data:?}");
+            assert_eq!((&*outcome.interfaces[0].name(), outcome.interfaces[0].snap_len), ("a", 0), "{data:?}");
         }
     }
 

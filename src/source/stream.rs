@@ -1,8 +1,11 @@
 //! A window that slides over the bytes of an input: records are read where they lie in it.
 
+use std::io;
+
 use super::compressed::Bytes;
 use super::error::{Fault, Position};
 use super::input::{Pause, ReadError};
+use super::room::Share;
 
 /// Bytes read at once when an input is the only one: more than a packet, and little enough to stay in the cache.
 pub(super) const BLOCK_LEN: usize = 256 << 10;
@@ -16,6 +19,8 @@ pub(super) struct Stream {
     /// Bytes of the input before the unread ones.
     offset: u64,
     ended: bool,
+    /// For a buffer that is longer than a block.
+    share: Share,
 }
 
 /// What [`Stream::fill`] could do.
@@ -39,11 +44,11 @@ pub(super) struct Span {
 }
 
 impl Stream {
-    /// A window over `first` and then `bytes` that reads `block_len` bytes at once.
-    pub fn new(bytes: Bytes, first: &[u8], block_len: usize) -> Self {
+    /// A window over `first` and then `bytes` that reads `block_len` bytes at once. What is longer takes memory of `share`.
+    pub fn new(bytes: Bytes, first: &[u8], block_len: usize, share: Share) -> Self {
         let mut buffer = vec![0; block_len.max(first.len())];
         buffer[..first.len()].copy_from_slice(first);
-        Self { bytes, buffer, start: 0, end: first.len(), offset: 0, ended: false }
+        Self { bytes, buffer, start: 0, end: first.len(), offset: 0, ended: false, share }
     }
 
     /// The unread bytes that are in memory.
@@ -118,7 +123,9 @@ impl Stream {
         }
         if self.end == self.buffer.len() {
             // doubled as bytes come, so that a length that is not true does not cost memory
-            self.buffer.resize(needed.min(self.buffer.len() * 2), 0);
+            let longer_len = needed.min(self.buffer.len() * 2);
+            self.share.grow_to(longer_len as u64).map_err(|no_room| ReadError::System(io::Error::other(no_room)))?;
+            self.buffer.resize(longer_len, 0);
         }
         self.end += self.bytes.read(&mut self.buffer[self.end..])?;
         Ok(())

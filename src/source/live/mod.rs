@@ -93,8 +93,8 @@ pub struct Device {
     sharing: Option<Sharing>,
     /// When the capture began, by both clocks: what the ring has from before is not of it. `None` when nothing of that is left.
     begun: Option<(Timestamp, Instant)>,
-    /// Every interface of the name so far: one that is created anew may have another link type.
-    interfaces: Vec<Interface>,
+    /// The interface of the name as it is now, once there was one: one that is created anew may have another link type.
+    interface: Option<Interface>,
     state: State,
     /// The socket that keeps asking for the interface, whether there is one or not.
     asking: OwnedFd,
@@ -190,7 +190,7 @@ impl Device {
             together,
             sharing,
             begun: None,
-            interfaces: Vec::new(),
+            interface: None,
             state: State::Gone,
             asking,
             link: None,
@@ -214,7 +214,7 @@ impl Device {
     /// The interface that frames are of now.
     #[must_use]
     pub fn interface(&self) -> Option<&Interface> {
-        self.interfaces.last()
+        self.interface.as_ref()
     }
 
     /// What was lost since the last call. Asks the kernel when that is due, or when the device has ended.
@@ -244,10 +244,8 @@ impl Device {
         self.begun = Some((now(), Instant::now()));
         self.accept_packets(&mut capture, program.as_deref())?;
         let link_type = of_dlt(capture.get_datalink());
-        let interface = Interface { name: self.name.to_string(), link: link_type, snap_len: self.options.snap_len };
-        if self.interfaces.last() != Some(&interface) {
-            self.interfaces.push(interface);
-        }
+        let (input, snap_len) = (Arc::clone(&self.name), self.options.snap_len);
+        self.interface = Some(Interface { input, own_name: None, link: link_type, snap_len });
         if let Some(link) = link
             && link_type == LinkType::ETHERNET
             && !self.told_oversize.load(Ordering::Relaxed)

@@ -52,9 +52,8 @@ impl Source for Device {
             }
             State::Ended => return Ok(Pause::End),
         };
-        let (interfaces, longest) = (&self.interfaces[..], self.longest);
-        let interface = u32::try_from(interfaces.len()).unwrap_or(u32::MAX).saturating_sub(1);
-        let link = interfaces.last().map_or(LinkType::ETHERNET, |interface| interface.link);
+        let (interfaces, longest) = (self.interface.as_slice(), self.longest);
+        let link = interfaces.first().map_or(LinkType::ETHERNET, |interface| interface.link);
         let mut seen = Seen { since: self.begun.map_or(Timestamp::MIN, |(begun, _)| begun), ..Seen::default() };
         let mut handle = |seen: &mut Seen, packet: &Packet<'_>| {
             let header = packet.header;
@@ -66,7 +65,7 @@ impl Source for Device {
                 return;
             }
             seen.since = Timestamp::MIN; // from here on the clock may be set back
-            let frame = Frame { ts, wire_len: header.len, link, interface, data: packet.data };
+            let frame = Frame { ts, wire_len: header.len, link, interface: 0, data: packet.data };
             seen.is_oversize |= header.len > longest;
             seen.enough |= take(&frame, interfaces).is_break();
         };

@@ -26,7 +26,7 @@ fn run(files: &mut Files) -> Told {
                 continue;
             }
         };
-        told.packets.push((seconds, files.interfaces()[interface].name.clone()));
+        told.packets.push((seconds, files.interfaces()[interface].name()));
     }
 }
 
