@@ -6,6 +6,7 @@ use portlabel::cli::Command;
 use portlabel::commands;
 
 fn main() -> ExitCode {
+    commands::outlive_full_files();
     match Command::from_command_line(std::env::args_os()) {
         Ok(Command::Label(config)) => commands::label(&config),
         Ok(Command::ListInterfaces) => commands::list_interfaces(),

@@ -11,6 +11,7 @@ mod merge;
 mod pipeline;
 mod writer;
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -126,10 +127,10 @@ where
 {
     delivery.expect_saving(intake.saves());
     delivery.start();
-    if workers.get() == 1 {
+    let alone =
+        if workers.get() == 1 { Some((intake, engine)) } else { run_together(intake, engine, delivery, stop, workers) };
+    if let Some((intake, engine)) = alone {
         run_alone(intake, engine, delivery, stop);
-    } else {
-        run_together(intake, engine, delivery, stop, workers);
     }
     // before outputs are completed: a screen may then wait for its user, whose end is no interruption any more
     let interrupted = stop.load(Ordering::Relaxed) && !delivery.nobody_reads();
@@ -168,21 +169,30 @@ where
     }
 }
 
+/// Gives back what it takes when no worker can be started. With fewer of them than are wanted it only takes longer.
 fn run_together<S: Source + Send>(
     intake: Intake<S>,
     engine: Engine,
     delivery: &mut Delivery,
     stop: &AtomicBool,
     workers: NonZeroUsize,
-) where
+) -> Option<(Intake<S>, Engine)>
+where
     Notice: From<S::Error>,
 {
     let pipeline = Pipeline::new(intake, engine);
     let (reports, to_write) = sync_channel(QUEUE);
-    thread::scope(|scope| {
+    let has_worker = thread::scope(|scope| {
+        let mut started = 0;
         for worker in 0..workers.get().min(pipeline.max_workers()) {
             let (pipeline, reports) = (&pipeline, reports.clone());
-            spawn(scope, &format!("work-{worker}"), move || pipeline.work(worker, &reports, stop));
+            match spawn(scope, &format!("work-{worker}"), move || pipeline.work(worker, &reports, stop)) {
+                Ok(()) => started += 1,
+                Err(error) => {
+                    delivery.message(&format!("cannot start a thread, so it takes longer: {error}"));
+                    break;
+                }
+            }
         }
         drop(reports);
         loop {
@@ -195,13 +205,21 @@ fn run_together<S: Source + Send>(
             delivery.tick();
             stop_when_nobody_reads(delivery, stop);
         }
+        started > 0
     });
+    if has_worker { None } else { pipeline.into_parts() }
 }
 
 /// Starts a thread whose name shows in top(1), perf(1) and panics.
-fn spawn<'scope>(scope: &'scope thread::Scope<'scope, '_>, name: &str, work: impl FnOnce() + Send + 'scope) {
-    let started = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work);
-    let _ = started.unwrap_or_else(|error| panic!("cannot start a thread: {error}"));
+///
+/// # Errors
+/// There can be no further thread: its user has too many, or memory is short.
+fn spawn<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() + Send + 'scope,
+) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work).map(drop)
 }
 
 /// `| head` has seen enough: the rest need not be read.

@@ -621,6 +621,13 @@ fn a_full_disk_is_told() {
         assert_eq!(ended.code, Some(1), "{format}: {ended:?}");
         assert_eq!(ended.stderr, "portlabel: standard output: No space left on device (os error 28)\n", "{format}");
     }
+    // metrics take the place of a file, and go to no device
+    for format in ["html", "prometheus"] {
+        let child = portlabel().args([&dns, "-o", format]).stdout(full()).stderr(Stdio::piped()).spawn();
+        let ended = end_of(child.expect("the program starts"));
+        assert_eq!(ended.code, Some(1), "{format}: {ended:?}");
+        assert_eq!(ended.stderr, "portlabel: standard output: No space left on device (os error 28)\n", "{format}");
+    }
     // the other output is whole
     let ran = run(&[&dns, "-o", "csv=/dev/full", "-o", "json"]);
     assert_eq!((ran.code, count(&ran.json(), "/packets")), (Some(1), 32));

@@ -33,21 +33,21 @@ use crate::program::{PATIENCE, Ran, document, run};
 use crate::running::Running;
 
 /// The binary.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portlabel");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_portlabel");
 /// The port of the service `discard` (RFC 863).
 const DISCARD: u16 = 9;
 /// Takes what [`Datagrams`] sends, and nothing else that passes the wire.
-const ONLY_DATAGRAMS: [&str; 2] = ["-f", "udp dst port 9"];
+pub const ONLY_DATAGRAMS: [&str; 2] = ["-f", "udp dst port 9"];
 
 /// The program on a host, with arguments, once it captures.
 #[track_caller]
-fn watch(host: &Host, args: &[&str]) -> Running {
+pub fn watch(host: &Host, args: &[&str]) -> Running {
     watching(host.command(PROGRAM).args(args))
 }
 
 /// The same with a command that has become the program.
 #[track_caller]
-fn watching(command: &mut Command) -> Running {
+pub fn watching(command: &mut Command) -> Running {
     let mut program = Running::start(command);
     // threads start when every interface is open
     program.await_thread("capture");
@@ -60,14 +60,14 @@ fn refused(host: &Host, args: &[&str]) -> Ran {
 }
 
 /// A socket of the client, and one of the server that takes what it sends and never answers.
-struct Datagrams {
+pub struct Datagrams {
     from: UdpSocket,
     _to: UdpSocket,
 }
 
 impl Datagrams {
     /// From the client to the server, on a link.
-    fn new(wire: &Wire, link: u8) -> Self {
+    pub fn new(wire: &Wire, link: u8) -> Self {
         let bind = |host: &Host, port| {
             let address = SocketAddr::new(v4(link, host), port);
             host.inside(|| UdpSocket::bind(address).expect("the address is the host's"))
@@ -78,7 +78,7 @@ impl Datagrams {
     }
 
     /// Sends a packet so many times.
-    fn send(&self, packets: usize, payload: &[u8]) {
+    pub fn send(&self, packets: usize, payload: &[u8]) {
         for _ in 0..packets {
             self.from.send(payload).expect("a wire takes everything");
         }
@@ -110,21 +110,21 @@ fn converse(wire: &Wire, server: IpAddr, port: u16, connections: usize, bytes: u
 }
 
 /// Captures and reports of one test, where every user can read.
-struct Folder(TempDir);
+pub struct Folder(TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
         Self(folder)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub fn text(&self, name: &str) -> String {
         text(&self.path(name))
     }
 }
@@ -134,7 +134,7 @@ fn text(path: &Path) -> String {
 }
 
 #[track_caller]
-fn count(report: &Value, pointer: &str) -> u64 {
+pub fn count(report: &Value, pointer: &str) -> u64 {
     report.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer}: {report:#}"))
 }
 
@@ -157,7 +157,7 @@ fn report_of_file(path: &Path) -> Value {
 
 /// Every packet is in one row; flows have ended, and losses and totals are those of the kernel.
 #[track_caller]
-fn assert_conserved(report: &Value) {
+pub fn assert_conserved(report: &Value) {
     let sum =
         |rows: &str, of: &str| -> u64 { report[rows].as_array().expect("rows").iter().map(|row| count(row, of)).sum() };
     for of in ["packets", "wire_bytes"] {
@@ -190,7 +190,7 @@ fn service<'r>(report: &'r Value, name: &str, transport: &str) -> &'r Value {
 
 /// tcpdump's three lines on standard error: captured, received by the filter, dropped by the kernel.
 #[track_caller]
-fn counters(stderr: &str) -> [u64; 3] {
+pub fn counters(stderr: &str) -> [u64; 3] {
     ["captured", "received by filter", "dropped by kernel"].map(|what| {
         let line = stderr.lines().rev().find(|line| line.ends_with(what));
         let number = line.and_then(|line| line.split(' ').next()?.parse().ok());
@@ -199,7 +199,7 @@ fn counters(stderr: &str) -> [u64; 3] {
 }
 
 /// What the program has printed so far, as JSON documents, one a line.
-fn documents(program: &Running) -> Vec<Value> {
+pub fn documents(program: &Running) -> Vec<Value> {
     let printed = program.stdout();
     printed.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(document).collect()
 }

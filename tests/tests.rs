@@ -59,6 +59,8 @@ mod page;
 mod screen;
 // Live capture, on wires that the tests make.
 mod live;
+// What goes wrong around a run: disks, files, clocks, limits, signals.
+mod faults;
 // Files that `-w` writes.
 mod saved;
 // `portlabel merge` and `portlabel schema`.

@@ -87,13 +87,19 @@ impl Engine {
     #[must_use]
     pub fn new(config: &EngineConfig, source: Arc<SourceInfo>, registry: Registry) -> Self {
         let tracker = Tracker::new(config, source.kind);
-        Self { tracker, ledger: Ledger::new(config, source, registry), trail: Trail::default() }
+        Self::from_halves(tracker, Ledger::new(config, source, registry))
     }
 
     /// The two halves, for two threads.
     #[must_use]
     pub fn into_halves(self) -> (Tracker, Ledger) {
         (self.tracker, self.ledger)
+    }
+
+    /// The halves of one engine, put together again.
+    #[must_use]
+    pub fn from_halves(tracker: Tracker, ledger: Ledger) -> Self {
+        Self { tracker, ledger, trail: Trail::default() }
     }
 
     /// What makes the packets that [`Engine::ingest`] takes; another thread may have a copy of it.

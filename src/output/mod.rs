@@ -26,10 +26,13 @@ mod whole;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags, fstat};
 
 use crate::snapshot::{FlowRecord, Snapshot};
 use log::Log;
@@ -354,6 +357,20 @@ pub struct Channel {
     settings: Settings,
     on_quit: OnQuit,
     output: Box<dyn Output + Send>,
+    /// The file that a log is in, to see whether somebody removes it.
+    file: Option<OwnedFd>,
+}
+
+/// The file of a log, if it has a name that can be removed.
+fn named_file(spec: &Spec) -> Option<OwnedFd> {
+    let Destination::Path(path) = &spec.destination else { return None };
+    let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    file.ok().filter(|file| spec.format.is_log() && !is_removed(file))
+}
+
+/// It has no name any more: nobody will read what is written there.
+fn is_removed(file: &OwnedFd) -> bool {
+    fstat(file).is_ok_and(|found| found.st_nlink == 0)
 }
 
 impl Channel {
@@ -363,7 +380,14 @@ impl Channel {
     /// Those of [`open`].
     pub fn open(spec: &Spec, settings: &Settings, on_quit: &OnQuit) -> Result<Self, OutputError> {
         let output = open(spec, settings, on_quit)?;
-        Ok(Self { spec: spec.clone(), settings: *settings, on_quit: Arc::clone(on_quit), output })
+        let file = named_file(spec);
+        Ok(Self { spec: spec.clone(), settings: *settings, on_quit: Arc::clone(on_quit), output, file })
+    }
+
+    /// What is written is lost, because the file was removed; [`Channel::reopen`] begins a new one.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.file.as_ref().is_some_and(is_removed)
     }
 
     /// What is written to.
@@ -402,6 +426,7 @@ impl Channel {
     /// Those of [`open`].
     pub fn reopen(&mut self) -> Result<(), OutputError> {
         let anew = open(&self.spec, &self.settings, &self.on_quit)?;
+        self.file = named_file(&self.spec);
         let mut before = std::mem::replace(&mut self.output, anew);
         before.finish().map_err(OutputError::Finish)
     }

@@ -1,7 +1,9 @@
 //! Where an output goes that replaces what is there: buffered, and with errors that say where.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use super::{Destination, OutputError};
 
@@ -16,6 +18,7 @@ pub(super) struct Sink {
 enum Target {
     Stdout(io::Stdout),
     File {
+        path: PathBuf,
         file: File,
         /// Nothing was written yet: until something is, what is there stays.
         is_untouched: bool,
@@ -31,9 +34,8 @@ impl Sink {
         let target = match destination {
             Destination::Stdout => Target::Stdout(io::stdout()),
             Destination::Path(path) => {
-                let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-                let file = file.map_err(|source| OutputError::Open { path: path.clone(), source })?;
-                Target::File { file, is_untouched: true }
+                let file = opened(path).map_err(|source| OutputError::Open { path: path.clone(), source })?;
+                Target::File { path: path.clone(), file, is_untouched: true }
             }
         };
         Ok(Self { destination: destination.clone(), writer: BufWriter::with_capacity(64 * 1024, target) })
@@ -43,6 +45,17 @@ impl Sink {
     fn named(&self, error: &io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("{}: {error}", self.destination))
     }
+}
+
+/// Opens a file as it is, creating it where there is none.
+fn opened(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).open(path)
+}
+
+/// The path still leads to this file.
+fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
+    let open = file.metadata()?;
+    Ok(fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (open.dev(), open.ino())))
 }
 
 impl Write for Sink {
@@ -65,9 +78,13 @@ impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stdout(stdout) => stdout.write(bytes),
-            Self::File { file, is_untouched } => {
+            Self::File { path, file, is_untouched } => {
                 // a device or a pipe has nothing to replace, and cannot be cut
                 if std::mem::take(is_untouched) && file.metadata()?.is_file() {
+                    // what was moved away meanwhile is to stay as it is, and what was removed is no place to write to
+                    if !leads_to(path, file)? {
+                        *file = opened(path)?;
+                    }
                     file.set_len(0)?;
                 }
                 file.write(bytes)

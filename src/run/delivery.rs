@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::writer::{Writer, Written, deliver};
 use super::{Notice, Outcome, PROGRESS_TICK};
 use crate::engine::Event;
-use crate::output::{Channel, Feed, Output, Server, print_line};
+use crate::output::{Channel, Feed, Output, OutputError, Server, print_line};
 use crate::snapshot::Snapshot;
 use crate::source::Severity;
 use crate::units::Timestamp;
@@ -176,9 +176,10 @@ impl Delivery {
         let (screens, others) = std::mem::take(&mut self.outputs).into_iter().partition(Channel::is_screen);
         self.outputs = screens;
         for output in others {
+            let name = output.to_string();
             match Writer::start(output) {
                 Ok(writer) => self.writers.push(writer),
-                Err(error) => self.failed(&format!("cannot start a thread: {error}")),
+                Err(error) => self.failed(&format!("{name}: cannot start a thread: {error}")),
             }
         }
     }
@@ -230,7 +231,7 @@ impl Delivery {
     }
 
     /// Tells users something: by an output that has the terminal, else on standard error.
-    fn message(&mut self, text: &str) {
+    pub(super) fn message(&mut self, text: &str) {
         if self.shows(text) {
             return;
         }
@@ -243,6 +244,9 @@ impl Delivery {
 
     /// Passes events to the outputs.
     pub(super) fn events(&mut self, events: Vec<Event>) {
+        if !events.is_empty() {
+            self.keep_files();
+        }
         for event in &events {
             if let Event::Snapshot(snapshot) = event
                 && let Some(text) = self.dropped.add(snapshot)
@@ -267,6 +271,32 @@ impl Delivery {
         }
         let events = Arc::new(events);
         self.writers.iter_mut().for_each(|writer| writer.send(&events));
+    }
+
+    /// Has logs go on in new files where theirs were removed. One that cannot is closed.
+    fn keep_files(&mut self) {
+        let (mut told, mut failures) = (Vec::new(), Vec::new());
+        self.outputs.retain_mut(|channel| {
+            if !channel.is_lost() {
+                return true;
+            }
+            match channel.reopen() {
+                Ok(()) | Err(OutputError::Finish(_)) => {
+                    told.push(format!("{channel}: the file was removed; going on in a new one"));
+                    true
+                }
+                Err(error) => {
+                    failures.push(format!("{error}, in place of the one that was removed"));
+                    false
+                }
+            }
+        });
+        for text in told {
+            self.message(&text);
+        }
+        for text in failures {
+            self.failed(&text);
+        }
     }
 
     /// Moves the progress bar, and sees to the writers.
@@ -347,7 +377,8 @@ impl Delivery {
         }
     }
 
-    fn failed(&mut self, text: &str) {
+    /// Something that users asked for is not done.
+    pub(super) fn failed(&mut self, text: &str) {
         self.outcome.output_failed = true;
         self.message(text);
     }

@@ -27,7 +27,7 @@ use super::{
 use crate::decode::Decoder;
 use crate::engine::Engine;
 use crate::output::print_line;
-use crate::source::live::{Device, Together};
+use crate::source::live::{Device, Losses, Together};
 use crate::source::{Frame, Interface, LISTENERS_INTERVAL, ListenerSet, Listeners, Save, SaveError};
 use counting::{Counters, Counting, Parcel};
 
@@ -145,15 +145,27 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
         left_out: LeftOut::default(),
     };
     thread::scope(|scope| {
-        match <[Capture; 1]>::try_from(captures) {
+        // a run lacks what a thread that cannot be started would have captured: it has failed, and ends in order
+        let started = match <[Capture; 1]>::try_from(captures) {
             Ok([capture]) => spawn(scope, "capture", move || counting.run_alone(&mut engine, &to_count, capture)),
             Err(captures) => {
+                let mut started = spawn(scope, "count", move || counting.run(&mut engine, &to_count));
                 for capture in captures {
-                    let parcels = parcels.clone();
-                    spawn(scope, "capture", move || capture.run(|parcel| parcels.send(parcel).is_ok()));
+                    let (lane, takes) = (capture.lane, parcels.clone());
+                    let run = move || capture.run(|parcel| takes.send(parcel).is_ok());
+                    started = started.and_then(|()| spawn(scope, "capture", run));
+                    if started.is_err() {
+                        let losses = Losses { received: 0, kernel: 0, interface: None };
+                        // there is room for one of each, though nobody may take it
+                        drop(parcels.send(Parcel::End { lane, losses }));
+                    }
                 }
-                spawn(scope, "count", move || counting.run(&mut engine, &to_count));
+                started
             }
+        };
+        if let Err(error) = started {
+            stop.store(true, Ordering::Relaxed);
+            delivery.failed(&format!("cannot start a thread: {error}"));
         }
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

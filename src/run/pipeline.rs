@@ -111,6 +111,12 @@ where
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
+    /// What it was made of, when nobody has begun with it.
+    pub(super) fn into_parts(self) -> Option<(Intake<S>, Engine)> {
+        let State { read, track, count, .. } = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Some((read?.0, Engine::from_halves(track?.0, count?.0)))
+    }
+
     /// How many workers can do something at a time.
     pub(super) fn max_workers(&self) -> usize {
         3 + self.lock().ahead.limit()

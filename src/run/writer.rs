@@ -233,6 +233,10 @@ struct Pen<'s> {
 impl Pen<'_> {
     fn take(&mut self, job: Job) -> io::Result<()> {
         match job {
+            Job::Write(events) if !self.has_file() => {
+                self.miss(&events);
+                Ok(())
+            }
             Job::Write(events) if self.fails && self.channel.output().retry().is_err() => {
                 self.miss(&events);
                 Ok(())
@@ -275,6 +279,26 @@ impl Pen<'_> {
             self.say(format!("{}: is written again{told}", self.channel));
         }
         Ok(())
+    }
+
+    /// A file that was removed has been followed by a new one, or there was no need for that.
+    fn has_file(&mut self) -> bool {
+        if !self.channel.is_lost() {
+            return true;
+        }
+        match self.channel.reopen() {
+            // what could not be written to the file that was removed went with it
+            Ok(()) | Err(OutputError::Finish(_)) => {
+                self.say(format!("{}: the file was removed; going on in a new one", self.channel));
+                true
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.fails, true) {
+                    self.say(format!("{error}, in place of the one that was removed; trying again with each report"));
+                }
+                false
+            }
+        }
     }
 
     fn miss(&mut self, events: &[Event]) {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Frame, Interface};
@@ -27,6 +28,12 @@ pub enum SaveError {
         /// What the system said.
         source: io::Error,
     },
+    /// It has no name any more: nobody can read what is written to it.
+    #[error("{output}: it was removed, with the packets in it; no more are saved")]
+    Removed {
+        /// The file.
+        output: String,
+    },
 }
 
 impl SaveError {
@@ -40,7 +47,9 @@ impl SaveError {
 /// A pcapng file that grows, or a row of them.
 pub struct Save {
     output: String,
-    writer: BufWriter<Box<dyn Write + Send>>,
+    writer: BufWriter<Box<dyn Target + Send>>,
+    /// It can be removed: a temporary file on standard output never had a name.
+    has_name: bool,
     /// When the next file begins; `None`: never.
     rotation: Option<Rotation>,
     /// What was written of each interface of the source.
@@ -48,6 +57,18 @@ pub struct Save {
     /// Interface blocks so far.
     blocks: u32,
     written_bytes: u64,
+}
+
+/// What is written to.
+trait Target: Write {
+    /// It is a file that nobody can read.
+    fn is_removed(&self) -> bool;
+}
+
+impl Target for File {
+    fn is_removed(&self) -> bool {
+        self.metadata().is_ok_and(|found| found.is_file() && found.nlink() == 0)
+    }
 }
 
 /// When one file ends and the next one begins.
@@ -129,15 +150,15 @@ impl Save {
         } else {
             (path.display().to_string(), File::create(path))
         };
-        match file {
-            Ok(file) => Self::new(output, Box::new(file)),
-            Err(source) => Err(SaveError::Create { output, source }),
-        }
+        let file = file.map_err(|source| SaveError::Create { output: output.clone(), source })?;
+        let has_name = !file.is_removed();
+        Ok(Self { has_name, ..Self::new(output, Box::new(file))? })
     }
 
-    fn new(output: String, writer: Box<dyn Write + Send>) -> Result<Self, SaveError> {
+    fn new(output: String, writer: Box<dyn Target + Send>) -> Result<Self, SaveError> {
         let writer = BufWriter::with_capacity(BLOCK_LEN, writer);
-        let mut this = Self { output, writer, rotation: None, written: Vec::new(), blocks: 0, written_bytes: 0 };
+        let mut this =
+            Self { output, writer, has_name: false, rotation: None, written: Vec::new(), blocks: 0, written_bytes: 0 };
         let mut body = Vec::new();
         body.extend(BYTE_ORDER_MAGIC.to_le_bytes());
         body.extend([1, 0, 0, 0]); // version 1.0
@@ -196,15 +217,19 @@ impl Save {
     /// Writes what is still in memory.
     ///
     /// # Errors
-    /// [`SaveError::Write`].
+    /// [`SaveError::Write`], or [`SaveError::Removed`].
     pub fn flush(&mut self) -> Result<(), SaveError> {
-        self.writer.flush().map_err(|source| SaveError::Write { output: self.output.clone(), source })
+        self.writer.flush().map_err(|source| SaveError::Write { output: self.output.clone(), source })?;
+        if self.has_name && self.writer.get_ref().is_removed() {
+            return Err(SaveError::Removed { output: self.output.clone() });
+        }
+        Ok(())
     }
 
     /// Ends the file. Without it, nobody would hear of a disk that is full.
     ///
     /// # Errors
-    /// [`SaveError::Write`].
+    /// [`SaveError::Write`], or [`SaveError::Removed`].
     pub fn finish(mut self) -> Result<(), SaveError> {
         self.flush()
     }
@@ -301,6 +326,12 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    impl Target for Disk {
+        fn is_removed(&self) -> bool {
+            false
         }
     }
 
