@@ -156,10 +156,11 @@ where
         }
         batch.clear();
         if let Some(end) = end {
-            while engine.finish_some(end) {
+            let mut more = true;
+            while more {
+                more = engine.finish_some(end);
                 delivery.events(engine.drain_events().collect());
             }
-            delivery.events(engine.drain_events().collect());
         }
         delivery.tick();
         if end.is_some() {

@@ -384,10 +384,22 @@ impl Channel {
         Ok(Self { spec: spec.clone(), settings: *settings, on_quit: Arc::clone(on_quit), output, file })
     }
 
-    /// What is written is lost, because the file was removed; [`Channel::reopen`] begins a new one.
-    #[must_use]
-    pub fn is_lost(&self) -> bool {
-        self.file.as_ref().is_some_and(is_removed)
+    /// Goes on in a new file where that of a log was removed, because what is written there is lost. What to say of it; `None`
+    /// where there was no need.
+    ///
+    /// # Errors
+    /// Those of [`open`].
+    pub fn keep_file(&mut self) -> Result<Option<String>, OutputError> {
+        if !self.file.as_ref().is_some_and(is_removed) {
+            return Ok(None);
+        }
+        match self.reopen() {
+            // what could not be written to the file that was removed went with it
+            Ok(()) | Err(OutputError::Finish(_)) => {
+                Ok(Some(format!("{self}: the file was removed; going on in a new one")))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// What is written to.

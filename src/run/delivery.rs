@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::writer::{Writer, Written, deliver};
 use super::{Notice, Outcome, PROGRESS_TICK};
 use crate::engine::Event;
-use crate::output::{Channel, Feed, Output, OutputError, Server, print_line};
+use crate::output::{Channel, Feed, Output, Server, print_line};
 use crate::snapshot::Snapshot;
 use crate::source::Severity;
 use crate::units::Timestamp;
@@ -276,19 +276,14 @@ impl Delivery {
     /// Has logs go on in new files where theirs were removed. One that cannot is closed.
     fn keep_files(&mut self) {
         let (mut told, mut failures) = (Vec::new(), Vec::new());
-        self.outputs.retain_mut(|channel| {
-            if !channel.is_lost() {
-                return true;
+        self.outputs.retain_mut(|channel| match channel.keep_file() {
+            Ok(text) => {
+                told.extend(text);
+                true
             }
-            match channel.reopen() {
-                Ok(()) | Err(OutputError::Finish(_)) => {
-                    told.push(format!("{channel}: the file was removed; going on in a new one"));
-                    true
-                }
-                Err(error) => {
-                    failures.push(format!("{error}, in place of the one that was removed"));
-                    false
-                }
+            Err(error) => {
+                failures.push(format!("{error}, in place of the one that was removed"));
+                false
             }
         });
         for text in told {

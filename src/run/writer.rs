@@ -283,13 +283,11 @@ impl Pen<'_> {
 
     /// A file that was removed has been followed by a new one, or there was no need for that.
     fn has_file(&mut self) -> bool {
-        if !self.channel.is_lost() {
-            return true;
-        }
-        match self.channel.reopen() {
-            // what could not be written to the file that was removed went with it
-            Ok(()) | Err(OutputError::Finish(_)) => {
-                self.say(format!("{}: the file was removed; going on in a new one", self.channel));
+        match self.channel.keep_file() {
+            Ok(told) => {
+                if let Some(text) = told {
+                    self.say(text);
+                }
                 true
             }
             Err(error) => {
