@@ -13,15 +13,17 @@ mod scans;
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::sync::LazyLock;
 use std::thread;
 
+use portlabel::report::Report;
 use portlabel::units::Transport;
 use serde_json::Value;
 
 use crate::frames::{Kind, Packet};
-use crate::program::{Ran, end_of, portlabel};
+use crate::laws;
+use crate::program::{Ran, at, count, end_of};
 use crate::records::{pcap_header, pcap_record};
 
 const MIB: u64 = 1 << 20;
@@ -40,13 +42,7 @@ fn measured<S: AsRef<std::ffi::OsStr>>(
     let peak = tempfile::NamedTempFile::new().expect("room");
     let program = Path::new(env!("CARGO_BIN_EXE_portlabel"));
     let launcher = program.with_file_name("examples").join("measured");
-    let mut command = Command::new(&launcher);
-    for (key, value) in portlabel().get_envs() {
-        match value {
-            Some(value) => command.env(key, value),
-            None => command.env_remove(key),
-        };
-    }
+    let mut command = at(&launcher);
     command.arg(peak.path()).arg(program).args(args);
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.unwrap_or_else(|error| panic!("{}: {error}; cargo test builds it", launcher.display()));
@@ -106,12 +102,6 @@ impl Measured {
     }
 }
 
-/// A number of a report.
-#[track_caller]
-fn count(report: &Value, pointer: &str) -> u64 {
-    report.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("no {pointer} in {report}"))
-}
-
 fn rows<'r>(report: &'r Value, key: &str) -> impl Iterator<Item = &'r Value> {
     report[key].as_array().expect("rows").iter()
 }
@@ -124,32 +114,11 @@ fn portless(report: &Value, reason: &str) -> u64 {
 /// Packets and bytes that were sent are those of services and of what has no ports; and within rows everything adds up.
 #[track_caller]
 fn assert_adds_up(report: &Value, packets: u64, wire_bytes: u64) {
-    let sum = |pointer: &str| -> u64 {
-        ["services", "portless"].iter().flat_map(|key| rows(report, key)).map(|row| count(row, pointer)).sum()
-    };
     assert_eq!([count(report, "/packets"), count(report, "/wire_bytes")], [packets, wire_bytes]);
-    assert_eq!([sum("/packets"), sum("/wire_bytes")], [packets, wire_bytes]);
-    let mut flows = [0; 5];
-    for row in rows(report, "services") {
-        for key in ["/packets", "/wire_bytes"] {
-            let whole = count(row, key);
-            let directions = ["/to_server", "/from_server"].map(|way| count(row, &format!("{way}{key}")));
-            let ports: u64 = rows(row, "ports").map(|port| count(port, key)).sum();
-            let rules: u64 = row["evidence"].as_object().expect("rules").values().map(|rule| count(rule, key)).sum();
-            let ports = ports + count(row, &format!("/other_ports{key}"));
-            assert_eq!([directions.iter().sum(), ports, rules], [whole; 3], "{row}");
-        }
-        for (sum, key) in flows.iter_mut().zip(FLOWS) {
-            *sum += count(row, key);
-        }
-    }
-    assert_eq!(flows, FLOWS.map(|key| count(report, key)));
-    let [started, active, ended, evicted, unanswered] = flows;
-    assert_eq!((started, active), (ended, 0));
-    assert!(evicted <= ended && unanswered <= ended);
+    let read = Report::read("the report", report.to_string().as_bytes()).expect("a report");
+    assert!(read.snapshot.is_final);
+    laws::assert_adds_up(&read.snapshot);
 }
-
-const FLOWS: [&str; 5] = ["/flows/started", "/flows/active", "/flows/ended", "/flows/evicted", "/flows/unanswered"];
 
 /// A packet from a client to a server's port 443, at a time.
 fn packet(ts_nanos: i64) -> Packet {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cases::Case;
-use crate::program::{PATIENCE, Ran, document, end_of, has, portlabel, ran, run, run_with_input};
+use crate::program::{PATIENCE, Ran, count, document, end_of, has, portlabel, ran, run, run_with_input};
 use crate::records::{as_snoop_file, pcap_header, pcap_record, records};
 
 const SECOND: u64 = 1_000_000_000;
@@ -44,10 +44,6 @@ fn report(args: &[&str]) -> Value {
 fn nameless(mut report: Value) -> Value {
     report["source"]["names"] = Value::Null;
     report
-}
-
-fn count(report: &Value, pointer: &str) -> u64 {
-    report.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer}: {report:#}"))
 }
 
 /// Exit code, and what must be in standard error, for arguments that print no result.

@@ -18,12 +18,14 @@ mod signals;
 use std::path::Path;
 use std::process::Command;
 
+use portlabel::units::Transport;
 use rustix::process::geteuid;
 use serde_json::Value;
 
 use crate::cases::{Case, skipped};
-use crate::live::{Folder, PROGRAM, count};
-use crate::program::{Ran, document};
+use crate::frames::{Kind, Packet};
+use crate::live::{Folder, PROGRAM};
+use crate::program::{Ran, at, count, document};
 use crate::records::{pcap_header, pcap_record};
 
 /// Formats that go to a file.
@@ -44,16 +46,15 @@ fn with_mounts(script: &str, folder: &Folder, args: &[&str]) -> Option<Command> 
         skipped("mounts take root: no disk is full or read-only");
         return None;
     }
-    let mut command = Command::new("unshare");
+    let mut command = at("unshare");
     command.args(["--mount", "sh", "-c", script, &folder.text(""), PROGRAM]).args(args);
-    command.env_remove("NO_COLOR").env("LC_ALL", "C").stdin(std::process::Stdio::null());
     Some(command)
 }
 
 /// The program under one of the kernel's limits, as prlimit(1) calls it.
 fn limited(limit: &str, args: &[&str]) -> Command {
-    let mut command = Command::new("prlimit");
-    command.arg(limit).arg(PROGRAM).args(args).env_remove("NO_COLOR").stdin(std::process::Stdio::null());
+    let mut command = at("prlimit");
+    command.arg(limit).arg(PROGRAM).args(args);
     command
 }
 
@@ -79,12 +80,19 @@ fn lines(path: &Path) -> Vec<Value> {
 
 /// A frame of 60 bytes: a UDP datagram from a port to port 53.
 fn datagram(from: u16) -> Vec<u8> {
-    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00];
-    frame.extend([0x45, 0, 0, 32, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
-    frame.extend(from.to_be_bytes());
-    frame.extend([0, 53, 0, 12, 0, 0, 1, 2, 3, 4]);
-    frame.resize(60, 0);
-    frame
+    let packet = Packet {
+        ts_nanos: 0,
+        is_v6: false,
+        tags: 0,
+        extensions: 0,
+        transport: Transport::Udp,
+        src: (1, from),
+        dst: (2, 53),
+        kind: Kind::Data,
+        payload_len: 18,
+        wire_len: 0,
+    };
+    packet.owned().data
 }
 
 /// Bytes of a record of such a frame.

@@ -3,11 +3,11 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use portlabel::decode::{Decoder, Observation};
-use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
-use portlabel::services::Registry;
-use portlabel::snapshot::{SourceInfo, SourceKind};
+use portlabel::engine::{EngineConfig, Event};
 use portlabel::source::Frame;
 use portlabel::units::{LinkType, Timestamp, Transport};
+
+use crate::laws;
 
 /// A frame that owns its bytes.
 #[derive(Clone, Debug)]
@@ -48,17 +48,7 @@ pub fn counted_len(frame: &Frame<'_>) -> u32 {
 
 /// What an engine has to say about frames that come `batch_len` at a time.
 pub fn events(frames: &[Owned], config: &EngineConfig, batch_len: usize) -> Vec<Event> {
-    let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
-    let mut engine = Engine::new(config, source.into(), Registry::builtin());
-    let (mut decoder, keyer, mut events) = (Decoder::default(), engine.keyer(), Vec::new());
-    for batch in frames.chunks(batch_len) {
-        let packets: Vec<_> = batch.iter().map(|frame| keyer.packet(&decoder.decode(&frame.frame()))).collect();
-        engine.ingest(&packets);
-        events.extend(engine.drain_events());
-    }
-    engine.finish(RunEnd::Complete);
-    events.extend(engine.drain_events());
-    events
+    laws::events(&frames.iter().map(Owned::frame).collect::<Vec<_>>(), config, batch_len)
 }
 
 /// What a TCP segment says by its flags, and other transports by their packet type.

@@ -3,11 +3,30 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portlabel::engine::Event;
+use portlabel::decode::Decoder;
+use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
+use portlabel::services::Registry;
 use portlabel::snapshot::{
-    COLUMNS, ColumnKind, EvidenceCounts, PortTraffic, PortlessRow, ServiceRow, Snapshot, Summary, Value,
+    COLUMNS, ColumnKind, EvidenceCounts, PortTraffic, PortlessRow, ServiceRow, Snapshot, SourceInfo, SourceKind,
+    Summary, Value,
 };
+use portlabel::source::Frame;
 use portlabel::units::Transport;
+
+/// What an engine has to say about frames that come `batch_len` at a time.
+pub fn events(frames: &[Frame<'_>], config: &EngineConfig, batch_len: usize) -> Vec<Event> {
+    let source = SourceInfo { kind: SourceKind::File, names: vec![], host: None, filter: None };
+    let mut engine = Engine::new(config, source.into(), Registry::builtin());
+    let (mut decoder, keyer, mut events) = (Decoder::default(), engine.keyer(), Vec::new());
+    for batch in frames.chunks(batch_len) {
+        let packets: Vec<_> = batch.iter().map(|frame| keyer.packet(&decoder.decode(frame))).collect();
+        engine.ingest(&packets);
+        events.extend(engine.drain_events());
+    }
+    engine.finish(RunEnd::Complete);
+    events.extend(engine.drain_events());
+    events
+}
 
 /// The snapshots among events.
 pub fn snapshots(events: &[Event]) -> Vec<Arc<Snapshot>> {

@@ -29,7 +29,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::netns::{Host, Wire, v4};
-use crate::program::{PATIENCE, Ran, document, run};
+use crate::program::{PATIENCE, Ran, count, document, run};
 use crate::running::Running;
 
 /// The binary.
@@ -129,13 +129,15 @@ impl Folder {
     }
 }
 
-fn text(path: &Path) -> String {
-    path.to_str().expect("a path in ASCII").to_owned()
+/// The program, where every user can run it.
+pub fn copy_of_the_program(folder: &Folder) -> String {
+    let copy = folder.text("portlabel");
+    fs::copy(PROGRAM, &copy).expect("room");
+    copy
 }
 
-#[track_caller]
-pub fn count(report: &Value, pointer: &str) -> u64 {
-    report.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer}: {report:#}"))
+fn text(path: &Path) -> String {
+    path.to_str().expect("a path in ASCII").to_owned()
 }
 
 /// The report of a run that went well, and what there was to say beside it, which is not much.

@@ -1,7 +1,7 @@
 //! The binary as a process.
 
+use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{LazyLock, mpsc};
 use std::thread;
@@ -64,20 +64,27 @@ pub fn document(text: &str) -> Value {
     value
 }
 
+/// A number of a report.
+#[track_caller]
+pub fn count(report: &Value, pointer: &str) -> u64 {
+    report.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer}: {report:#}"))
+}
+
 /// The program, with nothing of the environment that changes what it prints.
 pub fn portlabel() -> Command {
-    at(Path::new(env!("CARGO_BIN_EXE_portlabel")))
+    at(env!("CARGO_BIN_EXE_portlabel"))
 }
 
 /// The program on the first processor alone, where it uses one thread.
 pub fn portlabel_on_one_processor() -> Command {
-    let mut command = at(Path::new("taskset"));
+    let mut command = at("taskset");
     command.args(["-c", "0", env!("CARGO_BIN_EXE_portlabel")]);
     command
 }
 
-fn at(path: &Path) -> Command {
-    let mut command = Command::new(path);
+/// Another program that starts it, with the same environment.
+pub fn at(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
     command.env_remove("NO_COLOR").env_remove("COLUMNS").env("LC_ALL", "C").stdin(Stdio::null());
     command
 }

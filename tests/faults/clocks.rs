@@ -6,8 +6,8 @@
 use std::fs;
 
 use super::{FORMATS, SECOND, START, assert_in_order, datagram};
-use crate::live::{Folder, count};
-use crate::program::run;
+use crate::live::Folder;
+use crate::program::{count, run};
 use crate::records::{pcap_header, pcap_record};
 
 /// A year of 365 days, in nanoseconds.

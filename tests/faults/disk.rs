@@ -3,9 +3,9 @@
 use std::fs;
 
 use super::{FORMATS, assert_reports, capture, limited, with_mounts};
-use crate::live::{Datagrams, Folder, ONLY_DATAGRAMS, PROGRAM, assert_conserved, count, counters, watching};
+use crate::live::{Datagrams, Folder, ONLY_DATAGRAMS, PROGRAM, assert_conserved, counters, watching};
 use crate::netns::Wire;
-use crate::program::{ran, run};
+use crate::program::{count, ran, run};
 
 /// A disk without any room: files can be created on it, and not written.
 const FULL: &str = r#"mount -t tmpfs -o size=64k none "$0" || exit 99

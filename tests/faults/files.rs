@@ -8,9 +8,9 @@ use std::process::Stdio;
 use rustix::fs::{CWD, Mode, mkfifoat};
 
 use super::{FORMATS, RECORD_LEN, assert_reports, capture, datagrams, lines};
-use crate::live::{Datagrams, Folder, ONLY_DATAGRAMS, PROGRAM, count, counters, documents, watch, watching};
+use crate::live::{Datagrams, Folder, ONLY_DATAGRAMS, PROGRAM, counters, documents, watch, watching};
 use crate::netns::Wire;
-use crate::program::{Ran, document, end_of, portlabel, ran, run_with_input};
+use crate::program::{Ran, count, document, end_of, portlabel, ran, run_with_input};
 use crate::running::{Running, until};
 
 /// Outputs in a folder, as the command line has them.

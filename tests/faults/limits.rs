@@ -8,9 +8,9 @@ use rustix::process::geteuid;
 
 use super::{assert_in_order, assert_reports, capture, limited};
 use crate::cases::skipped;
-use crate::live::{Folder, PROGRAM, assert_conserved, count};
+use crate::live::{Folder, PROGRAM, assert_conserved, copy_of_the_program};
 use crate::netns::Wire;
-use crate::program::{Ran, has, ran};
+use crate::program::{Ran, at, count, has, ran};
 
 /// From where the program itself can be loaded, to where a run has all that it takes.
 const DESCRIPTORS: std::ops::Range<u32> = 4..28;
@@ -79,19 +79,11 @@ fn a_live_run_without_descriptors_is_told() {
     assert!((5..24).contains(&done) && (1..=done).contains(&served), "{done} {served}");
 }
 
-/// A user of which no other test has a process: how many there may be is counted by user.
-fn as_user(uid: u32, processes: u32, program: &str) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args([format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".to_owned()]);
-    command.args(["prlimit", &format!("--nproc={processes}"), program]).stdin(std::process::Stdio::null());
-    command
-}
-
-/// The program, where every user can run it.
-fn copy_of_the_program(folder: &Folder) -> String {
-    let copy = folder.text("portlabel");
-    fs::copy(PROGRAM, &copy).expect("room");
-    copy
+/// Has setpriv(1) start a program as a user of which no other test has a process: how many there may be is counted by user.
+fn as_user(mut setpriv: Command, uid: u32, processes: u32, program: &str) -> Command {
+    setpriv.args([format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".to_owned()]);
+    setpriv.args(["prlimit", &format!("--nproc={processes}"), program]);
+    setpriv
 }
 
 #[test]
@@ -102,11 +94,11 @@ fn a_capture_takes_the_threads_that_there_can_be() {
     let folder = Folder::new();
     let (program, input) = (copy_of_the_program(&folder), folder.text("capture.pcapng"));
     fs::copy(capture("office"), &input).expect("room");
-    let want = ran(as_user(54_321, 100, &program).args([&input, "-o", "json"]));
+    let want = ran(as_user(at("setpriv"), 54_321, 100, &program).args([&input, "-o", "json"]));
     assert_eq!((want.code, want.stderr.as_str()), (Some(0), ""));
     let (mut failed, mut slower) = (0, 0);
     for processes in 0..6 {
-        let ran = ran(as_user(54_321, processes, &program).args([&input, "-o", "json"]));
+        let ran = ran(as_user(at("setpriv"), 54_321, processes, &program).args([&input, "-o", "json"]));
         if has_done(&ran, NO_THREAD) {
             assert_eq!(ran.stdout, want.stdout, "{processes}");
             slower +=
@@ -136,10 +128,8 @@ fn a_live_run_that_lacks_a_thread_has_failed() {
     for (interfaces, threads) in [(&["-i", "eth0"][..], 4), (&["-i", "eth0", "-i", "eth1", "--fanout", "2"], 8)] {
         let mut failed = 0;
         for processes in 0..10 {
-            let mut command = as_user(54_322, processes, &program);
-            let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-            command = wire.client.command("setpriv");
-            command.args(args).args(interfaces).args(["-a", "1ms", "-o", "json"]);
+            let mut command = as_user(wire.client.command("setpriv"), 54_322, processes, &program);
+            command.args(interfaces).args(["-a", "1ms", "-o", "json"]);
             if !has_done(&ran(&mut command), NO_THREAD) {
                 failed += 1;
             }

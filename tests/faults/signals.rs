@@ -10,9 +10,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::datagrams;
-use crate::live::{Datagrams, Folder, ONLY_DATAGRAMS, assert_conserved, count, counters, documents, watch};
+use crate::live::{Datagrams, Folder, ONLY_DATAGRAMS, assert_conserved, counters, documents, watch};
 use crate::netns::Wire;
-use crate::program::portlabel;
+use crate::program::{count, portlabel};
 use crate::running::{Running, until};
 
 /// Stops a program, for so long.

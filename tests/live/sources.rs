@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Datagrams, Folder, ONLY_DATAGRAMS, PROGRAM, assert_conserved, converse, count, counters, refused, report};
-use super::{services, text, watch, watching};
+use super::{copy_of_the_program, services, watch, watching};
 use crate::netns::{Host, Wire, v4};
 use crate::program::{has, ran};
 use crate::records::records;
@@ -46,13 +46,6 @@ fn an_interface_that_there_is_not_is_told_with_those_that_there_are() {
     let ran = refused(&wire.client, &["-i", "eth0"]);
     let says = "portlabel: eth0: the interface is down; bring it up with: ip link set eth0 up\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), says));
-}
-
-/// The program where every user can run it.
-fn copy_of_the_program(folder: &Folder) -> String {
-    let copy = folder.path("portlabel");
-    fs::copy(PROGRAM, &copy).expect("room");
-    text(&copy)
 }
 
 /// A program that nobody runs on a host.
