@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A live run for a long time: SECONDS_LONG=3600 of traffic at RATE=10000 packets a second, whose addresses change with each
-# million packets, so that flows and endpoints come and go. Every kind of output is on; a client follows the stream, others
-# come and go. Looks at memory, descriptors, threads and CPU time ten times a minute, prints what they were, and fails when
-# they grow, when a packet is missing in any output, or when the kernel dropped one. As root.
+# million packets, so that flows and endpoints come and go. A report, snapshots, metrics, flow records and the page are on; a
+# client follows the stream, others come and go. Looks at memory, descriptors, threads and CPU time ten times a minute, prints
+# what they were, and fails when they grow, when a packet is missing in any output, or when the kernel dropped one. As root.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
