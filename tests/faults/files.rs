@@ -10,7 +10,7 @@ use rustix::fs::{CWD, Mode, mkfifoat};
 use super::{FORMATS, RECORD_LEN, assert_reports, capture, datagrams, lines};
 use crate::live::{Datagrams, Folder, ONLY_DATAGRAMS, PROGRAM, counters, documents, watch, watching};
 use crate::netns::Wire;
-use crate::program::{Ran, count, document, end_of, portlabel, ran, run_with_input};
+use crate::program::{Ran, at, count, document, end_of, portlabel, ran, run_with_input};
 use crate::running::{Running, until};
 
 /// Outputs in a folder, as the command line has them.
@@ -346,7 +346,9 @@ fn a_pipe_that_nobody_reads_is_waited_for_before_anything_is_read() {
     let folder = Folder::new();
     let fifo = folder.path("fifo");
     mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).expect("a FIFO");
-    let mut command = portlabel();
+    // whoever runs the tests in the background of a script has them ignore SIGINT, and so what they start
+    let mut command = at("env");
+    command.args(["--default-signal=INT", PROGRAM]);
     command.args([&capture("office"), "-o", &format!("json={}", fifo.display())]);
     let program = Running::start(&mut command);
     let report = fs::read_to_string(&fifo).expect("it is written");
