@@ -3,6 +3,7 @@
 //! What is written does not depend on how many workers there are: batches keep their order, and nothing in the engine goes by
 //! how packets are batched.
 
+mod backlog;
 mod batch;
 mod delivery;
 mod intake;

@@ -303,6 +303,12 @@ impl Stats {
         self.budget.refused()
     }
 
+    /// How many rows a snapshot has.
+    #[must_use]
+    pub fn rows_len(&self) -> usize {
+        self.rows.len() - 1
+    }
+
     /// The rows of a snapshot, in their order. With `interval`, each has its part of the interval that was open, and a new
     /// one begins.
     #[must_use]

@@ -12,7 +12,7 @@ mod log;
 mod metrics;
 mod page;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod signals;
 mod sink;
 mod table;
