@@ -23,9 +23,9 @@ pub const SNAPSHOT_SCHEMA: &str = "portlabel.snapshot/1";
 /// Schema name of a [`FlowRecord`] in JSON.
 pub const FLOW_SCHEMA: &str = "portlabel.flow/1";
 
-/// Live, no more rows of snapshots than this wait for a reader, unless they are of one snapshot: some 64 MB, if all of them
+/// Live, no more rows of snapshots than this wait for a reader, unless they are of one snapshot: some 100 MB, if all of them
 /// changed from each to the next.
-pub const ROWS_WAITING_MAX: usize = 1 << 17;
+pub const ROWS_WAITING_MAX: usize = 1 << 16;
 
 /// Everything that was counted up to an instant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
