@@ -114,7 +114,8 @@ impl Engine {
         self.ledger.set_listeners(listeners);
     }
 
-    /// Counts packets, in their order. The result is the same as if each came alone.
+    /// Counts packets, in their order. The result is the same as if each came alone; live, but for how long intervals are that
+    /// are too short for what their snapshots take.
     pub fn ingest(&mut self, mut packets: &[Packet]) {
         while !packets.is_empty() {
             packets = &packets[self.ingest_some(packets)..];
