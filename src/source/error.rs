@@ -97,6 +97,14 @@ pub enum Fault {
         /// What is wrong with it.
         damage: Damage,
     },
+    /// The time of a packet is outside of what a [`Timestamp`](crate::units::Timestamp) can tell. The input is read on.
+    #[error(
+        "the packet at {at} has a time before 1677 or after 2262: it, and others like it, get the nearest in between"
+    )]
+    Time {
+        /// Where the block begins that holds the first of them.
+        at: Position,
+    },
 }
 
 /// A place in an input: bytes from its beginning.
@@ -312,6 +320,11 @@ impl SourceError {
 }
 
 impl Fault {
+    /// The input is read on.
+    pub(super) const fn is_passing(&self) -> bool {
+        matches!(self, Self::Time { .. })
+    }
+
     /// How bad it is for the exit code. An empty file is damaged: whatever wrote it did not get as far as the header.
     const fn severity(&self) -> Severity {
         match self {
