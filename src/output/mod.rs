@@ -5,6 +5,7 @@
 //! each format takes what is its own.
 
 mod csv;
+mod document;
 mod flows;
 pub mod human;
 mod json;
@@ -38,6 +39,7 @@ use crate::snapshot::{FlowRecord, Snapshot};
 use log::Log;
 use sink::Sink;
 
+pub use document::{write_indented_json, write_json};
 pub use flows::FLOW_JSON_SCHEMA;
 pub use human::printable;
 pub use json::SNAPSHOT_JSON_SCHEMA;
