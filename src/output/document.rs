@@ -48,13 +48,31 @@ impl<F: Formatter> Formatter for Shown<F> {
 
     #[inline]
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        // every key comes here: without a jump for each byte, the loop takes many at once
-        if fragment.bytes().fold(0, u8::max) < 0x7f {
+        if is_plain(fragment) {
             writer.write_all(fragment.as_bytes())
         } else {
             write_escaped(writer, fragment, |c| !is_printable(c))
         }
     }
+}
+
+/// There is nothing but ASCII without U+007F. Every key is looked at, so that is done in words, of which the last two overlap.
+#[inline]
+fn is_plain(fragment: &str) -> bool {
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // one more than 0x7f has the top bit
+    let is_plain = |word: u64| (word | word.wrapping_add(ONES)) & TOPS == 0;
+    let bytes = fragment.as_bytes();
+    if let Some(last) = bytes.last_chunk() {
+        let mut words = bytes.as_chunks().0.iter();
+        return is_plain(u64::from_le_bytes(*last)) && words.all(|word| is_plain(u64::from_le_bytes(*word)));
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let [first, last] = [first, last].map(|half| u64::from(u32::from_le_bytes(*half)));
+        return is_plain(first << 32 | last);
+    }
+    bytes.iter().all(|byte| *byte < 0x7f)
 }
 
 /// Writes a part of a string that JSON takes as it is, with the characters that are not to be in the text as escapes.
@@ -108,6 +126,19 @@ mod tests {
         let [compact, _] =
             written(&BTreeMap::from([("\u{9b}2J\u{202e}\u{e0041}\u{7f}é\u{1b}".to_owned(), Vec::new())]));
         assert_eq!(compact, r#"{"\u009b2J\u202e\udb40\udc41\u007fé\u001b":[]}"#);
+    }
+
+    #[test]
+    fn what_is_plain_is_seen_wherever_it_is() {
+        for len in 0..40 {
+            let plain = " ~z".repeat(14)[..len].to_owned();
+            assert!(is_plain(&plain));
+            for (at, odd) in (0..len).flat_map(|at| ["\u{7f}", "\u{80}", "\u{ff}", "語"].map(|odd| (at, odd))) {
+                let mut text = plain.clone();
+                text.insert_str(at, odd);
+                assert!(!is_plain(&text), "{text:?}");
+            }
+        }
     }
 
     proptest! {

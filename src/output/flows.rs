@@ -87,8 +87,15 @@ impl Line {
         line.extend_from_slice(b",\"server\":");
         write_endpoint(line, *server)?;
         line.extend_from_slice(b",\"service\":");
-        // users give names, with whatever characters
-        write_json(&mut *line, service)?;
+        match service {
+            Some(name) if name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\')) => {
+                line.push(b'"');
+                line.extend_from_slice(name.as_bytes());
+                line.push(b'"');
+            }
+            // users give names, with whatever characters
+            service => write_json(&mut *line, service)?,
+        }
         line.extend_from_slice(b",\"port\":");
         write_number(line, (*port).into());
         line.extend_from_slice(b",\"evidence\":\"");
