@@ -150,10 +150,8 @@ fn tell(applied: &Applied, config: &Config) {
 /// Nothing that is read is written to.
 fn keep_inputs(config: &Config, captures: impl Iterator<Item = PathBuf>) -> Result<(), StartError> {
     let inputs: Vec<_> = captures.chain(config.naming.services.iter().cloned()).collect();
-    let overwrites = output::overwrites_input(&config.outputs, &inputs).or_else(|| {
-        let save = config.save.as_deref().filter(|save| output::is_one_of(save, &inputs))?;
-        Some(format!("{} is an input; saving would overwrite it", save.display()))
-    });
+    let save = config.save.as_deref().map(Destination::named);
+    let overwrites = output::overwrites_input(&config.outputs, save.as_ref(), &inputs);
     overwrites.map_or(Ok(()), |conflict| Err(StartError::OverwritesInput(conflict)))
 }
 
