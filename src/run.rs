@@ -20,7 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 use batch::Batch;
-pub use delivery::{Delivery, Progress};
+pub use delivery::{Delivery, Progress, Standing};
 pub use intake::{Bounds, Intake, Saving};
 pub use live::{Controls, Lane, LiveRun, LiveSave, run_live};
 use pipeline::Pipeline;
