@@ -200,6 +200,37 @@ fn keys_and_sizes_are_taken_and_the_table_stays() {
 }
 
 #[test]
+fn whatever_size_a_terminal_says_it_has_is_drawn() {
+    let Some(terminal) = Terminal::open() else { return };
+    terminal.line(&format!("tty > {}", terminal.path("tty").display()));
+    let tty = terminal.until_file("tty");
+    let say = |columns: &str, lines: &str| {
+        let stty = Command::new("stty").args(["-F", tty.trim(), "cols", columns, "rows", lines]).status();
+        assert!(stty.expect("stty runs").success(), "{columns} {lines}");
+    };
+    say("65535", "65535");
+    terminal.run(&portlabel(&format!("-o tui {}", office().display())));
+    terminal.until_text("https :443");
+    assert!(terminal.is_taken());
+    // in a window of 80 columns and 24 lines, any other picture looks otherwise; who says nothing is taken for such a one
+    let is_whole = |shown: &str| shown.contains("https :443") && shown.contains("q quit") && shown.contains("all read");
+    for columns_lines in [("65535", "65535"), ("1", "65535"), ("65535", "1"), ("1", "1")] {
+        for sane in [("0", "0"), ("80", "24")] {
+            say(sane.0, sane.1);
+            terminal.until(&format!("picture of {sane:?}"), is_whole);
+            say(columns_lines.0, columns_lines.1);
+            terminal.until(&format!("picture of {columns_lines:?}"), |shown| !is_whole(shown));
+        }
+    }
+    say("80", "24");
+    terminal.until("picture of the window", is_whole);
+    terminal.keys(&["q"]);
+    let (code, shown) = terminal.after();
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("164 of services + 8 without ports = 172 packets"), "{shown}");
+}
+
+#[test]
 fn a_signal_ends_the_run_in_order() {
     let Some(terminal) = Terminal::open() else { return };
     let _input = terminal.run_with_endless_input("-o tui");

@@ -373,6 +373,7 @@ mod tests {
 
     use super::super::compressed::{Bytes, HERE_LEN};
     use super::super::input::Input;
+    use super::super::packed::Packed;
     use super::super::testing::helped;
     use super::*;
 
@@ -423,7 +424,7 @@ mod tests {
     /// The gzip data `packed`, read up to where it goes on ahead, if it may.
     fn begun(packed: &[u8], then: Then, shared: &Shared) -> Bytes {
         let input = Input::new(Box::new(Bad(io::Cursor::new(packed.to_vec()), then)), shared.clone());
-        let mut bytes = Bytes::decompress(Codec::Gzip, Vec::new(), input, 64 << 10).expect("memory");
+        let mut bytes = Bytes::decompress(Codec::Gzip, Packed::new(Vec::new(), input), 64 << 10).expect("memory");
         let mut buffer = vec![0; 8 << 10];
         let mut read_len = 0;
         while read_len <= HERE_LEN {
@@ -579,7 +580,7 @@ mod tests {
             let (reader, mut writer) = io::pipe().expect("a pipe");
             let shared = shared(1);
             let input = Input::from_file(File::from(OwnedFd::from(reader)), shared.clone()).expect("its type");
-            let mut bytes = Bytes::decompress(Codec::Gzip, Vec::new(), input, 64 << 10).expect("memory");
+            let mut bytes = Bytes::decompress(Codec::Gzip, Packed::new(Vec::new(), input), 64 << 10).expect("memory");
             thread::scope(|scope| {
                 // it stays open: nobody knows whether more will come
                 let writing = scope.spawn(|| writer.write_all(&packed));

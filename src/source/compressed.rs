@@ -10,8 +10,9 @@ use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
 
 use super::ahead::Ahead;
-use super::error::Codec;
-use super::input::{Input, ReadError, Shared};
+use super::error::{Codec, Damage, Fault, Position};
+use super::foreign::Foreign;
+use super::input::{Input, Pause, ReadError, Shared};
 use super::lz4::Lz4;
 use super::packed::{CUT, Packed};
 use super::room::Share;
@@ -23,10 +24,97 @@ pub(super) const MAGIC_LEN: usize = 4;
 pub(super) const fn recognise(magic: [u8; MAGIC_LEN]) -> Option<Codec> {
     match magic {
         [0x1f, 0x8b, 0x08, _] => Some(Codec::Gzip),
-        // pzstd begins with a skippable frame (RFC 8878, section 3.1.2)
-        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Some(Codec::Zstd),
+        [0x28, 0xb5, 0x2f, 0xfd] => Some(Codec::Zstd),
         [0x04, 0x22, 0x4d, 0x18] => Some(Codec::Lz4),
         _ => None,
+    }
+}
+
+/// A frame to be passed over begins with `magic` (RFC 8878, section 3.1.2). zstd and lz4 share them: what follows tells which
+/// it is. pzstd begins with one.
+pub(super) const fn is_skippable(magic: [u8; MAGIC_LEN]) -> bool {
+    matches!(magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18])
+}
+
+/// Length of the header of a skippable frame: its magic number, and how long it is beside the header.
+pub(super) const SKIPPABLE_HEADER_LEN: usize = 8;
+
+/// How many bytes follow the header of a skippable frame, if `bytes` begin with one.
+pub(super) fn skippable_len(bytes: &[u8]) -> Option<u32> {
+    let &[m, a, g, i, rest @ ..] = bytes.first_chunk::<SKIPPABLE_HEADER_LEN>()?;
+    is_skippable([m, a, g, i]).then(|| u32::from_le_bytes(rest))
+}
+
+/// An input that begins with skippable frames, on the way past them.
+pub(super) struct Skipping {
+    packed: Packed,
+    /// Where the frame begins that is passed over, and how long it is beside its header.
+    frame: (u64, u32),
+    /// Bytes of it that are still to come.
+    left: u64,
+}
+
+/// What is behind skippable frames.
+pub(super) enum Behind {
+    /// A frame with data.
+    Data(Codec),
+    /// Nobody knows yet.
+    Wait(Pause),
+}
+
+impl Skipping {
+    /// An input whose unused bytes begin with such a frame.
+    pub fn new(packed: Packed) -> Self {
+        Self { packed, frame: (0, 0), left: 0 }
+    }
+
+    /// Goes on to the first frame with data; to be asked again after a pause.
+    ///
+    /// # Errors
+    /// There is none, or the file ends before.
+    pub fn go_on(&mut self) -> Result<Behind, Fault> {
+        loop {
+            let passed = self.packed.pass_over(&mut self.left).and_then(|()| {
+                let wanted_len = if self.left > 0 { 0 } else { SKIPPABLE_HEADER_LEN };
+                self.packed.at_least(wanted_len).map(drop)
+            });
+            let at = Position { offset: self.packed.used_len(), decompressed: None };
+            if let Err(error) = passed {
+                return error.into_pause(at).map(Behind::Wait);
+            }
+            if self.left > 0 {
+                let (offset, claimed) = self.frame;
+                let damage = Damage::CutSkippable { claimed, left: u64::from(claimed) - self.left };
+                return Err(Fault::Damaged { at: Position { offset, ..at }, damage });
+            }
+            let unused = self.packed.in_memory();
+            if let Some(len) = skippable_len(unused) {
+                self.frame = (at.offset, len);
+                self.left = u64::from(len);
+                self.packed.use_up(SKIPPABLE_HEADER_LEN);
+                continue;
+            }
+            return match unused.first_chunk().copied() {
+                Some(magic) if is_skippable(magic) => {
+                    let (needed, left) = (SKIPPABLE_HEADER_LEN as u64, unused.len() as u64);
+                    Err(Fault::Damaged { at, damage: Damage::CutSkippableHeader { needed, left } })
+                }
+                magic => match magic.and_then(recognise) {
+                    Some(codec @ (Codec::Zstd | Codec::Lz4)) => Ok(Behind::Data(codec)),
+                    _ if unused.is_empty() => Err(Fault::NotACapture(Foreign::Known(
+                        "it has nothing but skippable frames, as zstd and lz4 files may have them",
+                    ))),
+                    _ => Err(Fault::NotACapture(Foreign::Known(
+                        "it begins with a skippable frame, and no zstd or lz4 data follow",
+                    ))),
+                },
+            };
+        }
+    }
+
+    /// What is not passed over.
+    pub fn into_packed(self) -> Packed {
+        self.packed
     }
 }
 
@@ -59,13 +147,13 @@ impl Bytes {
         Self::Here(Box::new(Here { unpacker, made_len: 0, block_len, shared, abandoned }))
     }
 
-    /// Decompresses `input`, of which `first` was read already; who does so ahead makes `block_len` bytes at once.
+    /// Decompresses `packed`; who does so ahead makes `block_len` bytes at once.
     ///
     /// # Errors
     /// There is no memory for a decompressor.
-    pub fn decompress(codec: Codec, first: Vec<u8>, input: Input, block_len: usize) -> io::Result<Self> {
-        let (shared, abandoned) = (input.shared().clone(), input.abandoned());
-        let unpacker = Unpacker::new(codec, Packed::new(first, input))?;
+    pub fn decompress(codec: Codec, packed: Packed, block_len: usize) -> io::Result<Self> {
+        let (shared, abandoned) = (packed.input().shared().clone(), packed.input().abandoned());
+        let unpacker = Unpacker::new(codec, packed)?;
         Ok(Self::Here(Box::new(Here { unpacker, made_len: 0, block_len, shared, abandoned })))
     }
 
@@ -403,7 +491,7 @@ mod tests {
     fn several_members_or_frames_are_one_file() {
         let plain = long_file();
         let want = read(&plain);
-        let skippable = [&[0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
+        let skippable = skippable(10, 3, b"abc");
         for codec in CODECS {
             let (one, two) = plain.split_at(1_234);
             let mut packed = [pack(codec, one), pack(codec, &[]), pack(codec, two)].concat();
@@ -417,7 +505,67 @@ mod tests {
                 assert_eq!(read_from(Chopped::new(&packed, 1, true)), want, "{codec} with skippable frames, in pieces");
             }
         }
-        assert_eq!(read(&[skippable, pack(Codec::Zstd, &plain)].concat()), want, "as pzstd writes it");
+    }
+
+    /// A skippable frame that claims `claimed` bytes and has those of `data`.
+    fn skippable(variant: u8, claimed: u32, data: &[u8]) -> Vec<u8> {
+        [&[0x50 | variant, 0x2a, 0x4d, 0x18][..], &claimed.to_le_bytes(), data].concat()
+    }
+
+    #[test]
+    fn what_is_behind_skippable_frames_tells_the_codec() {
+        let (plain, long) = (pcap_file(&[1, 2, 3]), vec![7; 300_000]);
+        let want = read(&plain);
+        let prelude = [skippable(0, 4, b"abcd"), skippable(15, 0, b""), skippable(7, 300_000, &long)].concat();
+        for codec in [Codec::Zstd, Codec::Lz4] {
+            // one frame first is as pzstd writes it
+            for prelude in [&prelude[..12], &prelude] {
+                let file = [prelude, &pack(codec, &plain), prelude].concat();
+                assert_eq!(read(&file), want, "{codec}");
+                assert_eq!(read_from(Chopped::new(&file, 5, true)), want, "{codec}, in pieces");
+            }
+            let mut damaged = [&prelude[..], &pack(codec, &plain)].concat();
+            damaged.truncate(damaged.len() - 30);
+            let fault = format!("damaged {codec} data at byte {} of the compressed file: {CUT}", damaged.len());
+            assert_eq!(read(&damaged).fault, Some(fault));
+        }
+    }
+
+    #[test]
+    fn skippable_frames_alone_are_no_capture() {
+        let nothing = "it has nothing but skippable frames, as zstd and lz4 files may have them";
+        let other = "it begins with a skippable frame, and no zstd or lz4 data follow";
+        let cases = [
+            (skippable(0, 3, b"abc"), format!("no capture (pcap, pcapng or snoop): {nothing}")),
+            (skippable(0, 3, b"abc").repeat(1_000), format!("no capture (pcap, pcapng or snoop): {nothing}")),
+            (
+                [skippable(0, 3, b"abc"), pcap_file(&[1])].concat(),
+                format!("no capture (pcap, pcapng or snoop): {other}"),
+            ),
+            (
+                [skippable(0, 3, b"abc"), pack(Codec::Gzip, &pcap_file(&[1]))].concat(),
+                format!("no capture (pcap, pcapng or snoop): {other}"),
+            ),
+            ([skippable(0, 3, b"abc"), vec![0x28]].concat(), format!("no capture (pcap, pcapng or snoop): {other}")),
+            (
+                [skippable(0, 3, b"abc"), skippable(1, u32::MAX, b"abc")].concat(),
+                "damaged at byte 11: a skippable frame claims 4294967295 bytes, 3 remain".to_owned(),
+            ),
+            (
+                [skippable(0, 3, b"abc"), skippable(1, 3, b"")[..7].to_vec()].concat(),
+                "damaged at byte 11: the header of a skippable frame takes 8 bytes, 7 remain".to_owned(),
+            ),
+            (
+                skippable(0, 0, b"")[..5].to_vec(),
+                "damaged at byte 0: the header of a skippable frame takes 8 bytes, 5 remain".to_owned(),
+            ),
+        ];
+        for (file, want) in cases {
+            let want = (Vec::new(), Some(want));
+            let (whole, pieces) = (read(&file), read_from(Chopped::new(&file, 1, true)));
+            assert_eq!((whole.frames, whole.fault), want);
+            assert_eq!((pieces.frames, pieces.fault), want, "in pieces");
+        }
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl fmt::Display for Codec {
     }
 }
 
-/// What is wrong with a record of a pcap or snoop file or a block of a pcapng file. Lengths are in bytes; records count
+/// What is wrong with a record of a pcap or snoop file, a block of a pcapng file, or what comes before compressed data. Lengths are in bytes; records count
 /// from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
@@ -156,6 +156,22 @@ pub enum Damage {
         /// Length of the header.
         needed: u64,
         /// Bytes up to the end of the input.
+        left: u64,
+    },
+    /// The file ends within the header of a skippable frame of zstd or lz4.
+    #[error("the header of a skippable frame takes {needed} bytes, {left} remain")]
+    CutSkippableHeader {
+        /// Length of the header.
+        needed: u64,
+        /// Bytes up to the end of the input.
+        left: u64,
+    },
+    /// The file ends within a skippable frame.
+    #[error("a skippable frame claims {claimed} bytes, {left} remain")]
+    CutSkippable {
+        /// Its length without its header.
+        claimed: u32,
+        /// Bytes from there up to the end of the input.
         left: u64,
     },
     /// The file ends within the header of a record.

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use lz4_flex::frame::FrameDecoder;
 
+use super::compressed::{SKIPPABLE_HEADER_LEN, skippable_len};
 use super::error::Codec;
 use super::input::ReadError;
 use super::packed::{CUT, Packed};
@@ -48,16 +49,16 @@ impl Lz4 {
     fn next_frame(&mut self) -> Result<bool, ReadError> {
         let packed = &mut self.decoder.get_mut().packed;
         loop {
-            let unused = packed.begin_with(8)?;
+            let unused = packed.begin_with(SKIPPABLE_HEADER_LEN)?;
             if unused.is_empty() {
                 return Ok(false);
             }
-            let Some(&[0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d]) = unused.first_chunk::<8>() else {
+            let Some(len) = skippable_len(unused) else {
                 self.in_frame = true;
                 return Ok(true);
             };
-            packed.use_up(8);
-            packed.skip(u64::from(u32::from_le_bytes([a, b, c, d])))?;
+            packed.use_up(SKIPPABLE_HEADER_LEN);
+            packed.skip(u64::from(len))?;
         }
     }
 }

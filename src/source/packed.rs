@@ -48,6 +48,11 @@ impl Packed {
         &self.block[self.start..self.end]
     }
 
+    /// Compressed bytes before those that are not used.
+    pub const fn used_len(&self) -> u64 {
+        self.offset + self.start as u64
+    }
+
     /// Goes on by bytes that were decompressed.
     pub fn use_up(&mut self, used_len: usize) {
         self.start = (self.start + used_len).min(self.end);
@@ -55,47 +60,65 @@ impl Packed {
 
     /// What to say of damage where the bytes stand that are not used.
     pub fn damage(&self, codec: Codec, problem: impl Into<String>) -> ReadError {
-        ReadError::Decompress { codec, offset: self.offset + self.start as u64, problem: problem.into() }
+        ReadError::Decompress { codec, offset: self.used_len(), problem: problem.into() }
     }
 
     /// As [`Packed::unused`], for a decoder that cannot be interrupted: waits until there is something, or the stop.
     pub fn unused_patiently(&mut self) -> Result<&[u8], ReadError> {
-        while let Err(error) = self.unused() {
-            if !matches!(error, ReadError::Idle) {
-                return Err(error);
+        patiently(|| self.unused().map(drop))?;
+        Ok(self.in_memory())
+    }
+
+    /// At least `wanted_len` bytes to decompress, fewer only where the file ends.
+    pub fn at_least(&mut self, wanted_len: usize) -> Result<&[u8], ReadError> {
+        if self.in_memory().len() < wanted_len {
+            self.block.copy_within(self.start..self.end, 0);
+            self.offset += self.start as u64;
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        while self.in_memory().len() < wanted_len {
+            match self.input.read(&mut self.block[self.end..])? {
+                0 => break,
+                read_len => self.end += read_len,
             }
         }
         Ok(self.in_memory())
     }
 
-    /// At least `wanted_len` bytes to decompress, fewer only where the file ends; waits for them.
+    /// As [`Packed::at_least`], but waits for the bytes.
     pub fn begin_with(&mut self, wanted_len: usize) -> Result<&[u8], ReadError> {
-        self.block.copy_within(self.start..self.end, 0);
-        self.offset += self.start as u64;
-        (self.start, self.end) = (0, self.end - self.start);
-        while self.end < wanted_len {
-            match self.input.read(&mut self.block[self.end..]) {
-                Ok(0) => break,
-                Ok(read_len) => self.end += read_len,
-                Err(ReadError::Idle) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        patiently(|| self.at_least(wanted_len).map(drop))?;
         Ok(self.in_memory())
     }
 
-    /// Passes over bytes that are nothing to decompress; waits for them.
-    pub fn skip(&mut self, skipped_len: u64) -> Result<(), ReadError> {
-        let mut left = skipped_len;
-        while left > 0 {
-            let unused_len = self.unused_patiently()?.len();
+    /// Passes over as many of `left` bytes as there are before the file ends; they are nothing to decompress.
+    pub fn pass_over(&mut self, left: &mut u64) -> Result<(), ReadError> {
+        while *left > 0 {
+            let unused_len = self.unused()?.len();
             if unused_len == 0 {
-                return Err(self.damage(Codec::Lz4, CUT));
+                break;
             }
-            let used_len = unused_len.min(usize::try_from(left).unwrap_or(usize::MAX));
+            let used_len = unused_len.min(usize::try_from(*left).unwrap_or(usize::MAX));
             self.use_up(used_len);
-            left -= used_len as u64;
+            *left -= used_len as u64;
         }
         Ok(())
+    }
+
+    /// As [`Packed::pass_over`], but waits for all of the bytes.
+    pub fn skip(&mut self, skipped_len: u64) -> Result<(), ReadError> {
+        let mut left = skipped_len;
+        patiently(|| self.pass_over(&mut left))?;
+        if left > 0 { Err(self.damage(Codec::Lz4, CUT)) } else { Ok(()) }
+    }
+}
+
+/// Tries again for as long as there is nothing just now.
+fn patiently(mut read: impl FnMut() -> Result<(), ReadError>) -> Result<(), ReadError> {
+    loop {
+        match read() {
+            Err(ReadError::Idle) => {}
+            done => return done,
+        }
     }
 }

@@ -3,10 +3,11 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::compressed::{self, Bytes};
-use super::error::{Damage, Fault, Position};
+use super::compressed::{self, Behind, Bytes, Skipping};
+use super::error::{Codec, Damage, Fault, Position};
 use super::foreign;
 use super::input::{Input, Pause};
+use super::packed::Packed;
 use super::pcap::{FILE_HEADER_LEN, Magic, Pcap};
 use super::pcapng::{PcapNg, SECTION_HEADER};
 use super::record::{Found, Step};
@@ -41,6 +42,8 @@ enum Stage {
 enum Unknown {
     /// Nothing: its first bytes, as far as they came.
     Opened { input: Input, first: Vec<u8> },
+    /// It is zstd or lz4.
+    Skipping(Box<Skipping>),
     /// Its compression.
     Unpacked(Box<Stream>),
     /// It is not read any more.
@@ -145,25 +148,43 @@ impl Reader {
                     self.stage = Stage::Unknown(Unknown::Opened { input, first });
                     return Ok(Some(step));
                 }
-                let share = input.shared().room.share();
-                let codec = first.first_chunk().and_then(|magic| compressed::recognise(*magic));
-                let stream = match codec {
-                    None => Stream::new(Bytes::plain(input, self.block_len), &first, self.block_len, share),
-                    Some(codec) => {
-                        let bytes = Bytes::decompress(codec, first, input, self.block_len)
-                            .map_err(|source| Fault::Read { at: Position { offset: 0, decompressed: None }, source })?;
-                        Stream::new(bytes, &[], self.block_len, share)
-                    }
-                };
-                self.stage = Stage::Unknown(Unknown::Unpacked(Box::new(stream)));
+                let magic = first.first_chunk().copied().unwrap_or_default();
+                if compressed::is_skippable(magic) {
+                    let skipping = Skipping::new(Packed::new(first, input));
+                    self.stage = Stage::Unknown(Unknown::Skipping(Box::new(skipping)));
+                } else if let Some(codec) = compressed::recognise(magic) {
+                    self.unpack(codec, Packed::new(first, input))?;
+                } else {
+                    let share = input.shared().room.share();
+                    let stream = Stream::new(Bytes::plain(input, self.block_len), &first, self.block_len, share);
+                    self.stage = Stage::Unknown(Unknown::Unpacked(Box::new(stream)));
+                }
                 Ok(None)
             }
+            Stage::Unknown(Unknown::Skipping(mut skipping)) => match skipping.go_on()? {
+                Behind::Data(codec) => self.unpack(codec, skipping.into_packed()).map(|()| None),
+                Behind::Wait(Pause::Stopped) => Ok(Some(Step::End)),
+                Behind::Wait(Pause::Idle) => {
+                    self.stage = Stage::Unknown(Unknown::Skipping(skipping));
+                    Ok(Some(Step::Idle))
+                }
+            },
             Stage::Unknown(Unknown::Unpacked(stream)) => self.recognise_container(stream, interfaces),
             other => {
                 self.stage = other;
                 Ok(None)
             }
         }
+    }
+
+    /// Has what is packed decompressed from here on.
+    fn unpack(&mut self, codec: Codec, packed: Packed) -> Result<(), Fault> {
+        let share = packed.input().shared().room.share();
+        let at = Position { offset: packed.used_len(), decompressed: None };
+        let bytes = Bytes::decompress(codec, packed, self.block_len).map_err(|source| Fault::Read { at, source })?;
+        let stream = Stream::new(bytes, &[], self.block_len, share);
+        self.stage = Stage::Unknown(Unknown::Unpacked(Box::new(stream)));
+        Ok(())
     }
 
     fn recognise_container(

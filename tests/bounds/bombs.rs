@@ -105,6 +105,23 @@ fn empty_members_are_passed_over() {
     }
 }
 
+/// Frames to skip before the first with data, which tells the codec: many of them, and one that is long.
+#[test]
+fn what_is_skipped_before_the_codec_is_known_takes_no_memory() {
+    let capture = [pcap_header(), pcap_record(1, &packet(0).owned().data)].concat();
+    let (short, long_len) = ([0x5f, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4], 256_u32 << 20);
+    let long = [&[0x50, 0x2a, 0x4d, 0x18], &long_len.to_le_bytes()[..]].concat();
+    for (codec, compress) in &CODECS[1..] {
+        let run = measured(&["-", "-o", "json"], |to| {
+            members(&[], &short, 100_000, to)?;
+            members(&long, &vec![0; 1 << 20], 256, to)?;
+            to.write_all(&compress(&capture))
+        });
+        assert_eq!(count(&run.assert_sound().ran.json(), "/packets"), 1, "{codec}");
+        run.assert_takes_at_most(READ_AHEAD_BYTES);
+    }
+}
+
 /// A zstd frame of a window's size, with the capture as it is.
 fn with_window(log: u8, capture: &[u8]) -> Vec<u8> {
     let len = u32::try_from(capture.len()).expect("a short capture");

@@ -173,7 +173,21 @@ fn only_this_server_is_answered_for_and_only_to_read() {
         ("GET", "Host: localhost\r\nHost: example.org\r\n", 400),
         ("GET", "Host: local host\r\n", 400),
         ("GET", "Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors\r\n", 403),
-        ("GET", "Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n", 200),
+        (
+            "GET",
+            "Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n",
+            200,
+        ),
+        (
+            "GET",
+            "Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n",
+            403,
+        ),
+        (
+            "GET",
+            "Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: object\r\n",
+            403,
+        ),
         ("GET", "Host: localhost\r\nContent-Length: 3\r\n", 413),
         ("GET", "Host: localhost\r\nTransfer-Encoding: chunked\r\n", 413),
         ("POST", TO_US, 405),

@@ -29,12 +29,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, KeyEvent};
 use ratatui::crossterm::queue;
 use ratatui::crossterm::style::force_color_output;
 use ratatui::crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate, size};
+use ratatui::layout::Rect;
+use ratatui::{Terminal, TerminalOptions, Viewport};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::process::{Signal, getppid, getsid, kill_current_process_group};
 use signal_hook::consts::{
@@ -140,12 +141,14 @@ impl Output for Tui {
         let signals = Signals::new([&ANSWERED[..], &FATAL[..]].concat())?;
         self.screen.close_on_panic();
         self.screen.enter()?;
-        let terminal = Terminal::new(CrosstermBackend::new(BufWriter::new(terminal::picture()?)))?;
+        let (backend, area) = (CrosstermBackend::new(BufWriter::new(terminal::picture()?)), terminal::area()?);
+        let terminal = Terminal::with_options(backend, TerminalOptions { viewport: Viewport::Fixed(area) })?;
         let (events, received) = channel();
         let no_more_keys = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let draws = {
             let drawer = Drawer {
                 terminal: ManuallyDrop::new(terminal),
+                area,
                 app: App::new(&self.options),
                 screen: Arc::clone(&self.screen),
                 mailbox: Arc::clone(&self.mailbox),
@@ -308,6 +311,8 @@ struct Drawer {
     /// Never dropped: it would see to the cursor, which is the [`Screen`]'s to do, and panic where neither the terminal nor
     /// standard error can be written to any more.
     terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<File>>>>,
+    /// What is drawn on.
+    area: Rect,
     app: App,
     screen: Arc<Screen>,
     mailbox: Arc<Mutex<Mailbox>>,
@@ -405,8 +410,14 @@ impl Drawer {
 
     fn draw(&mut self) -> io::Result<()> {
         let (terminal, app, now) = (&mut self.terminal, &mut self.app, self.opened.elapsed());
+        let drawn_area = &mut self.area;
         self.screen.draw(|| {
             queue!(terminal.backend_mut(), BeginSynchronizedUpdate)?;
+            let area = terminal::area()?;
+            if area != *drawn_area {
+                terminal.resize(area)?;
+                *drawn_area = area;
+            }
             terminal.draw(|frame| view::draw(app, now, frame.area(), frame.buffer_mut()))?;
             // it was the last one: the next picture begins with another
             queue!(terminal.backend_mut(), EndSynchronizedUpdate)?;

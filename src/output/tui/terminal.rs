@@ -13,12 +13,18 @@ use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::queue;
 use ratatui::crossterm::style::{Attribute, SetAttribute};
 use ratatui::crossterm::terminal::{
-    EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
 };
+use ratatui::layout::Rect;
 
 /// How long giving the terminal back waits for a picture that is being written. A terminal that takes no more (Ctrl-S,
 /// a line that hangs) must not keep the program from ending.
 const DRAWING_PATIENCE: Duration = Duration::from_millis(200);
+
+/// The largest picture, in columns and lines: more than anybody has, and some 50 MB of memory.
+const LARGEST: (u16, u16) = (1_024, 512);
+/// What a terminal has that does not say, as a serial line.
+const USUAL: (u16, u16) = (80, 24);
 
 /// The terminal as a screen.
 #[derive(Debug, Default)]
@@ -120,6 +126,21 @@ pub(super) fn is_there() -> bool {
     rustix::termios::tcgetattr(io::stdout()).is_ok()
 }
 
+/// What is drawn on: the terminal, as far as a picture goes. Its size is what somebody told the kernel, up to 65,535 columns
+/// and lines.
+///
+/// # Errors
+/// The terminal does not tell its size.
+pub(super) fn area() -> io::Result<Rect> {
+    size().map(picture_of)
+}
+
+/// The picture for a terminal that says it has so many columns and lines.
+fn picture_of((columns, lines): (u16, u16)) -> Rect {
+    let (columns, lines) = if columns == 0 || lines == 0 { USUAL } else { (columns, lines) };
+    Rect::new(0, 0, columns.min(LARGEST.0), lines.min(LARGEST.1))
+}
+
 /// Where keys come from: standard input, or the controlling terminal where that is something else.
 ///
 /// # Errors
@@ -139,4 +160,24 @@ pub(super) fn picture() -> io::Result<File> {
 
 fn write(codes: &[u8]) -> io::Result<()> {
     picture()?.write_all(codes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_have_a_sane_size() {
+        let cases = [
+            ((0, 0), (80, 24)),
+            ((0, 65_535), (80, 24)),
+            ((1, 1), (1, 1)),
+            ((200, 60), (200, 60)),
+            ((1, 65_535), (1, 512)),
+            ((65_535, 65_535), (1_024, 512)),
+        ];
+        for (said, (columns, lines)) in cases {
+            assert_eq!(picture_of(said), Rect::new(0, 0, columns, lines), "{said:?}");
+        }
+    }
 }

@@ -623,6 +623,9 @@ mod tests {
                     assert!(!text.contains('\x1b'), "{width}×{height}\n{text}");
                 }
             }
+            for size in [(1, 512), (1_024, 1), (1_024, 512)] {
+                drawn(&mut wide, size);
+            }
         }
         wide = App::new(&Options::default());
         for size in [(1, 1), (2, 2), (1, 24), (80, 1)] {

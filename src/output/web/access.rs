@@ -19,6 +19,8 @@ use super::token::Token;
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// What it is made for.
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+/// What the answer becomes.
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Who is let in.
 #[derive(Debug)]
@@ -64,7 +66,9 @@ impl Access {
             return Some(Refusal::OtherHost);
         }
         let says = |name: HeaderName, value: &str| headers.get(name).is_some_and(|said| said == value);
-        if says(FETCH_SITE, "cross-site") && !says(FETCH_MODE, "navigate") {
+        // a link leads here; a frame or an object is within the other site's page
+        let is_link = says(FETCH_MODE, "navigate") && says(FETCH_DEST, "document");
+        if says(FETCH_SITE, "cross-site") && !is_link {
             return Some(Refusal::OtherSite);
         }
         let token = self.token.as_ref()?;
@@ -201,7 +205,19 @@ mod tests {
         for (name, value, want) in cases {
             assert_eq!(refusal("/", &[("host", "localhost"), (name, value)]), want, "{name}: {value}");
         }
-        let linked = [("host", "localhost"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
-        assert_eq!(refusal("/", &linked), None, "a link leads here");
+        let cases = [
+            ("navigate", "document", None),
+            ("navigate", "iframe", Some(Refusal::OtherSite)),
+            ("navigate", "frame", Some(Refusal::OtherSite)),
+            ("navigate", "embed", Some(Refusal::OtherSite)),
+            ("navigate", "object", Some(Refusal::OtherSite)),
+            ("navigate", "", Some(Refusal::OtherSite)),
+            ("no-cors", "document", Some(Refusal::OtherSite)),
+        ];
+        for (mode, becomes, want) in cases {
+            let other_site = [("host", "localhost"), ("sec-fetch-site", "cross-site")];
+            let headers = [&other_site[..], &[("sec-fetch-mode", mode), ("sec-fetch-dest", becomes)]].concat();
+            assert_eq!(refusal("/", &headers), want, "{mode} {becomes}");
+        }
     }
 }
