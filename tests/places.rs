@@ -53,6 +53,15 @@ fn two_outputs_do_not_share_a_place_whatever_it_is_called() {
         // and inputs
         ("cp $dns copy; $portlabel copy -o table >> copy", "standard output is an input; the output table would"),
         ("cp $dns copy; $portlabel copy -w - -o json=b >> copy", "standard output is an input; saving would"),
+        ("cp $dns copy; $portlabel - -o json=copy < copy", "copy is an input; the output json would"),
+        (
+            "cp $dns day.2.pcap; $portlabel day.2.pcap -w day.pcap --rotate 1K",
+            "day.2.pcap is an input; saving with --rotate",
+        ),
+        (
+            "$portlabel $dns -w real/day --rotate 1K -o json=linked/day.7",
+            "linked/day.7 is an output; saving with --rotate",
+        ),
     ];
     for (line, says) in cases {
         let ran = shell(folder.path(), line);

@@ -44,7 +44,7 @@ pub use flows::FLOW_JSON_SCHEMA;
 pub use human::printable;
 pub use json::SNAPSHOT_JSON_SCHEMA;
 pub use metrics::DEFAULT_METRICS_SERVICES;
-pub use place::{Destination, conflict, overwrites_input};
+pub use place::{Destination, conflict, overwrites_by_row, overwrites_input};
 pub use signals::Echoes;
 pub use table::{Options, SortKey, UnknownSortKey};
 pub use tui::is_possible as screen_is_possible;

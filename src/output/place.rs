@@ -14,6 +14,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open, stat};
 use rustix::io::Errno;
 
 use super::{Spec, printable_path};
+use crate::source::Save;
 
 /// Where an output goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,11 +161,14 @@ pub fn conflict(specs: &[Spec], save: Option<&Destination>) -> Option<String> {
     })
 }
 
-/// What is wrong when an output, or saving, would overwrite a file that is to be read.
+/// What is wrong when an output, or saving, would overwrite a file that is to be read; `-` is standard input.
 #[must_use]
 pub fn overwrites_input(specs: &[Spec], save: Option<&Destination>, inputs: &[PathBuf]) -> Option<String> {
-    let inputs: Vec<_> =
-        inputs.iter().filter_map(|input| Place::at(input)).filter(|input| input.new.is_none()).collect();
+    let place = |input: &PathBuf| match input.to_str() {
+        Some("-") => Place::found(&fstat(io::stdin()).ok()?),
+        _ => Place::at(input),
+    };
+    let inputs: Vec<_> = inputs.iter().filter_map(place).filter(|input| input.new.is_none()).collect();
     let is_input = |destination: &Destination| Place::of(destination).is_some_and(|place| inputs.contains(&place));
     let output = specs.iter().find(|spec| is_input(&spec.destination));
     let output = output.map(|Spec { format, destination }| {
@@ -173,6 +177,24 @@ pub fn overwrites_input(specs: &[Spec], save: Option<&Destination>, inputs: &[Pa
     output.or_else(|| {
         let save = save.filter(|save| is_input(save))?;
         Some(format!("{save} is an input; saving would overwrite it"))
+    })
+}
+
+/// What is wrong when a file of the row that is saved to would take the place of an input or an output.
+#[must_use]
+pub fn overwrites_by_row(first: &Path, specs: &[Spec], inputs: &[PathBuf]) -> Option<String> {
+    let outputs = specs.iter().filter_map(|spec| match &spec.destination {
+        Destination::Path(path) => Some(path),
+        Destination::Stdout => None,
+    });
+    let mut others = inputs.iter().map(|path| (path, "an input")).chain(outputs.map(|path| (path, "an output")));
+    others.find_map(|(path, what)| {
+        let path = followed(path);
+        let has_name = Save::is_in_row(first, &path);
+        let is_there = || Some(fs::canonicalize(folder_of(&path)).ok()? == fs::canonicalize(folder_of(first)).ok()?);
+        let path = printable_path(&path);
+        (has_name && is_there().unwrap_or(false))
+            .then(|| format!("{path} is {what}; saving with --rotate would overwrite it"))
     })
 }
 

@@ -146,8 +146,8 @@ impl fmt::Display for Codec {
     }
 }
 
-/// What is wrong with a record of a pcap or snoop file, a block of a pcapng file, or what comes before compressed data. Lengths are in bytes; records count
-/// from 1.
+/// What is wrong with a record of a pcap or snoop file, a block of a pcapng file, or what comes before compressed data.
+/// Lengths are in bytes; records count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// The file ends within its header.

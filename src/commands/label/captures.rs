@@ -40,7 +40,8 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     let files = Files::open(inputs, Arc::clone(&stop));
     let names: Vec<_> = files.names().into_iter().map(str::to_owned).collect();
     let captures: Vec<_> = files.paths().map(PathBuf::from).collect();
-    super::keep_inputs(config, captures.iter().cloned())?;
+    let standard_input = inputs.iter().filter(|input| input.as_os_str() == "-");
+    super::keep_inputs(config, captures.iter().chain(standard_input).cloned())?;
     // and outputs are opened before packets are read: a path that cannot be written is told at once. Not when there is
     // nothing to write: what was there before stays.
     let (specs, save) = if names.is_empty() { (&[][..], None) } else { (&config.outputs[..], config.save.as_deref()) };
