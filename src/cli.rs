@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs;
-use std::io::{self, IsTerminal as _};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -810,8 +811,8 @@ impl Args {
         if inputs.iter().filter(|input| input.as_os_str() == "-").count() > 1 {
             return Err(usage(ErrorKind::ArgumentConflict, "'-' is named twice: standard input can be read once"));
         }
-        let filter = match self.filter_file {
-            Some(path) => Some(filter_from(&path).map_err(|error| usage(ErrorKind::Io, &error))?),
+        let filter = match &self.filter_file {
+            Some(path) => Some(filter_from(path).map_err(|error| usage(ErrorKind::Io, &error))?),
             None => self.filter,
         }
         .filter(|expression| !expression.trim().is_empty());
@@ -823,7 +824,9 @@ impl Args {
         }
         // a screen may wait for its user at the end: by then the others are written
         outputs.sort_by_key(|spec| spec.format == Format::Tui);
-        if let Some(conflict) = misplaced_output(&outputs, save.as_ref(), self.rotate.is_some()) {
+        let read: Vec<_> = self.filter_file.iter().chain(&self.listening.listen_token).cloned().collect();
+        let misplaced = misplaced_output(&outputs, save.as_ref(), self.rotate.is_some());
+        if let Some(conflict) = misplaced.or_else(|| output::overwrites_input(&outputs, save.as_ref(), &read)) {
             return Err(usage(ErrorKind::ArgumentConflict, &conflict));
         }
         let listen = self.listening.resolve().map_err(|message| usage(ErrorKind::ArgumentConflict, &message))?;
@@ -930,10 +933,18 @@ fn misplaced_output(outputs: &[Spec], save: Option<&Destination>, rotates: bool)
     output::conflict(outputs, save)
 }
 
+/// The longest file with a filter, in bytes: far more than libpcap makes a program of.
+const FILTER_LEN_MAX: u64 = 1 << 20;
+
 /// The expression in a file, as tcpdump reads it: comment lines start with '#'.
 fn filter_from(path: &Path) -> Result<String, String> {
-    let text =
-        fs::read_to_string(path).map_err(|error| format!("{}: cannot read the filter: {error}", path.display()))?;
+    let wrong = |what: &dyn Display| format!("{}: cannot read the filter: {what}", path.display());
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(FILTER_LEN_MAX + 1).read_to_string(&mut text));
+    read.map_err(|error| wrong(&error))?;
+    if text.len() as u64 > FILTER_LEN_MAX {
+        return Err(wrong(&"it is longer than 1 MiB"));
+    }
     let lines: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     Ok(lines.join(" "))
 }

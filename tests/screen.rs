@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -13,7 +13,8 @@ use portlabel::output::{Destination, Format, OnQuit, Settings, Spec, open};
 use portlabel::snapshot::{Drops, FlowCounts, SNAPSHOT_SCHEMA, Snapshot, SourceInfo, SourceKind};
 use tempfile::TempDir;
 
-use crate::program::{PATIENCE, has};
+use crate::program::{PATIENCE, at, has};
+use crate::running::Running;
 
 /// A terminal with a shell in it, of 80 columns and 24 lines.
 struct Terminal {
@@ -288,6 +289,28 @@ fn the_shell_can_have_the_terminal_in_between() {
     terminal.keys(&["C-c"]);
     terminal.until_text("164 of services");
     terminal.assert_given_back("after");
+}
+
+/// Where the cursor is, a slow line tells too late, and script(1) never: nothing here depends on it.
+#[test]
+fn a_terminal_that_answers_nothing_is_drawn_anew() {
+    if !has("script", "there is no terminal that says nothing") {
+        return;
+    }
+    let mut command = at("script");
+    command.args(["-qec", &portlabel(&format!("-o tui {}", office().display())), "/dev/null"]);
+    let mut program = Running::start(command.env("SHELL", "/bin/sh").env("TERM", "xterm").stdin(Stdio::piped()));
+    let mut keys = program.take_input();
+    program.await_state("draws", |program| program.stdout().contains("https").then_some(()));
+    for key in [b"\x0c", b"?", b"\x0c", b"?"] {
+        let drawn_len = program.stdout().len();
+        keys.write_all(key).expect("it reads");
+        program.await_state("draws anew", |program| (program.stdout().len() > drawn_len + 100).then_some(()));
+    }
+    keys.write_all(b"q").expect("it reads");
+    let ended = program.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("164 of services"), "{}", ended.stdout);
 }
 
 #[test]

@@ -378,6 +378,18 @@ impl Channel {
         }
     }
 
+    /// Opens the file of a log anew, which may have been moved away. What to say of it, unless it went well.
+    pub fn follow(&mut self) -> Option<String> {
+        match self.reopen() {
+            Ok(()) => None,
+            Err(OutputError::Finish(error)) => {
+                Some(format!("{error}; the end of the file that was moved away is lost"))
+            }
+            // nothing is lost by that
+            Err(error) => Some(format!("{error}; going on in the file that was open")),
+        }
+    }
+
     /// What is written to.
     pub fn output(&mut self) -> &mut (dyn Output + Send) {
         self.output.as_mut()

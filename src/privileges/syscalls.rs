@@ -66,7 +66,7 @@ mod ours {
         libc::SYS_uname, libc::SYS_sysinfo, libc::SYS_getrusage, libc::SYS_getrandom,
         // sockets that are there, and connections to them
         libc::SYS_accept, libc::SYS_accept4, libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_getsockopt,
-        libc::SYS_setsockopt, libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_shutdown,
+        libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_shutdown,
     ];
 
     /// Older forms of them that this processor has too.
@@ -98,6 +98,14 @@ mod ours {
         libc::SIOCGIFNAME,
         libc::SIOCGIFHWADDR,
         libc::SIOCGIFMTU,
+    ];
+
+    /// What is asked of sockets: to refuse packets at the end of a run, and of connections not to wait for more to send. Not to
+    /// make another interface promiscuous.
+    const SOCKET_OPTIONS: [(libc::c_int, libc::c_int); 3] = [
+        (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER),
+        (libc::SOL_SOCKET, libc::SO_DETACH_FILTER),
+        (libc::IPPROTO_TCP, libc::TCP_NODELAY),
     ];
 
     /// What a thread is asked about itself: its name, and names of memory.
@@ -148,6 +156,10 @@ mod ours {
         #[allow(clippy::unnecessary_cast, reason = "C libraries differ in the type")]
         let requests = IOCTLS.iter().map(|request| when(1, Dword, Eq, *request as u64));
         rules.insert(libc::SYS_ioctl, requests.collect::<Result<_, _>>()?);
+        let options = SOCKET_OPTIONS
+            .iter()
+            .map(|(level, name)| when_both((1, Dword, Eq, bits(*level)), (2, Dword, Eq, bits(*name))));
+        rules.insert(libc::SYS_setsockopt, options.collect::<Result<_, _>>()?);
         let options = PRCTLS.iter().map(|option| when(0, Dword, Eq, bits(*option)));
         rules.insert(libc::SYS_prctl, options.collect::<Result<_, _>>()?);
 

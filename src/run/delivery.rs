@@ -33,11 +33,20 @@ pub struct Delivery {
     saving: bool,
     progress: Option<Progress>,
     standing: Option<Standing>,
+    /// Files that are added to were moved away; reset when they are opened anew.
+    moved: Option<Arc<AtomicBool>>,
+    /// What is printed when everything is written.
+    last_lines: Vec<String>,
     outcome: Outcome,
     dropped: Dropped,
     /// Remarks that change nothing about the result are left out.
     quiet: bool,
 }
+
+/// So long the run waits for readers of its outputs at the end before it says so.
+const READERS_PATIENCE: Duration = Duration::from_secs(1);
+/// How often it looks whether they have everything.
+const WRITERS_TICK: Duration = Duration::from_millis(2);
 
 /// How far reading has come, for a bar on the terminal.
 #[derive(Debug)]
@@ -156,6 +165,8 @@ impl Delivery {
             writers: Vec::new(),
             progress,
             standing: None,
+            moved: None,
+            last_lines: Vec::new(),
             outcome: Outcome { nothing_readable: true, ..Outcome::default() },
             dropped: Dropped::default(),
             quiet,
@@ -172,6 +183,12 @@ impl Delivery {
     #[must_use]
     pub fn telling(self, standing: Standing) -> Self {
         Self { standing: Some(standing), ..self }
+    }
+
+    /// Opens the files that are added to anew, when `moved` says that they were moved away.
+    #[must_use]
+    pub fn reopening(self, moved: Arc<AtomicBool>) -> Self {
+        Self { moved: Some(moved), ..self }
     }
 
     /// Lets somebody else pass snapshots to the server, without the outputs in between.
@@ -218,9 +235,13 @@ impl Delivery {
         }
     }
 
-    /// Opens anew the files that are added to: they may have been moved away. For outputs that have threads of their own.
+    /// Opens anew the files that are added to: they may have been moved away.
     pub(super) fn reopen(&mut self) {
         self.writers.iter_mut().for_each(Writer::reopen);
+        let logs = self.outputs.iter_mut().filter(|channel| channel.is_log_file());
+        for text in logs.filter_map(Channel::follow).collect::<Vec<_>>() {
+            self.message(&text);
+        }
     }
 
     /// Tells users something that came up while reading.
@@ -350,6 +371,9 @@ impl Delivery {
         self.writers = writers;
         self.finish_writers(ended);
         self.answer();
+        if self.moved.as_ref().is_some_and(|moved| moved.swap(false, Ordering::Relaxed)) {
+            self.reopen();
+        }
         if let Some(progress) = &mut self.progress {
             progress.tick();
         }
@@ -375,6 +399,12 @@ impl Delivery {
         }
     }
 
+    /// As [`Delivery::finish`], and prints lines when everything is written, or as soon as that takes long.
+    pub(super) fn finish_with(&mut self, last_lines: Vec<String>) -> Outcome {
+        self.last_lines = last_lines;
+        self.finish()
+    }
+
     /// Completes the outputs, and says what became of the run as far as it was seen here.
     pub(super) fn finish(&mut self) -> Outcome {
         if let Some(mut progress) = self.progress.take() {
@@ -385,12 +415,31 @@ impl Delivery {
         self.each_output(|output| output.finish());
         let writers = std::mem::take(&mut self.writers);
         self.finish_writers(writers);
+        self.say_last_lines();
         self.outcome
     }
 
+    /// Completes outputs that have threads of their own, however long their readers take. Where that is long, it is told what
+    /// the run waits for: whoever is tired of it ends it at once, and knows the rest.
     fn finish_writers(&mut self, mut writers: Vec<Writer>) {
-        // none has to wait for another's reader
-        writers.iter_mut().for_each(Writer::close);
+        let (begun, mut told) = (Instant::now(), false);
+        loop {
+            // none has to wait for another's reader
+            let is_open = |writer: &mut Writer| (!writer.has_closed()).then(|| writer.name().to_owned());
+            let open: Vec<_> = writers.iter_mut().filter_map(is_open).collect();
+            if open.is_empty() {
+                break;
+            }
+            if begun.elapsed() >= READERS_PATIENCE && !std::mem::replace(&mut told, true) {
+                for name in open {
+                    self.message(&format!(
+                        "{name}: waiting for its reader to take the rest; a second signal ends at once"
+                    ));
+                }
+                self.say_last_lines();
+            }
+            thread::park_timeout(WRITERS_TICK);
+        }
         for writer in writers {
             let (said, Written { end, has_gaps }) = writer.finish();
             for text in said {
@@ -400,6 +449,13 @@ impl Delivery {
             if let Err(error) = end {
                 self.failed_to_write(&error);
             }
+        }
+    }
+
+    /// Prints the lines that are the last of a run, unless they were printed.
+    fn say_last_lines(&mut self) {
+        for line in std::mem::take(&mut self.last_lines) {
+            self.line(&line);
         }
     }
 

@@ -25,7 +25,6 @@ use super::{
 };
 use crate::decode::Decoder;
 use crate::engine::Engine;
-use crate::output::print_line;
 use crate::source::live::{Device, Losses, Together};
 use crate::source::{Frame, Interface, LISTENERS_INTERVAL, ListenerSet, Listeners, Save, SaveError};
 use counting::{Counters, Counting, Parcel, Reporting};
@@ -195,8 +194,7 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             delivery.notice(&notice);
         }
     });
-    let outcome = delivery.finish();
-    counters.lines().iter().for_each(|line| print_line(line));
+    let outcome = delivery.finish_with(counters.lines());
     Outcome { none_left: controls.together.none_left(), ..outcome }
 }
 

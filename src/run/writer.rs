@@ -11,7 +11,7 @@ use std::thread::{Builder, JoinHandle};
 
 use super::backlog::{Backlog, Place};
 use crate::engine::Event;
-use crate::output::{Channel, Output, OutputError};
+use crate::output::{Channel, Output};
 use crate::snapshot::Snapshot;
 
 /// Batches of events on their way: enough for readers that pause for a moment, as a disk does.
@@ -155,21 +155,28 @@ impl Writer {
         self.thread.is_finished()
     }
 
-    /// Nothing more comes: the thread completes the output, unless the last events still wait for room.
-    pub(super) fn close(&mut self) {
+    /// Nothing more comes: the thread completes the output. Whether it has; to be called again until then, because the last
+    /// events may still wait for room.
+    pub(super) fn has_closed(&mut self) -> bool {
+        if let Some(events) = self.last.take() {
+            let place = self.backlog.place_for_all(&events);
+            if !self.place(Job::Write(Arc::clone(&events), place)) {
+                self.last = Some(events);
+            }
+        }
         if self.last.is_none() {
             self.jobs = None;
         }
+        self.thread.is_finished()
     }
 
-    /// Waits until everything is written. What there is to be told of it, and how it went.
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What there is to be told of everything that was written, and how that went. To be called when it has closed.
     pub(super) fn finish(self) -> (Vec<String>, Written) {
-        if let (Some(events), Some(jobs)) = (self.last, &self.jobs) {
-            // fails when the thread has ended, and it tells why
-            let place = self.backlog.place_for_all(&events);
-            drop(jobs.send(Job::Write(events, place)));
-        }
-        drop(self.jobs);
         let written = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let mut said: Vec<_> = self.said.iter().collect();
         if let Some(told) = self.left_out.told() {
@@ -251,7 +258,9 @@ impl Pen<'_> {
                 Ok(())
             }
             Job::Reopen => {
-                self.reopen();
+                if let Some(text) = self.channel.follow() {
+                    self.say(text);
+                }
                 Ok(())
             }
         }
@@ -306,17 +315,6 @@ impl Pen<'_> {
     fn miss(&mut self, events: &[Event]) {
         self.missing.add(events);
         self.untold += untold(events);
-    }
-
-    fn reopen(&mut self) {
-        match self.channel.reopen() {
-            Ok(()) => {}
-            Err(OutputError::Finish(error)) => {
-                self.say(format!("{error}; the end of the file that was moved away is lost"));
-            }
-            // nothing is lost by that
-            Err(error) => self.say(format!("{error}; going on in the file that was open")),
-        }
     }
 
     /// Whoever would be told is gone only when the run is.

@@ -1,7 +1,7 @@
 //! The bytes of one input as they are on disk or in a pipe, before anything is made of them.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -119,7 +119,8 @@ impl Input {
     /// The bytes of an open file, of whatever kind.
     pub fn from_file(file: File, shared: Shared) -> io::Result<Self> {
         let is_file = file.metadata()?.is_file();
-        let reader: Box<dyn Read + Send> = if is_file { Box::new(file) } else { Box::new(Patient(file)) };
+        let reader: Box<dyn Read + Send> =
+            if is_file { Box::new(Regular::new(file)?) } else { Box::new(Patient(file)) };
         Ok(Self { is_file, ..Self::new(reader, shared) })
     }
 
@@ -142,6 +143,36 @@ impl Input {
     }
 }
 
+/// A regular file. One that becomes shorter while it is read may end between two packets, where nothing else tells.
+struct Regular {
+    file: File,
+    /// How long it was.
+    opened_len: u64,
+    /// How far it was read.
+    at: u64,
+}
+
+impl Regular {
+    fn new(mut file: File) -> io::Result<Self> {
+        Ok(Self { opened_len: file.metadata()?.len(), at: file.stream_position()?, file })
+    }
+}
+
+impl Read for Regular {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read_len = self.file.read(buffer)?;
+        self.at += read_len as u64;
+        if read_len == 0 && !buffer.is_empty() {
+            let len = self.file.metadata()?.len();
+            // files of /proc have no length at all
+            if len < self.at && len < self.opened_len {
+                return Err(io::Error::other(format!("the file has become shorter, it has {len} bytes now")));
+            }
+        }
+        Ok(read_len)
+    }
+}
+
 /// A pipe, a FIFO or a terminal: a read that waits for at most [`PATIENCE`].
 struct Patient(File);
 
@@ -156,6 +187,7 @@ impl Read for Patient {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::os::unix::fs::FileExt as _;
 
     use super::*;
 
@@ -174,6 +206,24 @@ mod tests {
         assert!(matches!(input.read(&mut buffer), Ok(0)));
         shared.stop.store(true, Ordering::Relaxed);
         assert!(matches!(input.read(&mut buffer), Err(ReadError::Stopped)));
+    }
+
+    #[test]
+    fn a_file_that_becomes_shorter_says_so() {
+        let file = tempfile::tempfile().expect("room");
+        file.write_all_at(&[7; 100], 0).expect("room");
+        let mut buffer = [0; 80];
+        let mut input = Input::from_file(file.try_clone().expect("descriptors"), Shared::default()).expect("its type");
+        assert!(matches!(input.read(&mut buffer), Ok(80)));
+        file.set_len(90).expect("it is ours");
+        assert!(matches!(input.read(&mut buffer), Ok(10)), "what is read of it is all there");
+        assert!(matches!(input.read(&mut buffer), Ok(0)));
+        file.set_len(50).expect("it is ours");
+        let Err(ReadError::System(error)) = input.read(&mut buffer) else { panic!("it is shorter than what was read") };
+        assert_eq!(error.to_string(), "the file has become shorter, it has 50 bytes now");
+        let mut status = Input::open(Path::new("/proc/self/status"), Shared::default()).expect("/proc");
+        while matches!(status.read(&mut buffer), Ok(1..)) {}
+        assert!(matches!(status.read(&mut buffer), Ok(0)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use super::datagrams;
 use crate::live::{Datagrams, Folder, ONLY_DATAGRAMS, assert_conserved, counters, documents, watch};
 use crate::netns::Wire;
-use crate::program::{count, portlabel};
+use crate::program::{count, document, portlabel};
 use crate::running::{Running, until};
 
 /// Stops a program, for so long.
@@ -129,4 +130,30 @@ fn who_asks_is_told_how_far_a_capture_is_and_it_goes_on() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert_eq!(count(ended.json_lines().last().expect("a final one"), "/packets"), 100);
     }
+}
+
+#[test]
+fn a_log_that_was_moved_away_is_followed_by_another_while_a_capture_is_read() {
+    let folder = Folder::new();
+    let (fifo, log, moved) = (folder.path("fifo"), folder.path("log"), folder.path("moved"));
+    mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+    let mut command = portlabel();
+    command.arg(&fifo).args(["-o", &format!("ndjson={}", log.display()), "--interval", "1s"]);
+    let mut program = Running::start(&mut command);
+    let mut writer = File::options().write(true).open(&fifo).expect("a FIFO");
+    let file = datagrams(100);
+    let (before, after) = file.split_at(file.len() / 2);
+    writer.write_all(before).expect("it reads");
+    let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
+    program.await_state("reports", |_| (lines(&log) > 3).then_some(()));
+    std::fs::rename(&log, &moved).expect("it is there");
+    program.signal(Signal::HUP);
+    program.await_state("begins another", |_| log.exists().then_some(()));
+    writer.write_all(after).expect("it reads");
+    drop(writer);
+    let ended = program.end();
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert_eq!(lines(&moved) + lines(&log), 10, "no line is lost");
+    let last = std::fs::read_to_string(&log).expect("it is there");
+    assert_eq!(count(&document(last.lines().last().expect("a final one")), "/packets"), 100);
 }

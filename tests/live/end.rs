@@ -1,11 +1,13 @@
 //! Clocks and signals: intervals on a silent wire, and every way to end a run.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _, pipe};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _, pipe};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rustix::io::ioctl_fionread;
+use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -14,7 +16,7 @@ use super::{
 };
 use crate::netns::Wire;
 use crate::program::{Ran, document};
-use crate::running::Running;
+use crate::running::{Running, until};
 
 /// How soon a run ends that was told to.
 const AT_ONCE: Duration = Duration::from_millis(500);
@@ -209,6 +211,32 @@ fn a_run_that_nobody_reads_ends() {
     drop(reader);
     let ended = program.end();
     assert_eq!((ended.code, counters(&ended.stderr)), (Some(0), [0, 0, 0]));
+}
+
+/// What a run waits for is told, and everything else of it: whoever ends it then with a second signal loses nothing else.
+#[test]
+fn a_reader_that_takes_nothing_is_named_at_the_end() {
+    let Some(wire) = Wire::new() else { return };
+    let (reader, writer) = pipe().expect("a pipe");
+    // less than two lines
+    fcntl_setpipe_size(&writer, 4096).expect("a pipe");
+    let mut command = wire.client.command(PROGRAM);
+    let mut program = Running::start_into(command.args(args(&["-o", "ndjson", "--interval", "10ms"])), writer);
+    program.await_thread("capture");
+    Datagrams::new(&wire, 0).send(4, b"four");
+    until(&"something was written", || (ioctl_fionread(&reader).expect("a pipe") > 0).then_some(()));
+    program.signal(Signal::INT);
+    program.await_saying(
+        "ndjson to standard output: waiting for its reader to take the rest; a second signal ends at once",
+    );
+    program.await_saying("packets dropped by kernel");
+    assert_eq!(counters(&program.stderr()), [4, 4, 0]);
+    let mut rest = String::new();
+    BufReader::new(reader).read_to_string(&mut rest).expect("text");
+    let ended = program.end();
+    assert_eq!((ended.code, counters(&ended.stderr)), (Some(0), [4, 4, 0]), "{ended:?}");
+    assert_eq!(ended.stderr.matches("dropped by kernel").count(), 1, "{}", ended.stderr);
+    assert_conserved(&document(rest.lines().last().expect("a final one")));
 }
 
 #[test]

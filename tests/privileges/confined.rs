@@ -19,6 +19,7 @@ use pcap::{Active, Capture};
 use portlabel::privileges::Plan;
 use portlabel::source::Listeners;
 use rustix::mount::{MountFlags, mount};
+use rustix::net::sockopt::set_socket_reuseaddr;
 use rustix::net::{AddressFamily, SocketType, ipproto, socket};
 use rustix::process::{getppid, setpriority_process, test_kill_process};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
@@ -76,6 +77,7 @@ fn main() {
     show("take memory", Ok(vec![1_u8; 8 << 20].len()));
     show("accept", tcp.accept());
     show("write to a connection", (&client).write_all(b"x"));
+    show("not wait for more to write", client.set_nodelay(true));
     show("capture it", captured(&mut capture));
     show("ask for drops", capture.stats().map_err(io::Error::other));
     show("read drops", fs::read("/sys/class/net/lo/statistics/rx_missed_errors"));
@@ -97,6 +99,7 @@ fn main() {
     show("connect", TcpStream::connect(tcp_addr));
     show("send", UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", tcp_addr)));
     show("connect by name", UnixStream::connect(&unix_path));
+    show("set another option", set_socket_reuseaddr(&tcp, true).map_err(Into::into));
     show("listen", TcpListener::bind("127.0.0.1:0"));
     show("start a program", Command::new("/bin/true").spawn());
     show("become a program", Err::<(), _>(Command::new("/bin/true").exec()));

@@ -61,7 +61,8 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     let standing = Standing { asked, packets: intake.counter(), read_bytes, total_bytes };
     let mut delivery = Delivery::new(outputs, progress, config.quiet).served_by(server).telling(standing);
     let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let hangup_ends = !super::is_ignored(SIGHUP);
+    let reopens = super::has_log_files(config);
+    let hangup_ends = !reopens && !super::is_ignored(SIGHUP);
     if let Some(mut plan) = plan {
         // captures are opened one after the other, and a filter is compiled for each link type that comes along
         plan.keep_reading(captures.iter().map(PathBuf::as_path));
@@ -74,6 +75,11 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
         if config.user.is_none() && captures.len() > 1 && captures.iter().any(is_refused) {
             run::say(&format_args!("captures are read as user {}: -Z names another one, or root", super::SERVES));
         }
+    }
+    if reopens {
+        let moved = Arc::new(AtomicBool::new(false));
+        flag::register(SIGHUP, Arc::clone(&moved)).map_err(StartError::Signals)?;
+        delivery = delivery.reopening(moved);
     }
     super::end_on_signals(config, &stop, hangup_ends)?;
     Ok(run::run(intake, engine, &mut delivery, &stop, workers))

@@ -352,7 +352,7 @@ impl Drawer {
         match event {
             Event::Key(key) => match self.app.key(key, self.opened.elapsed()) {
                 Action::Draw => {}
-                Action::Redraw => self.terminal.clear()?,
+                Action::Redraw => self.clear()?,
                 Action::Interrupt if self.ending.load(Ordering::Relaxed) => end_at_once(&self.screen, SIGINT),
                 Action::Quit | Action::Interrupt => self.quit(),
                 // what the terminal does where Ctrl-Z is no key: all programs of the pipeline stop
@@ -405,7 +405,13 @@ impl Drawer {
     fn enter_again(&mut self) -> io::Result<()> {
         self.screen.leave();
         self.screen.enter()?;
-        self.terminal.clear()
+        self.clear()
+    }
+
+    /// Begins the picture anew. Not as the library does, which asks the terminal where its cursor is, and waits for an answer
+    /// that a slow line or a busy terminal does not give in time.
+    fn clear(&mut self) -> io::Result<()> {
+        self.terminal.resize(self.area)
     }
 
     fn draw(&mut self) -> io::Result<()> {
