@@ -9,7 +9,6 @@ mod merge;
 mod overlap;
 mod row;
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, BufReader, Read};
 use std::rc::Rc;
@@ -23,6 +22,7 @@ pub use merge::{Merge, MergeError};
 pub use overlap::Overlap;
 
 use crate::snapshot::{SNAPSHOT_SCHEMA, Snapshot};
+use crate::units::cut;
 
 /// The longest document that is read: hundreds of times a report of thousands of services with their histograms.
 const DOCUMENT_LEN_MAX: u64 = 256 << 20;
@@ -108,17 +108,6 @@ fn named(schema: Option<&str>) -> String {
     schema.map_or_else(|| "names no schema".to_owned(), |schema| format!("is of the schema '{}'", cut(schema)))
 }
 
-/// Text of a report as messages have it: of what is long, the beginning and the end.
-pub(crate) fn cut(text: &str) -> Cow<'_, str> {
-    const BEGINNING: usize = 120;
-    const END: usize = 80;
-    let places = || text.char_indices().map(|(at, _)| at);
-    match places().nth(BEGINNING).zip(places().nth_back(END - 1)) {
-        Some((beginning, end)) if beginning < end => format!("{}…{}", &text[..beginning], &text[end..]).into(),
-        _ => text.into(),
-    }
-}
-
 /// What every document of ours begins with.
 #[derive(Deserialize)]
 struct Envelope {
@@ -186,19 +175,5 @@ impl<R: Read> Read for Limited<R> {
             io::Error::new(io::ErrorKind::FileTooLarge, "a document has more than 256 MiB; no report is as long")
         })?);
         Ok(len)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_long_is_cut_in_its_middle() {
-        for short in [String::new(), "a".repeat(200), "é".repeat(200)] {
-            assert_eq!(cut(&short), short);
-        }
-        let long = format!("{}{}{}", "é".repeat(120), "x".repeat(1_000), "ü".repeat(80));
-        assert_eq!(cut(&long), format!("{}…{}", "é".repeat(120), "ü".repeat(80)));
     }
 }

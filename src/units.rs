@@ -1,9 +1,27 @@
-//! Quantities and identifiers that every layer speaks in: a number never travels without its unit.
+//! Quantities and identifiers that every layer speaks in: a number never travels without its unit, nor text from outside
+//! without an end.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
+
+/// Text from outside as messages have it, whose length nobody knows: of what is long, the beginning and the end.
+#[must_use]
+pub fn cut(text: &str) -> Cow<'_, str> {
+    cut_to(text, 120, 80)
+}
+
+/// Text of which no more is left than so many characters of its beginning and its end.
+#[must_use]
+pub fn cut_to(text: &str, beginning: usize, end: usize) -> Cow<'_, str> {
+    let places = || text.char_indices().map(|(at, _)| at);
+    match places().nth(beginning).zip(places().nth_back(end.saturating_sub(1))) {
+        Some((beginning, end)) if beginning < end => format!("{}…{}", &text[..beginning], &text[end..]).into(),
+        _ => text.into(),
+    }
+}
 
 /// Capture time: nanoseconds since 1970-01-01T00:00:00Z, always the packet's own.
 ///
@@ -550,6 +568,15 @@ const _: () = assert!(size_of::<Option<ServiceId>>() == 2);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_long_is_cut_in_its_middle() {
+        for short in [String::new(), "a".repeat(200), "é".repeat(200)] {
+            assert_eq!(cut(&short), short);
+        }
+        let long = format!("{}{}{}", "é".repeat(120), "x".repeat(1_000), "ü".repeat(80));
+        assert_eq!(cut(&long), format!("{}…{}", "é".repeat(120), "ü".repeat(80)));
+    }
 
     #[test]
     fn timestamps_print_as_rfc_3339_with_nanoseconds() {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use portlabel::source::{Files, Filter, Next};
 
-use crate::cases::corpus;
-use crate::program::has;
+use crate::cases::{Case, corpus};
+use crate::program::{has, run};
 
 /// Headers, addresses, ports, bytes, lengths, tunnels: one of each kind of instruction.
 const EXPRESSIONS: [&str; 12] = [
@@ -76,4 +76,33 @@ fn filters_let_through_what_tcpdump_lets_through() {
     }
     eprintln!("{agreeing} counts agree with tcpdump, to {without_answer} questions it has no answer");
     assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Twenty megabytes of an expression that is wrong, of one that fits no packet there is, and of one that is right.
+#[test]
+fn what_is_said_of_a_long_filter_is_short() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("filter");
+    let capture = Case::named("office").bytes();
+    let capture_path = folder.path().join("office.pcapng");
+    std::fs::write(&capture_path, capture).expect("room");
+    let [file_name, capture_path] = [&file, &capture_path].map(|path| path.to_str().expect("ASCII"));
+    std::fs::write(&file, format!("beginning {} end", "x".repeat(20_000_000))).expect("room");
+    let ran = run(&["-F", file_name, capture_path]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("beginning xxx") && ran.stderr.contains("xxx…xxx"), "{:.1000}", ran.stderr);
+    assert!(ran.stderr.contains("xxx end\""), "{:.1000}", ran.stderr);
+    assert!(ran.stderr.len() < 1_000, "{} bytes", ran.stderr.len());
+
+    let right = vec!["tcp"; 1_000].join(" or ");
+    let ran = run(&["-f", &right, capture_path]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(ran.stdout.contains("filter: tcp or tcp") && ran.stdout.contains('…'), "{:.1000}", ran.stdout);
+    assert!(ran.stdout.len() < 4_000, "{} bytes", ran.stdout.len());
+
+    // whatever it is: as long as a word may be
+    let user = "u".repeat(100_000);
+    let ran = run(&["-Z", &user, capture_path]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("uuu…uuu") && ran.stderr.len() < 20_000, "{} bytes", ran.stderr.len());
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::reports;
 use crate::cli;
 use crate::output::{self, OnQuit, OutputError};
-use crate::report::{Merge, MergeError, Report, ReportError, cut};
+use crate::report::{Merge, MergeError, Report, ReportError};
 use crate::run;
 use crate::snapshot::Snapshot;
+use crate::units::cut;
 
 /// What keeps reports from being added up.
 #[derive(Debug, thiserror::Error)]

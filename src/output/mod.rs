@@ -35,6 +35,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, fstat};
 
 use crate::snapshot::{FlowRecord, Snapshot};
+use crate::units::cut_to;
 use log::Log;
 use sink::Sink;
 
@@ -486,9 +487,10 @@ pub fn is_one_of(path: &Path, files: &[PathBuf]) -> bool {
 }
 
 /// Tells users something, on standard error. A closed standard error is no reason to stop. Names of files may hold
-/// what a terminal would obey: it is shown instead.
+/// what a terminal would obey: it is shown instead. What is longer than any of ours, because of what users typed, is cut.
 pub fn say(message: &dyn fmt::Display) {
-    let message = printable(&message.to_string());
+    // two of the longest paths fit
+    let message = printable(&cut_to(&message.to_string(), 12 << 10, 4 << 10));
     drop(writeln!(io::stderr(), "portlabel: {message}"));
 }
 

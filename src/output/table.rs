@@ -15,7 +15,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::{Output, human};
 use crate::snapshot::{Column, PortTraffic, ServiceRow, Snapshot, SourceKind, Traffic, Unit, Value};
-use crate::units::Timestamp;
+use crate::units::{Timestamp, cut};
 
 /// How the table looks; other outputs always have every row and every number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -375,7 +375,7 @@ fn header(page: &mut Page, snapshot: &Snapshot) {
         inputs = format!("{inputs} on {}", human::printable(host));
     }
     page.line(BOLD, &inputs);
-    let filter = source.filter.as_deref().map(|filter| format!("filter: {}", human::printable(filter)));
+    let filter = source.filter.as_deref().map(|filter| format!("filter: {}", human::printable(&cut(filter))));
 
     let (Some(first), Some(last)) = (snapshot.first_ts, snapshot.last_ts) else {
         page.wrapped(Style::new(), filter.as_deref().into_iter().chain(["no packets"]), " · ");

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::cut;
 use crate::services::RESERVED;
 use crate::snapshot::{FlowCounts, InterfaceDrops, ServiceRow, Snapshot, SourceKind, Traffic};
 use crate::stats::check_summary;
+use crate::units::cut;
 
 /// Where a report contradicts itself, and how.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! In what reports differ that were made in different ways.
 
-use super::cut;
 use crate::snapshot::{Settings, SourceInfo};
+use crate::units::cut;
 
 /// In what two reports differ, so that their numbers do not mean the same.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::cut;
 use crate::snapshot::{Snapshot, SourceInfo};
-use crate::units::Timestamp;
+use crate::units::{Timestamp, cut};
 
 /// A report that names a source of earlier ones, and overlaps with them in time.
 #[derive(Clone, Debug, PartialEq, Eq)]

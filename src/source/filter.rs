@@ -10,13 +10,13 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use super::Frame;
 use super::bpf::{Instruction, Program};
 use super::record::ByteOrder;
-use crate::units::LinkType;
+use crate::units::{LinkType, cut};
 
 /// What is wrong with a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// The expression is wrong for every kind of packet: wrong usage.
-    #[error("filter expression {expression:?}: {message}")]
+    #[error("filter expression {:?}: {message}", cut(.expression))]
     Expression {
         /// What the user wrote.
         expression: String,
@@ -24,7 +24,7 @@ pub enum FilterError {
         message: String,
     },
     /// The expression cannot be asked of packets of this link type.
-    #[error("filter expression {expression:?} does not apply to packets of link type {link}: {message}")]
+    #[error("filter expression {:?} does not apply to packets of link type {link}: {message}", cut(.expression))]
     LinkType {
         /// What the user wrote.
         expression: String,

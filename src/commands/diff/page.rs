@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::compare::{Basis, Change, Comparison, Shift, Side, Status, Volume};
 use crate::output::{human, printable};
-use crate::report::cut;
+use crate::units::cut;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();

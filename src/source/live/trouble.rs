@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::units::cut;
+
 /// What keeps an interface from being captured from.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -24,7 +26,7 @@ pub enum OpenError {
         name: String,
     },
     /// The expression makes no sense for this interface.
-    #[error("{name}: filter expression {expression:?}: {message}")]
+    #[error("{name}: filter expression {:?}: {message}", cut(.expression))]
     Filter {
         /// The interface.
         name: String,
