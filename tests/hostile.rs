@@ -264,32 +264,3 @@ proptest! {
         assert_law(&frames);
     }
 }
-
-/// An interface whose times are in whole seconds, and one packet after the end of what 64 bits of nanoseconds can say.
-#[test]
-fn a_time_that_cannot_be_told_is_named_and_its_packet_counted() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("late.pcapng");
-    let word = u32::to_le_bytes;
-    let block = |kind: u32, body: &[u8]| {
-        let len = word(u32::try_from(body.len() + 12).expect("short"));
-        [&word(kind)[..], &len, body, &len].concat()
-    };
-    let section = block(0x0a0d_0d0a, &[&word(0x1a2b_3c4d)[..], &[1, 0, 0, 0], &[0xff; 8]].concat());
-    let interface = block(1, &[1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 0, 0, 0, 0]);
-    let packet = |seconds: u64| {
-        let [low, high] = [seconds & 0xffff_ffff, seconds >> 32].map(|half| u32::try_from(half).expect("half"));
-        block(6, &[word(0), word(high), word(low), word(4), word(4), word(0)].concat())
-    };
-    let file = [section, interface, packet(1), packet(100_000_000_000), packet(1 << 63)].concat();
-    fs::write(&path, file).expect("room");
-    let path = path.to_str().expect("ASCII");
-    let ran = crate::program::run(&[path, "-o", "json"]);
-    let told = format!(
-        "portlabel: {path}: damaged at byte 92: the time of a packet is not between 1677-09-21T00:12:43.145224192Z and \
-         2262-04-11T23:47:16.854775807Z; it and others like it are taken for the nearest of these\n"
-    );
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(3), told.as_str()));
-    let report = crate::program::document(&ran.stdout);
-    assert_eq!((&report["packets"], &report["last_ts"]), (&3.into(), &"2262-04-11T23:47:16.854775807Z".into()));
-}
