@@ -5,7 +5,6 @@
 
 mod batch;
 mod delivery;
-mod how_far;
 mod intake;
 mod live;
 mod merge;
@@ -21,7 +20,6 @@ use std::time::Duration;
 
 use batch::Batch;
 pub use delivery::{Delivery, Progress};
-pub use how_far::HowFar;
 pub use intake::{Bounds, Intake, Saving};
 pub use live::{Controls, Lane, LiveRun, LiveSave, run_live};
 use pipeline::Pipeline;

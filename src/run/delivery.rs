@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::writer::{Writer, Written, deliver};
-use super::{HowFar, Notice, Outcome, PROGRESS_TICK};
+use super::{Notice, Outcome, PROGRESS_TICK};
 use crate::engine::Event;
 use crate::output::{Channel, Feed, Output, Server, print_line};
 use crate::snapshot::Snapshot;
@@ -32,7 +32,6 @@ pub struct Delivery {
     /// The packets read are saved too.
     saving: bool,
     progress: Option<Progress>,
-    how_far: Option<HowFar>,
     outcome: Outcome,
     dropped: Dropped,
     /// Remarks that change nothing about the result are left out.
@@ -129,7 +128,6 @@ impl Delivery {
             outputs,
             writers: Vec::new(),
             progress,
-            how_far: None,
             outcome: Outcome { nothing_readable: true, ..Outcome::default() },
             dropped: Dropped::default(),
             quiet,
@@ -140,12 +138,6 @@ impl Delivery {
     #[must_use]
     pub fn served_by(self, server: Option<Server>) -> Self {
         Self { feed: server.as_ref().map(Server::feed), server, ..self }
-    }
-
-    /// Tells how far it is when somebody asks.
-    #[must_use]
-    pub fn telling(self, how_far: HowFar) -> Self {
-        Self { how_far: Some(how_far), ..self }
     }
 
     /// Lets somebody else pass snapshots to the server, without the outputs in between.
@@ -229,23 +221,7 @@ impl Delivery {
     /// Prints a line as it is, on standard error or by an output that has the terminal.
     pub(super) fn line(&mut self, text: &str) {
         if !self.shows(text) {
-            self.beside_bar(|| print_line(text));
-        }
-    }
-
-    /// Prints on standard error, where the progress bar is not.
-    fn beside_bar(&self, print: impl FnOnce()) {
-        match self.progress.as_ref().and_then(|progress| progress.bar.as_ref()) {
-            Some(bar) => bar.suspend(print),
-            None => print(),
-        }
-    }
-
-    /// Tells how far it is, if somebody has asked.
-    fn answer(&mut self) {
-        let answer = self.how_far.as_ref().and_then(HowFar::answer);
-        for line in answer.iter().flatten() {
-            self.line(line);
+            print_line(text);
         }
     }
 
@@ -256,8 +232,13 @@ impl Delivery {
 
     /// Tells users something: by an output that has the terminal, else on standard error.
     pub(super) fn message(&mut self, text: &str) {
-        if !self.shows(text) {
-            self.beside_bar(|| super::say(&text));
+        if self.shows(text) {
+            return;
+        }
+        let print = || super::say(&text);
+        match self.progress.as_ref().and_then(|progress| progress.bar.as_ref()) {
+            Some(bar) => bar.suspend(print),
+            None => print(),
         }
     }
 
@@ -313,9 +294,8 @@ impl Delivery {
         }
     }
 
-    /// Moves the progress bar, answers, and sees to the writers.
+    /// Moves the progress bar, and sees to the writers.
     pub(super) fn tick(&mut self) {
-        self.answer();
         self.writers.iter_mut().for_each(Writer::tick);
         let said: Vec<_> = self.writers.iter().flat_map(Writer::said).collect();
         for text in said {
@@ -345,7 +325,6 @@ impl Delivery {
         }
         while !stop.load(Ordering::Relaxed) {
             thread::park_timeout(PROGRESS_TICK);
-            self.answer();
         }
     }
 
@@ -355,12 +334,8 @@ impl Delivery {
             progress.clear();
         }
         // a screen may wait for its user, and nothing else for the screen
-        self.each_of(|channel| !channel.is_screen(), |output| output.finish());
-        while self.outputs.iter_mut().any(|channel| channel.output().is_looked_at()) {
-            thread::park_timeout(PROGRESS_TICK);
-            self.answer();
-        }
-        self.each_of(Channel::is_screen, |output| output.finish());
+        self.outputs.sort_by_key(Channel::is_screen);
+        self.each_output(|output| output.finish());
         let writers = std::mem::take(&mut self.writers);
         self.finish_writers(writers);
         self.outcome
@@ -383,16 +358,9 @@ impl Delivery {
 
     /// Does something with each output. One that fails is closed and does not disturb the others; a reader that went
     /// away is no failure.
-    fn each_output(&mut self, act: impl FnMut(&mut dyn Output) -> io::Result<()>) {
-        self.each_of(|_| true, act);
-    }
-
-    /// As [`Delivery::each_output`], with some of them.
-    fn each_of(&mut self, which: impl Fn(&Channel) -> bool, mut act: impl FnMut(&mut dyn Output) -> io::Result<()>) {
+    fn each_output(&mut self, mut act: impl FnMut(&mut dyn Output) -> io::Result<()>) {
         let mut failures = Vec::new();
-        self.outputs.retain_mut(|channel| {
-            !which(channel) || act(channel.output()).map_err(|error| failures.push(error)).is_ok()
-        });
+        self.outputs.retain_mut(|channel| act(channel.output()).map_err(|error| failures.push(error)).is_ok());
         for failure in failures {
             self.failed_to_write(&failure);
         }

@@ -1,8 +1,7 @@
 //! What happens to a packet between the capture and the batch: filter, bounds, save, decode.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::batch::{Batch, Frames};
@@ -32,8 +31,6 @@ pub struct Intake<S> {
     /// At most this many packets.
     limit: Option<u64>,
     taken: u64,
-    /// As many, for whoever asks how far it is.
-    taken_so_far: Arc<AtomicU64>,
     unknown_links: Vec<LinkType>,
 }
 
@@ -75,17 +72,7 @@ where
     ) -> Self {
         let Bounds { packets: limit, duration } = bounds;
         let choice = Choice { filter, unfiltered_links: Vec::new(), duration, first_ts: None };
-        Self {
-            source,
-            decoder,
-            keyer,
-            choice,
-            saving,
-            limit,
-            taken: 0,
-            taken_so_far: Arc::default(),
-            unknown_links: Vec::new(),
-        }
+        Self { source, decoder, keyer, choice, saving, limit, taken: 0, unknown_links: Vec::new() }
     }
 
     /// Reads the next packets into an empty batch: until it is full, nothing can be read just now, or the end, which is
@@ -131,7 +118,6 @@ where
                 if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             self.taken = taken_before + batch.packets.len() as u64;
-            self.taken_so_far.store(self.taken, Ordering::Relaxed);
             return match pause {
                 Err(error) => {
                     notice(error.into());
@@ -150,11 +136,6 @@ where
     /// Packets are saved: there is something to read them for, even when nobody takes the reports.
     pub(super) fn saves(&self) -> bool {
         matches!(self.saving, Saving::To(_))
-    }
-
-    /// A counter of the packets taken so far.
-    pub fn taken_so_far(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.taken_so_far)
     }
 
     /// What may be read before it is asked for.

@@ -10,15 +10,14 @@ use std::time::Duration;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGUSR1};
-use signal_hook::flag;
+use signal_hook::consts::SIGHUP;
 
 use super::StartError;
 use crate::cli::Config;
 use crate::decode::Decoder;
 use crate::engine::{Engine, EngineConfig};
 use crate::output::Format;
-use crate::run::{self, Bounds, Delivery, HowFar, Intake, Outcome, Progress, Saving};
+use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Saving};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
 use crate::source::{Files, Filter, Save};
@@ -29,9 +28,6 @@ const NAMES_IN_FILTERS: [&str; 5] =
 
 /// Labels captures.
 pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> Result<Outcome, StartError> {
-    // from here on: it may take a while to look at the captures, and what is asked meanwhile is answered then
-    let asked = Arc::new(AtomicBool::new(false));
-    flag::register(SIGUSR1, Arc::clone(&asked)).map_err(StartError::Signals)?;
     let filter = config.filter.as_deref().map(Filter::new).transpose()?;
     let stop = Arc::new(AtomicBool::new(false));
     raise_open_files();
@@ -51,14 +47,12 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
         None => Saving::Not,
     };
     let source = SourceInfo { kind: SourceKind::File, names, host: None, filter: config.filter.clone() };
-    let (bytes, total_bytes) = (files.progress(), files.total_bytes());
-    let progress = (config.progress && total_bytes > 0).then(|| Progress::new(Arc::clone(&bytes), total_bytes));
-    let total_bytes = files.are_regular().then_some(total_bytes);
+    let total_bytes = files.total_bytes();
+    let progress = (config.progress && total_bytes > 0).then(|| Progress::new(files.progress(), total_bytes));
+    let mut delivery = Delivery::new(outputs, progress, config.quiet).served_by(server);
     let engine = Engine::new(&engine_config(config), source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
     let intake = Intake::new(files, Decoder::new(config.engine.outer), engine.keyer(), filter, saving, bounds);
-    let how_far = HowFar { asked, packets: intake.taken_so_far(), bytes, total_bytes };
-    let mut delivery = Delivery::new(outputs, progress, config.quiet).served_by(server).telling(how_far);
     let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let hangup_ends = !super::is_ignored(SIGHUP);
     if let Some(mut plan) = plan {
