@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 
 use super::foreign::Foreign;
-use crate::units::Timestamp;
 
 /// What can go wrong with an input. Every message says where, and what there is instead.
 ///
@@ -33,7 +32,7 @@ pub enum SourceError {
         /// What it is instead.
         found: Foreign,
     },
-    /// An input that was opened, but not read to its end, or not as it stands there.
+    /// An input that was opened, but not read to its end.
     #[error("{input}: {fault}")]
     Input {
         /// The input.
@@ -297,13 +296,6 @@ pub enum Damage {
         /// Bytes from the packet's data up to the end of its block.
         left: u64,
     },
-    /// The time of a packet does not fit into 64 bits of nanoseconds. Reading goes on.
-    #[error(
-        "the time of a packet is not between {} and {}; it and others like it are taken for the nearest of these",
-        Timestamp::MIN,
-        Timestamp::MAX
-    )]
-    TimeOutOfRange,
     /// More interfaces than anybody has.
     #[error("more than {limit} interfaces are described")]
     TooManyInterfaces {
@@ -317,7 +309,7 @@ pub enum Damage {
 pub enum Severity {
     /// Nothing of the input could be read: missing, forbidden, no capture.
     Unreadable,
-    /// It was read up to the damage, or the damage is in what was read.
+    /// It was read up to the damage.
     Damaged,
     /// A file in a folder that is no capture: named, and nothing else follows from it.
     Skipped,
@@ -336,11 +328,6 @@ impl SourceError {
 }
 
 impl Fault {
-    /// It is told, and the input is read on.
-    pub(super) const fn goes_on(&self) -> bool {
-        matches!(self, Self::Damaged { damage: Damage::TimeOutOfRange, .. })
-    }
-
     /// How bad it is for the exit code. An empty file is damaged: whatever wrote it did not get as far as the header.
     const fn severity(&self) -> Severity {
         match self {

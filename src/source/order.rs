@@ -168,12 +168,7 @@ impl Files {
         // neither its bytes nor its interfaces count yet
         let shared = Shared { stop: Arc::clone(&self.shared.stop), ..Shared::default() };
         let mut reader = self.open_input(at, shared, PROBE_LEN)?;
-        let mut advanced = reader.advance(&mut Vec::new());
-        while advanced.as_ref().is_err_and(Fault::goes_on) {
-            // it is told when the file is read in earnest
-            advanced = reader.advance(&mut Vec::new());
-        }
-        match advanced {
+        match reader.advance(&mut Vec::new()) {
             Ok(Step::Packet) => self.waiting.push(Reverse((reader.ts(), at))),
             Ok(Step::Idle | Step::End) => self.inputs[at].state = State::Done,
             Err(fault) => return Err(self.fail(at, fault)),
@@ -207,23 +202,17 @@ impl Files {
         }
     }
 
-    /// What to say of a fault of an input.
-    fn error(&self, at: usize, fault: Fault) -> SourceError {
-        let named = &self.inputs[at].named;
-        let input = match named.origin {
-            Origin::Standard => STANDARD_INPUT.to_owned(),
-            Origin::File { .. } | Origin::Stream(_) => named.name.clone(),
-        };
-        match fault {
-            Fault::NotACapture(found) if named.folder.is_some() => SourceError::Skipped { input, found },
-            fault => SourceError::Input { input, fault },
-        }
-    }
-
     /// Ends an input because of `fault`, and says so.
     fn fail(&mut self, at: usize, fault: Fault) -> SourceError {
-        let error = self.error(at, fault);
         let slot = &mut self.inputs[at];
+        let input = match slot.named.origin {
+            Origin::Standard => STANDARD_INPUT.to_owned(),
+            Origin::File { .. } | Origin::Stream(_) => slot.named.name.clone(),
+        };
+        let error = match fault {
+            Fault::NotACapture(found) if slot.named.folder.is_some() => SourceError::Skipped { input, found },
+            fault => SourceError::Input { input, fault },
+        };
         slot.state = State::Done;
         slot.readable |= error.severity() == Severity::Damaged;
         error
@@ -289,13 +278,7 @@ impl Files {
             State::Closed => self.open_input(at, self.shared.clone(), self.block_len)?,
             State::Current | State::Done => return Ok(Step::End),
         };
-        let step = loop {
-            match reader.advance(&mut self.interfaces) {
-                Ok(step) => break step,
-                Err(fault) if fault.goes_on() => self.errors.push_back(self.error(at, fault)),
-                Err(fault) => return Err(self.fail(at, fault)),
-            }
-        };
+        let step = reader.advance(&mut self.interfaces).map_err(|fault| self.fail(at, fault))?;
         self.inputs[at].readable |= reader.is_capture();
         match step {
             Step::Packet => self.wait(at, reader),
@@ -318,11 +301,6 @@ impl Files {
         match result {
             Ok(Step::Packet | Step::Idle) => self.wait(at, reader),
             Ok(Step::End) => self.inputs[at].state = State::Done,
-            Err(fault) if fault.goes_on() => {
-                // its turn is not over
-                self.current = Some((at, reader));
-                return Err(self.error(at, fault));
-            }
             Err(fault) => return Err(self.fail(at, fault)),
         }
         Ok(())

@@ -41,8 +41,6 @@ pub(super) struct PcapNg {
     described: usize,
     /// The time of the packet that was found last.
     last_ts: Timestamp,
-    /// It was told that the times of some packets cannot be.
-    told_time: bool,
 }
 
 /// What a packet needs of its interface.
@@ -60,14 +58,13 @@ impl PcapNg {
     pub fn new(stream: Stream, input: Arc<str>) -> Self {
         // the first section header sets the byte order before anything depends on it
         let (known, last_ts) = (Vec::new(), Record::NONE.ts);
-        Self { stream, order: ByteOrder::Little, input, known, described: 0, last_ts, told_time: false }
+        Self { stream, order: ByteOrder::Little, input, known, described: 0, last_ts }
     }
 
     /// Finds the next packets; interfaces that are described on the way are added to `interfaces`.
     ///
     /// # Errors
-    /// The file ends within a block, or the block cannot be one; its offset is that of the block. Or one that does not end
-    /// reading ([`Fault::goes_on`]): then the packet comes with the next call.
+    /// The file ends within a block, or the block cannot be one; its offset is that of the block.
     pub fn find(&mut self, found: &mut Found, interfaces: &mut Vec<Interface>) -> Result<Step, Fault> {
         let count = match self.order {
             ByteOrder::Little => self.find_in_memory::<false>(found),
@@ -99,7 +96,7 @@ impl PcapNg {
                 return None;
             }
             let known = self.known.get(index(id))?;
-            let ts = known.clock.time(u64::from(number(12)) << 32 | u64::from(number(16))).ok()?;
+            let ts = known.clock.time(u64::from(number(12)) << 32 | u64::from(number(16)));
             // A captured length beyond the wire's makes no sense; tshark cuts it as well.
             let data = self.stream.span(at + HEADER_LEN, index(captured_len.min(wire_len)));
             at += block.len();
@@ -181,10 +178,7 @@ impl PcapNg {
     }
 
     /// An enhanced packet block (section 4.3), or its obsolete form, whose interface has 16 bits, followed by drops.
-    ///
-    /// # Errors
-    /// It is no packet. Or it is the first whose time is out of range: to be read again.
-    fn read_packet(&mut self, block_len: u32, obsolete: bool) -> Result<Record, Fault> {
+    fn read_packet(&self, block_len: u32, obsolete: bool) -> Result<Record, Fault> {
         const HEADER_LEN: usize = 20;
         let body = &self.stream.unread()[HEAD_LEN..index(block_len) - 4];
         let number = |at| self.order.u32_at(body, at);
@@ -193,12 +187,7 @@ impl PcapNg {
         let (captured_len, wire_len) = (number(12), number(16));
         let known = self.interface(id)?;
         let room = body.len() - HEADER_LEN;
-        let (ts, is_in_range) = known.clock.time(ticks).map_or_else(|nearest| (nearest, false), |ts| (ts, true));
-        let packet = self.packet(known, ts, captured_len, wire_len, HEAD_LEN + HEADER_LEN, room)?;
-        if !is_in_range && !std::mem::replace(&mut self.told_time, true) {
-            return Err(self.damage(Damage::TimeOutOfRange));
-        }
-        Ok(packet)
+        self.packet(known, known.clock.time(ticks), captured_len, wire_len, HEAD_LEN + HEADER_LEN, room)
     }
 
     /// A simple packet block (section 4.4): of the first interface, without a time, so that the packet before lends
@@ -310,38 +299,9 @@ impl PcapNg {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Chopped, block, halves, interface, packet, read, read_from, section, words};
+    use super::super::testing::{block, halves, interface, packet, read, section, words};
     use super::ByteOrder::{Big, Little};
     use super::*;
-
-    #[test]
-    fn a_time_out_of_range_is_told_once_and_its_packets_are_counted() {
-        let second = Timestamp::from_nanos(1_000_000_000).as_nanos();
-        for order in [Little, Big] {
-            let obsolete = [halves(order, &[0, 0]), words(order, &[1 << 31, 0, 3, 3]), b"xyz".to_vec()].concat();
-            let file = [
-                section(order),
-                interface(order, 1, 0, &[(9, &[0])]),
-                interface(order, 1, 0, &[(9, &[0]), (14, &order.bytes(1 << 31).repeat(2))]),
-                packet(order, 0, 1, b"abc"),
-                packet(order, 0, 9_223_372_037, b"abc"), // a second too late
-                packet(order, 1, 1, b"abc"),
-                packet(order, 0, 2, b"abc"),
-                block(order, PACKET, &obsolete),
-                section(order),
-                interface(order, 1, 0, &[(9, &[0])]),
-                packet(order, 0, u64::MAX, b"abc"),
-            ];
-            let at = file[..4].iter().map(Vec::len).sum::<usize>();
-            let file = file.concat();
-            let outcome = read(&file);
-            let times: Vec<_> = outcome.frames.iter().map(|frame| frame.0).collect();
-            assert_eq!(times, [second, i64::MAX, i64::MIN, 2 * second, i64::MAX, i64::MAX], "{order:?}");
-            let told = format!("damaged at byte {at}: {}", Damage::TimeOutOfRange);
-            assert_eq!((outcome.told.as_slice(), outcome.fault.as_deref()), (&[told][..], None), "{order:?}");
-            assert_eq!(read_from(Chopped::new(&file, 1, true)), outcome, "{order:?}");
-        }
-    }
 
     const ETH0: &[(u16, &[u8])] = &[(2, b"eth0"), (9, &[9])];
 

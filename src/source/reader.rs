@@ -65,8 +65,7 @@ impl Reader {
     /// Goes to the next packet; interfaces that are described on the way are added to `interfaces`.
     ///
     /// # Errors
-    /// It is no capture, or cannot be read on. There is nothing more to read after that, unless the fault says that reading
-    /// goes on ([`Fault::goes_on`]).
+    /// It is no capture, or cannot be read on. There is nothing more to read after that.
     #[inline(always)]
     pub fn advance(&mut self, interfaces: &mut Vec<Interface>) -> Result<Step, Fault> {
         if self.found.advance() { Ok(Step::Packet) } else { self.find(interfaces) }

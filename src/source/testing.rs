@@ -22,8 +22,6 @@ pub(super) fn owned(frame: &Frame<'_>) -> Owned {
 pub(super) struct Outcome {
     pub frames: Vec<Owned>,
     pub interfaces: Vec<Interface>,
-    /// The messages of faults that did not end it.
-    pub told: Vec<String>,
     /// The message of the fault that ended it.
     pub fault: Option<String>,
 }
@@ -102,7 +100,6 @@ fn read_with(reader: impl Read + Send + 'static, shared: Shared) -> Outcome {
             Ok(Step::Packet) => outcome.frames.push(owned(&reader.frame())),
             Ok(Step::Idle) => {}
             Ok(Step::End) => return outcome,
-            Err(fault) if fault.goes_on() => outcome.told.push(fault.to_string()),
             Err(fault) => {
                 outcome.fault = Some(fault.to_string());
                 return outcome;

@@ -67,37 +67,6 @@ fn inputs_are_merged_by_time() {
     }
 }
 
-#[test]
-fn a_time_out_of_range_is_told_of_each_capture_and_costs_no_packet() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let seconds_of_a_second = interface(Little, 1, 0, &[(2, b"e"), (9, &[0])]);
-    let paths = [("a", [1, u64::MAX, 3]), ("b", [1 << 63, 2, 1 << 62])].map(|(name, seconds)| {
-        let packets = seconds.map(|second| packet(Little, 0, second, b"abc")).concat();
-        let path = folder.path().join(name);
-        fs::write(&path, [section(Little), seconds_of_a_second.clone(), packets].concat()).expect("room");
-        path
-    });
-    let header_len = section(Little).len() + seconds_of_a_second.len();
-    let last = i64::MAX / 1_000_000_000;
-    let error = |path: &Path, at: usize| {
-        let damage = crate::source::Damage::TimeOutOfRange;
-        (Severity::Damaged, format!("{}: damaged at byte {at}: {damage}", path.display()))
-    };
-    let (first, second) =
-        (error(&paths[0], header_len + packet(Little, 0, 1, b"abc").len()), error(&paths[1], header_len));
-    for (inputs, want_seconds, want_errors) in [
-        (&paths[..1], &[1, last, 3][..], vec![first.clone()]),
-        (&paths[1..], &[last, 2, last], vec![second.clone()]),
-        (&paths[..], &[1, last, 3, last, 2, last], vec![first, second]),
-    ] {
-        let mut files = open(&inputs.iter().map(PathBuf::as_path).collect::<Vec<_>>());
-        let told = run(&mut files);
-        let seconds: Vec<_> = told.packets.iter().map(|(second, _)| *second).collect();
-        assert_eq!((seconds.as_slice(), told.errors), (want_seconds, want_errors));
-        assert_eq!(files.readable(), inputs.len());
-    }
-}
-
 /// Bytes of the captures without packets, which are looked at, but not read again.
 fn empty_bytes(inputs: &[&[u32]]) -> u64 {
     if inputs.len() == 1 { 0 } else { inputs.iter().filter(|seconds| seconds.is_empty()).count() as u64 * 24 }
