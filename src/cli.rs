@@ -15,7 +15,7 @@ use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use crate::decode::{Handshake, Segment};
 use crate::engine::EngineConfig;
 use crate::flow::Limits;
-use crate::output::{self, Destination, Format, Listen, ListenAddr, Spec};
+use crate::output::{self, Destination, Format, Listen, ListenAddr, Spec, printable};
 use crate::services::catalog::Query;
 use crate::units::{AddressWords, IpVersion, Transport};
 
@@ -617,7 +617,8 @@ impl Command {
     /// # Errors
     /// What is wrong with it, in clap's form; `--help` and `--version` too. Its exit code is 2 for wrong usage.
     pub fn from_command_line(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut args = Args::try_parse_from(args)?;
+        let args: Vec<_> = args.into_iter().collect();
+        let mut args = Args::try_parse_from(&args).map_err(|error| shown(error, &args))?;
         match args.subcommand.take() {
             None if args.list_interfaces => Ok(Self::ListInterfaces),
             None => args.resolve().map(|config| Self::Label(Box::new(config))),
@@ -649,16 +650,40 @@ impl AnswerArgs {
     }
 }
 
+/// An error of arguments, which are in its text as they were typed, made one that shows what a terminal would obey in them.
+fn shown(error: clap::Error, args: &[OsString]) -> clap::Error {
+    let texts: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+    let printables: Vec<_> = texts.iter().map(|text| printable(text)).collect();
+    if printables == texts {
+        return error;
+    }
+    match Args::try_parse_from(printables) {
+        Err(anew) if anew.kind() == error.kind() => anew,
+        // what is wrong has to do with just these characters: it is said without colours
+        _ => {
+            let text = error.to_string();
+            let lines: Vec<_> = text.trim_end().lines().map(printable).collect();
+            let text = lines.join("\n");
+            clap::Error::raw(error.kind(), text.strip_prefix("error: ").unwrap_or(&text).to_owned() + "\n")
+        }
+    }
+}
+
+/// An error of what was asked for, which clap has no objections to.
+fn usage(kind: ErrorKind, message: &str) -> clap::Error {
+    Args::command().error(kind, printable(message))
+}
+
 /// An error of a command, with its usage.
-fn usage_of(name: &str, kind: ErrorKind, message: String) -> clap::Error {
+fn usage_of(name: &str, kind: ErrorKind, message: &str) -> clap::Error {
     let mut command = Args::command();
     command.build(); // else the usage that is printed lacks the program's name
-    command.find_subcommand(name).cloned().unwrap_or(command).error(kind, message)
+    command.find_subcommand(name).cloned().unwrap_or(command).error(kind, printable(message))
 }
 
 impl MergeArgs {
     fn resolve(self) -> Result<Merge, clap::Error> {
-        let conflict = |message: String| Err(usage_of("merge", ErrorKind::ArgumentConflict, message));
+        let conflict = |message: String| Err(usage_of("merge", ErrorKind::ArgumentConflict, &message));
         let mut outputs = self.output;
         if outputs.is_empty() {
             outputs.push(Spec { format: Format::Json, destination: Destination::Stdout });
@@ -671,8 +696,8 @@ impl MergeArgs {
         if let Some((spec, why)) = outputs.iter().find_map(|spec| Some((spec, unfit(spec.format)?))) {
             return conflict(format!("'-o {}': {why}", spec.format));
         }
-        if let Some(message) = output::conflict(&outputs).or_else(|| output::overwrites_input(&outputs, &self.reports))
-        {
+        let unfit = output::conflict(&outputs, None);
+        if let Some(message) = unfit.or_else(|| output::overwrites_input(&outputs, None, &self.reports)) {
             return conflict(message);
         }
         if self.reports.iter().filter(|report| report.as_os_str() == "-").count() > 1 {
@@ -702,7 +727,7 @@ impl DiffArgs {
     fn resolve(self) -> Result<Diff, clap::Error> {
         if self.before.as_os_str() == "-" && self.after.as_os_str() == "-" {
             let message = "'-' is named twice: standard input can be read once";
-            return Err(usage_of("diff", ErrorKind::ArgumentConflict, message.to_owned()));
+            return Err(usage_of("diff", ErrorKind::ArgumentConflict, message));
         }
         Ok(Diff {
             before: self.before,
@@ -719,7 +744,7 @@ impl DiffArgs {
 
 impl ExplainArgs {
     fn resolve(self) -> Result<Explain, clap::Error> {
-        let usage = |message: String| usage_of("explain", ErrorKind::ValueValidation, message);
+        let usage = |message: String| usage_of("explain", ErrorKind::ValueValidation, &message);
         let Self { src, dst, syn, .. } = self;
         let is_named = |transport: &Transport| transport.name().eq_ignore_ascii_case(&self.transport);
         let known = Transport::ALL.into_iter().find(is_named);
@@ -767,34 +792,30 @@ impl ColorWhen {
 
 impl Args {
     fn resolve(self) -> Result<Config, clap::Error> {
-        let usage = |kind, message: String| Args::command().error(kind, message);
         if let Some(name) = misplaced_subcommand(&self.files) {
             let example =
                 if name == "lookup" { "lookup 443 --services FILE".to_owned() } else { format!("{name} --help") };
             let advice = format!("'{name}' stands before its options, as in: portlabel {example}");
-            return Err(usage(ErrorKind::ArgumentConflict, advice));
+            return Err(usage(ErrorKind::ArgumentConflict, &advice));
         }
         let reads = !self.read.is_empty();
         let inputs = [self.files, self.read].concat();
         let is_live = !self.interface.is_empty();
         if inputs.is_empty() && !is_live {
-            return Err(usage(ErrorKind::MissingRequiredArgument, NO_INPUT.to_owned()));
+            return Err(Args::command().error(ErrorKind::MissingRequiredArgument, NO_INPUT));
         }
         if is_live && !inputs.is_empty() {
-            return Err(usage(ErrorKind::ArgumentConflict, live_and_captures(&self.interface, &inputs, reads)));
+            return Err(usage(ErrorKind::ArgumentConflict, &live_and_captures(&self.interface, &inputs, reads)));
         }
         if inputs.iter().filter(|input| input.as_os_str() == "-").count() > 1 {
-            return Err(usage(
-                ErrorKind::ArgumentConflict,
-                "'-' is named twice: standard input can be read once".into(),
-            ));
+            return Err(usage(ErrorKind::ArgumentConflict, "'-' is named twice: standard input can be read once"));
         }
         let filter = match self.filter_file {
-            Some(path) => Some(filter_from(&path).map_err(|error| usage(ErrorKind::Io, error))?),
+            Some(path) => Some(filter_from(&path).map_err(|error| usage(ErrorKind::Io, &error))?),
             None => self.filter,
         }
         .filter(|expression| !expression.trim().is_empty());
-        let write = self.write.map(|path| if path == Path::new("/dev/stdout") { "-".into() } else { path });
+        let save = self.write.as_deref().map(Destination::named);
         let mut outputs = self.output;
         if outputs.is_empty() {
             let format = if is_live && output::screen_is_possible() { Format::Tui } else { Format::Table };
@@ -802,15 +823,10 @@ impl Args {
         }
         // a screen may wait for its user at the end: by then the others are written
         outputs.sort_by_key(|spec| spec.format == Format::Tui);
-        let conflict = output::conflict(&outputs).or_else(|| save_conflict(write.as_deref()?, &outputs));
-        if let Some(conflict) = conflict {
-            return Err(usage(ErrorKind::ArgumentConflict, conflict));
+        if let Some(conflict) = misplaced_output(&outputs, save.as_ref(), self.rotate.is_some()) {
+            return Err(usage(ErrorKind::ArgumentConflict, &conflict));
         }
-        if self.rotate.is_some() && write.as_deref() == Some(Path::new("-")) {
-            let message = "standard output is one file: --rotate needs another place to save to";
-            return Err(usage(ErrorKind::ArgumentConflict, message.to_owned()));
-        }
-        let listen = self.listening.resolve().map_err(|message| usage(ErrorKind::ArgumentConflict, message))?;
+        let listen = self.listening.resolve().map_err(|message| usage(ErrorKind::ArgumentConflict, &message))?;
         let to_terminal = io::stdout().is_terminal();
         let streams = outputs.iter().any(|spec| {
             spec.destination == Destination::Stdout
@@ -822,7 +838,7 @@ impl Args {
         let input = if is_live {
             Input::Live(LiveInput {
                 interfaces,
-                snap_len: self.snaplen.unwrap_or(if write.is_some() { LONGEST_SNAP_LEN } else { DEFAULT_SNAP_LEN }),
+                snap_len: self.snaplen.unwrap_or(if save.is_some() { LONGEST_SNAP_LEN } else { DEFAULT_SNAP_LEN }),
                 buffer_bytes: self.buffer_size,
                 promiscuous: !self.no_promiscuous,
                 fanout: self.fanout.into(),
@@ -836,7 +852,10 @@ impl Args {
             filter,
             count: self.count,
             duration: self.duration,
-            save: write,
+            save: save.map(|save| match save {
+                Destination::Stdout => "-".into(),
+                Destination::Path(path) => path,
+            }),
             rotate_bytes: self.rotate,
             table: output::Options {
                 color: self.color.resolve(),
@@ -898,21 +917,17 @@ fn limits(idle: Option<Duration>, active: Option<Duration>, max_flows: u32) -> L
     }
 }
 
-/// What is wrong when the packets read would be saved to where an output goes.
-fn save_conflict(save: &Path, outputs: &[Spec]) -> Option<String> {
-    let is_same = |path: &Path| {
-        path == save || fs::canonicalize(path).is_ok_and(|path| fs::canonicalize(save).is_ok_and(|save| path == save))
-    };
-    outputs.iter().find_map(|spec| match &spec.destination {
-        Destination::Stdout if save == Path::new("-") => Some(format!(
-            "standard output cannot take both the packets and the {0}; name another place for it: -o {0}=FILE",
-            spec.format
-        )),
-        Destination::Path(path) if is_same(path) => {
-            Some(format!("the output {} goes to {} too; save to another file", spec.format, save.display()))
-        }
-        _ => None,
-    })
+/// What is wrong with where the outputs go, and where the packets read are saved.
+fn misplaced_output(outputs: &[Spec], save: Option<&Destination>, rotates: bool) -> Option<String> {
+    if let Some(terminal) = save.filter(|save| save.is_terminal()) {
+        return Some(format!(
+            "{terminal} is a terminal, and packets are no text: save to a file, or '-w -' into a pipe"
+        ));
+    }
+    if rotates && save == Some(&Destination::Stdout) {
+        return Some("standard output is one file: --rotate needs another place to save to".to_owned());
+    }
+    output::conflict(outputs, save)
 }
 
 /// The expression in a file, as tcpdump reads it: comment lines start with '#'.
@@ -1015,6 +1030,8 @@ fn terminal_width() -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     fn command(args: &[&str]) -> Result<Command, clap::Error> {
@@ -1126,6 +1143,89 @@ mod tests {
             let config = parse(files).expect("captures");
             assert!(captures(&config).iter().any(|input| input.ends_with("lookup")), "{files:?}");
         }
+    }
+
+    /// Whatever is wrong with arguments, what a terminal would obey in them is shown.
+    #[test]
+    fn errors_show_what_is_in_arguments() {
+        const ODD: &str = "x\u{1b}]0;pwned\u{7}\u{9b}2J\u{202e}\u{7f}\ry\nz";
+        const SHOWN: &str = r"x\u{1b}]0;pwned\u{7}\u{9b}2J\u{202e}\u{7f}\ry\nz";
+        let cases = [
+            "--ODD",
+            "-ODD",
+            "-i eth0 ODD",
+            "-i ODD -r a.pcap",
+            "a.pcap -D ODD",
+            "a.pcap -f x -F ODD",
+            "a.pcap -F ODD",
+            "a.pcap -F /ODD/x",
+            "a.pcap -c ODD",
+            "a.pcap -c=ODD",
+            "a.pcap -a ODD",
+            "a.pcap -s ODD -i eth0",
+            "a.pcap -B ODD -i eth0",
+            "a.pcap --fanout ODD -i eth0",
+            "a.pcap --rotate ODD -w a",
+            "a.pcap -o ODD",
+            "a.pcap -o ODD=x",
+            "a.pcap -o tui=ODD",
+            "a.pcap -o json=ODD -o csv=ODD",
+            "a.pcap -w ODD -o csv=ODD",
+            "a.pcap --interval ODD",
+            "a.pcap --metrics-services ODD",
+            "a.pcap --listen ODD",
+            "a.pcap --listen 127.0.0.1:0 --listen-host ODD",
+            "a.pcap --max-flows ODD",
+            "a.pcap --top ODD",
+            "a.pcap --sort ODD",
+            "a.pcap --color ODD",
+            "a.pcap --quiet=ODD",
+            "lookup ODD --ODD",
+            "lookup 22/ODD",
+            "lookup 443 --color ODD",
+            "explain ODD 10.0.0.1:1 10.0.0.2:2",
+            "explain tcp ODD 10.0.0.2:2",
+            "explain tcp 10.0.0.1:1 10.0.0.2:2 ODD",
+            "merge a.json -o ODD",
+            "merge a.json -o json=ODD -o csv=ODD",
+            "merge --ODD",
+            "diff a.json b.json ODD",
+            "diff a.json b.json --fail-over ODD",
+            "schema ODD",
+        ];
+        let mut shown = 0;
+        for case in cases {
+            let args: Vec<_> = case.split(' ').map(|arg| arg.replace("ODD", ODD)).collect();
+            let args: Vec<_> = args.iter().map(String::as_str).collect();
+            let error = match command(&args) {
+                Err(error) => error,
+                Ok(command) => panic!("{case}: {command:?}"),
+            };
+            assert_eq!(error.exit_code(), 2, "{case}");
+            let coloured = error.render().ansi().to_string();
+            assert!(coloured.contains("\u{1b}["), "{case}: colours stay");
+            // what clap colours with is all that a terminal is to obey, and its lines
+            let lines: Vec<_> =
+                coloured.split("\u{1b}[").map(|text| text.split_once('m').map_or(text, |(_, text)| text)).collect();
+            let text = lines.concat();
+            assert!(text.lines().all(|line| printable(line) == line) && !text.contains("y\nz"), "{case}: {text:?}");
+            shown += usize::from(text.contains(SHOWN));
+        }
+        assert!(shown > cases.len() / 2, "most name the argument: {shown}");
+        // where they are what is wrong, clap has nothing to say of the others
+        let no_text = OsString::from_vec(b"a.pcap \xff\x1b]0;pwned\x07".to_vec());
+        let args = [OsString::from("portlabel"), "-o".into(), no_text];
+        let error = Command::from_command_line(args).expect_err("no text");
+        assert_eq!((error.kind(), error.exit_code()), (ErrorKind::InvalidUtf8, 2));
+        let text = error.render().ansi().to_string();
+        assert!(
+            text.contains("invalid UTF-8") && !text.contains("error: error") && !text.contains("\u{1b}]"),
+            "{text:?}"
+        );
+        // help names the program as it was called
+        let odd = Command::from_command_line([ODD, "--help"].map(OsString::from)).expect_err("help");
+        assert_eq!(odd.kind(), ErrorKind::DisplayHelp);
+        assert!(odd.to_string().lines().all(|line| printable(line) == line));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! What is written does not depend on how many workers there are: batches keep their order, and nothing in the engine goes by
 //! how packets are batched.
 
+mod backlog;
 mod batch;
 mod delivery;
 mod intake;
@@ -19,7 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 use batch::Batch;
-pub use delivery::{Delivery, Progress};
+pub use delivery::{Delivery, Progress, Standing};
 pub use intake::{Bounds, Intake, Saving};
 pub use live::{Controls, Lane, LiveRun, LiveSave, run_live};
 use pipeline::Pipeline;

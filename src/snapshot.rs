@@ -23,6 +23,10 @@ pub const SNAPSHOT_SCHEMA: &str = "portlabel.snapshot/1";
 /// Schema name of a [`FlowRecord`] in JSON.
 pub const FLOW_SCHEMA: &str = "portlabel.flow/1";
 
+/// Live, no more rows of snapshots than this wait for a reader, unless they are of one snapshot: some 100 MB, if all of them
+/// changed from each to the next.
+pub const ROWS_WAITING_MAX: usize = 1 << 16;
+
 /// Everything that was counted up to an instant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -166,7 +170,7 @@ pub struct InterfaceDrops {
 /// An interval of packet time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// Its start, a multiple of its length since the Unix epoch.
+    /// Its start, a multiple of `--interval` since the Unix epoch.
     pub start: Timestamp,
     /// Its end, which is the start of the next.
     pub end: Timestamp,

@@ -303,6 +303,12 @@ impl Stats {
         self.budget.refused()
     }
 
+    /// How many rows a snapshot has.
+    #[must_use]
+    pub fn rows_len(&self) -> usize {
+        self.rows.len() - 1
+    }
+
     /// The rows of a snapshot, in their order. With `interval`, each has its part of the interval that was open, and a new
     /// one begins.
     #[must_use]
@@ -515,10 +521,17 @@ fn largest_ports(mut ports: Vec<PortTraffic>, listed: usize) -> (Vec<PortTraffic
     (ports, other_ports)
 }
 
-/// The mean of so many values.
+/// The mean of so many values, of which the smallest and the largest are known. Large numbers are rounded, which takes it
+/// outside of them nowhere but where there is no number of its type between them.
 #[expect(clippy::cast_precision_loss, reason = "a mean is a real number")]
-fn mean(sum: u64, count: u64) -> f64 {
-    sum as f64 / count as f64
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what was made of 64 bits fits into 128")]
+fn mean(sum: u64, count: u64, min: u64, max: u64) -> f64 {
+    let (low, high) = (min as f64, max as f64);
+    let mean = (sum as f64 / count as f64).clamp(low, high);
+    // above 2^53 these two are rounded themselves, the one down or the other up
+    let low = if (low as u128) < u128::from(min) { low.next_up() } else { low };
+    let high = if high as u128 > u128::from(max) { high.next_down() } else { high };
+    if low <= high { mean.clamp(low, high) } else { mean }
 }
 
 /// Rows and cells are few enough for 32 bits: cells are bounded by ports, transports and rules.

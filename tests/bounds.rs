@@ -9,6 +9,7 @@ mod containers;
 mod floods;
 mod fragments;
 mod lists;
+mod live;
 mod scans;
 
 use std::io::{self, BufWriter, Write};

@@ -14,7 +14,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cases::Case;
-use crate::program::{PATIENCE, Ran, count, document, end_of, has, portlabel, ran, run, run_with_input};
+use crate::program::{
+    PATIENCE, Ran, count, document, end_of, has, on_terminal_with, portlabel, ran, run, run_with_input,
+};
 use crate::records::{as_snoop_file, pcap_header, pcap_record, records};
 
 const SECOND: u64 = 1_000_000_000;
@@ -690,18 +692,13 @@ fn colours_are_for_terminals() {
     assert!(!coloured(&run(&[&dns])) && !coloured(&run(&[&dns, "--color", "never"])));
     assert!(coloured(&run(&[&dns, "--color", "always"])));
     assert!(coloured(&ran(portlabel().env("NO_COLOR", "1").args([&dns, "--color", "always"]))));
-    // script(1) gives the program a terminal
-    if has("script", "there is no terminal to print on") {
-        let on_terminal = |no_color: Option<&str>, more: &str| {
-            let mut command = Command::new("script");
-            let program = env!("CARGO_BIN_EXE_portlabel");
-            command.args(["-qec", &format!("'{program}' '{dns}' {more}"), "/dev/null"]).stdin(Stdio::null());
-            command.env_remove("NO_COLOR").env("COLUMNS", "200").env("TERM", "xterm");
-            ran(command.envs(no_color.map(|value| ("NO_COLOR", value))))
-        };
-        assert!(coloured(&on_terminal(None, "")) && coloured(&on_terminal(Some(""), "")));
-        assert!(!coloured(&on_terminal(Some("1"), "")) && !coloured(&on_terminal(None, "--color never")));
-    }
+    let on_terminal = |args: &[&str], variables: &[(&str, &str)]| {
+        on_terminal_with(&[&[&*dns], args].concat(), variables).map(|ran| coloured(&ran))
+    };
+    let Some(is_coloured) = on_terminal(&[], &[]) else { return };
+    assert!(is_coloured && on_terminal(&[], &[("NO_COLOR", "")]) == Some(true));
+    assert_eq!(on_terminal(&[], &[("NO_COLOR", "1")]), Some(false));
+    assert_eq!(on_terminal(&["--color", "never"], &[]), Some(false));
 }
 
 /// The records of a pcap file, dealt in turn to `count` files; each keeps the header.

@@ -1,6 +1,5 @@
 //! The counting law and its relatives, for any packets: hand-made ones whose flows recur, among garbage.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::frames::{End, GROUP, Kind, Owned, Packet, counted_len, events};
-use crate::laws::{assert_adds_up, by_records, by_rows, fallen, final_snapshot, key, snapshots};
+use crate::laws::{
+    assert_adds_up, assert_intervals_add_up, by_records, by_rows, fallen, final_snapshot, key, live_events, snapshots,
+};
 
 const SECOND: i64 = 1_000_000_000;
 /// 2026-01-31T10:00:00Z, in nanoseconds.
@@ -150,32 +151,37 @@ proptest! {
         for pair in snapshots.windows(2) {
             prop_assert_eq!(fallen(&pair[0], &pair[1]), [""; 0]);
         }
-        let mut sums: BTreeMap<_, [u64; 4]> = BTreeMap::new();
-        for snapshot in snapshots.iter().filter(|_| !frames.is_empty()) {
-            let open = snapshot.interval.as_ref().expect("an interval");
-            let step = i64::try_from(interval.as_nanos()).expect("an hour at most");
-            prop_assert_eq!(open.start.as_nanos().rem_euclid(step), 0);
-            prop_assert_eq!(open.end.as_nanos() - open.start.as_nanos(), step);
-            for row in &snapshot.services {
-                let part = row.interval.as_ref().expect("an interval");
-                let count = part.packet_size_bytes.as_ref().map_or(0, |sizes| sizes.count);
-                let sum = sums.entry(key(row)).or_default();
-                let parts = [part.packets, part.wire_bytes, part.flows_started, count];
-                sum.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
-            }
+        if !frames.is_empty() {
+            assert_intervals_add_up(&snapshots, interval);
         }
         // only what is older than something before it can be late
         let earlier = |at: usize| frames[..at].iter().any(|before| before.ts_nanos > frames[at].ts_nanos);
         let out_of_order = (0..frames.len()).filter(|at| earlier(*at)).count() as u64;
         let late = |snapshot: &Arc<Snapshot>| snapshot.interval.as_ref().map_or(0, |interval| interval.late_packets);
         prop_assert!(snapshots.iter().map(late).sum::<u64>() <= out_of_order);
-        let last = snapshots.last().expect("a final snapshot");
-        let want: BTreeMap<_, _> = last
-            .services
-            .iter()
-            .map(|row| (key(row), [row.packets, row.wire_bytes, row.flows.started, row.packets]))
-            .collect();
-        prop_assert_eq!(sums, want);
+    }
+
+    #[test]
+    fn live_intervals_add_up_however_short_they_are(
+        frames in any_frames(),
+        config in any_config(),
+        micros in select(vec![1, 700, 1_000_000, 7_000_000, 60_000_000]),
+    ) {
+        let step = Duration::from_micros(micros);
+        // each may have as many snapshots before it as there are for a silence
+        let frames: Vec<_> = frames.iter().take(80).map(Owned::frame).collect();
+        let events = live_events(&frames, &EngineConfig { interval: Some(step), ..config }, 16);
+        let snapshots = snapshots(&events);
+        for pair in snapshots.windows(2) {
+            prop_assert_eq!(fallen(&pair[0], &pair[1]), [""; 0]);
+        }
+        if !frames.is_empty() {
+            assert_intervals_add_up(&snapshots, step);
+        }
+        let last = final_snapshot(&events);
+        assert_adds_up(&last);
+        prop_assert_eq!(last.packets, frames.len() as u64);
+        prop_assert_eq!(by_records(&events), by_rows(&last));
     }
 
     #[test]

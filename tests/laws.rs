@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portlabel::decode::Decoder;
 use portlabel::engine::{Engine, EngineConfig, Event, RunEnd};
@@ -11,7 +12,7 @@ use portlabel::snapshot::{
     Summary, Value,
 };
 use portlabel::source::Frame;
-use portlabel::units::Transport;
+use portlabel::units::{Timestamp, Transport};
 
 /// What an engine has to say about frames that come `batch_len` at a time.
 pub fn events(frames: &[Frame<'_>], config: &EngineConfig, batch_len: usize) -> Vec<Event> {
@@ -25,6 +26,41 @@ pub fn events(frames: &[Frame<'_>], config: &EngineConfig, batch_len: usize) -> 
     }
     engine.finish(RunEnd::Complete);
     events.extend(engine.drain_events());
+    events
+}
+
+/// What an engine has to say about frames of a live run that come `batch_len` at a time, after each of which it is told that
+/// time has passed.
+pub fn live_events(frames: &[Frame<'_>], config: &EngineConfig, batch_len: usize) -> Vec<Event> {
+    let names = vec!["eth0".to_owned()];
+    let source = SourceInfo { kind: SourceKind::Live, names, host: None, filter: None };
+    let mut engine = Engine::new(config, source.into(), Registry::builtin());
+    let (mut decoder, keyer, mut events) = (Decoder::default(), engine.keyer(), Vec::new());
+    let mut hear = |engine: &mut Engine| {
+        let before = events.len();
+        events.extend(engine.drain_events());
+        let at_once = snapshots(&events[before..]).len();
+        assert!(at_once <= 17, "{at_once} snapshots at once");
+        events.len()
+    };
+    if let Some(first) = frames.first() {
+        engine.begin(first.ts);
+    }
+    for batch in frames.chunks(batch_len) {
+        let packets: Vec<_> = batch.iter().map(|frame| keyer.packet(&decoder.decode(frame))).collect();
+        let mut left = &packets[..];
+        while !left.is_empty() {
+            left = &left[engine.ingest_some(left)..];
+            hear(&mut engine);
+        }
+        let now = batch.iter().map(|frame| frame.ts).max().unwrap_or(Timestamp::MIN);
+        while engine.tick_some(now) {
+            hear(&mut engine);
+        }
+        hear(&mut engine);
+    }
+    engine.finish(RunEnd::Stopped);
+    hear(&mut engine);
     events
 }
 
@@ -105,6 +141,30 @@ fn assert_is_ordered(summary: &Summary) {
         let first = shape.steps().next().map(|(smallest, _)| smallest);
         assert!(first.is_some_and(|first| first <= summary.min), "{summary:?}");
     }
+}
+
+/// The intervals of snapshots are multiples of their step, and their parts of each row add up to the last one's.
+pub fn assert_intervals_add_up(snapshots: &[Arc<Snapshot>], step: Duration) {
+    let step = i64::try_from(step.as_nanos()).expect("not centuries");
+    let mut sums: BTreeMap<_, [u64; 4]> = BTreeMap::new();
+    for snapshot in snapshots {
+        let open = snapshot.interval.as_ref().expect("an interval");
+        let is_at_the_end_of_time = open.start == Timestamp::MIN || open.end == Timestamp::MAX;
+        assert!(is_at_the_end_of_time || open.start.as_nanos().rem_euclid(step) == 0, "{open:?}");
+        let len = i128::from(open.end.as_nanos()) - i128::from(open.start.as_nanos());
+        let is_a_step =
+            if snapshot.source.kind == SourceKind::File { len == step.into() } else { len % i128::from(step) == 0 };
+        assert!(is_at_the_end_of_time || len > 0 && is_a_step, "{open:?}");
+        for row in &snapshot.services {
+            let part = row.interval.as_ref().expect("an interval");
+            let sizes = part.packet_size_bytes.as_ref().map_or(0, |sizes| sizes.count);
+            let parts = [part.packets, part.wire_bytes, part.flows_started, sizes];
+            sums.entry(key(row)).or_default().iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
+        }
+    }
+    let last = snapshots.last().expect("a final snapshot");
+    let of_row = |row: &Arc<ServiceRow>| (key(row), [row.packets, row.wire_bytes, row.flows.started, row.packets]);
+    assert_eq!(sums, last.services.iter().map(of_row).collect());
 }
 
 /// What flow records say of each service: the sum of what they counted.

@@ -115,6 +115,28 @@ pub fn run_with_input(args: &[&str], input: &[u8], piece_len: usize) -> Ran {
     })
 }
 
+/// Runs the program with arguments on a terminal of its own, which script(1) makes: what is printed there, whether on
+/// standard output or standard error, is standard output here. `None`, and a word, where there is no such tool.
+pub fn on_terminal(args: &[&str]) -> Option<Ran> {
+    on_terminal_with(args, &[])
+}
+
+/// The same with variables in the environment.
+pub fn on_terminal_with(args: &[&str], variables: &[(&str, &str)]) -> Option<Ran> {
+    if !has("script", "there is no terminal to print on") {
+        return None;
+    }
+    let quoted = |arg: &&str| format!("'{}'", arg.replace('\'', r"'\''"));
+    let line: Vec<_> = [&[env!("CARGO_BIN_EXE_portlabel")], args].concat().iter().map(quoted).collect();
+    let mut command = at("script");
+    command
+        .args(["-qec", &line.join(" "), "/dev/null"])
+        .env("SHELL", "/bin/sh")
+        .env("COLUMNS", "200")
+        .env("TERM", "xterm");
+    Some(ran(command.envs(variables.iter().copied())))
+}
+
 /// Waits for a child's end and takes what it wrote to the pipes that are left.
 pub fn end_of(mut child: Child) -> Ran {
     let read = |pipe: Option<Box<dyn std::io::Read + Send>>| {

@@ -61,6 +61,8 @@ mod screen;
 mod live;
 // What goes wrong around a run: disks, files, clocks, limits, signals.
 mod faults;
+// Outputs that would write into each other, or into an input.
+mod places;
 // Files that `-w` writes.
 mod saved;
 // `portlabel merge` and `portlabel schema`.
@@ -69,6 +71,8 @@ mod merge;
 mod second_opinion;
 // The compiler that dependencies ask for.
 mod supply;
+// What a terminal gets to see.
+mod terminal;
 // The captures that benchmarks make.
 mod synthetic;
 // `--listen`: who is let in, what is served, and clients that want to do harm.

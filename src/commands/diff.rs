@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use super::{is_printed, reports};
 use crate::cli::Diff;
+use crate::output::write_indented_json;
 use crate::report::{Difference, Report, ReportError};
 use crate::run;
 
@@ -62,7 +63,10 @@ pub struct Compared {
 pub fn compare(before: &Report, after: &Report, config: &Diff) -> io::Result<Compared> {
     let comparison = Comparison::new(before, after, config.totals, config.fail_over_percent);
     let text = if config.json {
-        serde_json::to_string_pretty(&comparison)? + "\n"
+        let mut json = Vec::new();
+        write_indented_json(&mut json, &comparison)?;
+        json.push(b'\n');
+        String::from_utf8(json).map_err(io::Error::other)?
     } else {
         page::render(&comparison, config.color, config.width)
     };

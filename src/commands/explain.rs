@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{is_printed, names};
 use crate::cli::Explain;
 use crate::decode::{Handshake, Segment};
-use crate::output::printable;
+use crate::output::{printable, write_indented_json};
 use crate::services::{End, Evidence, Explanation, Label, Layer, Registry};
 use crate::units::{Endpoint, Transport};
 
@@ -113,7 +113,7 @@ impl<'r> Document<'r> {
     }
 
     fn write_json(&self, mut out: impl Write) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut out, self)?;
+        write_indented_json(&mut out, self)?;
         writeln!(out)?;
         out.flush()
     }

@@ -175,6 +175,11 @@ impl Ledger {
         self.skipped_snapshots += snapshots;
     }
 
+    /// How many rows a snapshot has now.
+    pub(super) fn rows_len(&self) -> usize {
+        self.stats.rows_len()
+    }
+
     /// What there is to report since the last call.
     pub fn drain_events(&mut self) -> impl Iterator<Item = Event> + '_ {
         self.events.drain(..)

@@ -114,7 +114,8 @@ impl Engine {
         self.ledger.set_listeners(listeners);
     }
 
-    /// Counts packets, in their order. The result is the same as if each came alone.
+    /// Counts packets, in their order. The result is the same as if each came alone; live, but for how long intervals are that
+    /// are too short for what their snapshots take.
     pub fn ingest(&mut self, mut packets: &[Packet]) {
         while !packets.is_empty() {
             packets = &packets[self.ingest_some(packets)..];
@@ -127,8 +128,13 @@ impl Engine {
     pub fn ingest_some(&mut self, packets: &[Packet]) -> usize {
         let packets = &packets[..packets.len().min(PACKETS_AT_ONCE)];
         let followed = self.tracker.follow(packets, &mut self.trail);
-        self.ledger.count(&packets[..followed], &mut self.trail);
+        self.count_followed(&packets[..followed]);
         followed
+    }
+
+    fn count_followed(&mut self, packets: &[Packet]) {
+        self.ledger.count(packets, &mut self.trail);
+        self.tracker.expect_rows(self.ledger.rows_len());
     }
 
     /// A live capture begins at `now`.
@@ -139,11 +145,15 @@ impl Engine {
     /// Packet time is `now`, whether there are packets or not: every packet before it was ingested. Intervals and flows
     /// whose time is up end. For live captures; a file has no time but that of its packets.
     pub fn tick(&mut self, now: Timestamp) {
-        let mut has_ended = false;
-        while !has_ended {
-            has_ended = self.tracker.tick(now, &mut self.trail).is_continue();
-            self.ledger.count(&[], &mut self.trail);
-        }
+        while self.tick_some(now) {}
+    }
+
+    /// The same for as many intervals and flows as fit at once. True when there are more to end.
+    #[must_use]
+    pub fn tick_some(&mut self, now: Timestamp) -> bool {
+        let more = self.tracker.tick(now, &mut self.trail).is_break();
+        self.count_followed(&[]);
+        more
     }
 
     /// Takes note of packets of an interface that were lost, by its place in the source's names. They belong to the open

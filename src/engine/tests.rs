@@ -475,13 +475,45 @@ fn a_wall_clock_that_is_set_starts_anew() {
 fn a_machine_that_slept_reports_no_flood_of_silence() {
     let mut engine = live_engine(Duration::from_secs(1));
     engine.begin(Timestamp::from_nanos(0));
-    engine.tick(Timestamp::from_nanos(1000 * SECOND));
-    let seen = snapshots(&mut engine);
-    assert_eq!(seen.len() as u64, 1 + SILENT_SNAPSHOTS);
+    let (mut seen, mut more) = (Vec::new(), true);
+    while more {
+        more = engine.tick_some(Timestamp::from_nanos(1000 * SECOND));
+        let now = snapshots(&mut engine);
+        assert!(now.len() <= 16, "{} snapshots at once", now.len());
+        seen.extend(now);
+    }
+    let skipped = seen.iter().map(|snapshot| snapshot.interval.clone().expect("asked for").skipped_snapshots);
+    assert_eq!(skipped.collect::<Vec<_>>()[..3], [0, 999 - SILENT_SNAPSHOTS, 0]);
+    let reported = bounds(&seen);
+    assert_eq!(reported.len() as u64, 1 + SILENT_SNAPSHOTS);
+    assert_eq!((reported[0], reported[1], reported[60]), ((0, 1, false, 0), (940, 941, true, 0), (999, 1000, true, 0)));
     engine.tick(Timestamp::from_nanos(1001 * SECOND));
-    let next = snapshots(&mut engine);
-    let skipped = next[0].interval.as_ref().map(|interval| interval.skipped_snapshots);
-    assert_eq!(skipped, Some(999 - SILENT_SNAPSHOTS));
+    assert_eq!(bounds(&snapshots(&mut engine)), [(1000, 1001, true, 0)]);
+}
+
+/// Intervals that are too short for what a snapshot takes would have counting do nothing else.
+#[test]
+fn live_intervals_are_as_long_as_their_snapshots_take() {
+    let mut engine = live_engine(Duration::from_micros(300));
+    let packet = |micros: i64| tcp(micros * 1000, u16::try_from(micros).expect("few"), true, ACK);
+    engine.begin(Timestamp::from_nanos(0));
+    let keyer = engine.keyer();
+    let packets: Vec<_> = (0..5000).map(packet).map(|packet| keyer.packet(&packet)).collect();
+    engine.ingest(&packets);
+    engine.finish(RunEnd::Stopped);
+    let intervals: Vec<_> = snapshots(&mut engine)
+        .iter()
+        .map(|snapshot| {
+            let interval = snapshot.interval.clone().expect("asked for");
+            let packets: u64 = snapshot.services.iter().filter_map(|row| Some(row.interval.as_ref()?.packets)).sum();
+            (interval.start.as_nanos() / 1000, interval.end.as_nanos() / 1000, packets)
+        })
+        .collect();
+    // a hundred rows' time for what every snapshot takes, and one row after the first packets
+    assert_eq!(
+        intervals,
+        [(0, 1200, 1200), (1200, 2400, 1200), (2400, 3600, 1200), (3600, 4800, 1200), (4800, 6000, 200)]
+    );
 }
 
 #[test]

@@ -15,11 +15,18 @@ use crate::units::Timestamp;
 /// Live, packet time that is behind by more than this, two seconds, was set back: nothing waits that long to be read.
 const SET_BACK_NANOS: u64 = 2_000_000_000;
 /// Live, at most so many intervals without packets are reported one by one when they come at once, as after a sleep of the
-/// machine.
+/// machine; those before them are not.
 pub(super) const SILENT_SNAPSHOTS: u64 = 60;
 /// How many flows end at once: at the end of a run, and where packet time goes far in one step. What is to be said of them
 /// takes as much memory as they do, and is said before others end.
 const ENDS_AT_ONCE: usize = 4096;
+/// The same for intervals: each has a snapshot, with a row for each service.
+const SNAPSHOTS_AT_ONCE: usize = 16;
+/// Live, intervals last at least so long for each row of their snapshots: taking one takes about a tenth of that, and is not
+/// to keep packets waiting.
+const INTERVAL_NANOS_A_ROW: u64 = 10_000;
+/// What else there is to a snapshot takes as long as so many rows.
+const ROWS_BESIDE: u64 = 100;
 
 /// Follows packets: to their flows, and through time.
 #[derive(Debug)]
@@ -37,6 +44,8 @@ pub struct Tracker {
     step: Option<Duration>,
     /// How many of that length cover the time so far.
     steps: u32,
+    /// How long each interval is at least, however short the step.
+    least_interval_nanos: u64,
     open_interval: Option<Span>,
     /// Intervals that had no snapshot of their own, since the last one that had.
     skipped_snapshots: u64,
@@ -56,6 +65,7 @@ impl Tracker {
             last_ts: Timestamp::MIN,
             step: config.interval,
             steps: 0,
+            least_interval_nanos: 0,
             open_interval: None,
             skipped_snapshots: 0,
             ending: None,
@@ -99,17 +109,23 @@ impl Tracker {
 
     /// A live capture begins at `now`.
     pub(super) fn begin(&mut self, now: Timestamp) {
+        self.expect_rows(0);
         if let Some(step) = self.step {
             self.open_interval(now, step, true);
+        }
+    }
+
+    /// Snapshots have so many rows. Live, intervals that begin from here on are long enough for that.
+    pub(super) fn expect_rows(&mut self, rows: usize) {
+        if self.kind == SourceKind::Live {
+            self.least_interval_nanos = (rows as u64).saturating_add(ROWS_BESIDE).saturating_mul(INTERVAL_NANOS_A_ROW);
         }
     }
 
     /// See [`Engine::tick`](super::Engine::tick). Breaks off as [`Tracker::follow`] does, to be called again.
     pub(super) fn tick(&mut self, now: Timestamp, trail: &mut Trail) -> ControlFlow<()> {
         let is_set_back = self.clock.now().is_some_and(|clock| clock.nanos_since(now) > SET_BACK_NANOS);
-        if let Some(step) = self.step {
-            self.place_in_interval(now, step, is_set_back || self.clock.is_jump(now), trail)?;
-        }
+        self.place_in_interval(now, is_set_back || self.clock.is_jump(now), trail)?;
         if is_set_back {
             self.clock.set_back(now);
         } else {
@@ -154,9 +170,7 @@ impl Tracker {
 
     #[inline(never)]
     fn advance_closely(&mut self, ts: Timestamp, trail: &mut Trail) -> ControlFlow<()> {
-        if let Some(step) = self.step {
-            self.place_packet(ts, step, trail)?;
-        }
+        self.place_packet(ts, trail)?;
         self.first_ts = self.first_ts.min(ts);
         self.last_ts = self.last_ts.max(ts);
         self.clock.advance(ts);
@@ -177,8 +191,8 @@ impl Tracker {
     }
 
     /// Closes the open interval if the packet is past it, and opens the packet's; a packet from before it is late.
-    fn place_packet(&mut self, ts: Timestamp, step: Duration, trail: &mut Trail) -> ControlFlow<()> {
-        self.place_in_interval(ts, step, self.clock.is_jump(ts), trail)?;
+    fn place_packet(&mut self, ts: Timestamp, trail: &mut Trail) -> ControlFlow<()> {
+        self.place_in_interval(ts, self.clock.is_jump(ts), trail)?;
         if let Some(open) = &mut self.open_interval {
             // no flow ends because of a packet that is late: it comes here once
             open.late_packets += u64::from(ts < open.start);
@@ -186,47 +200,49 @@ impl Tracker {
         ControlFlow::Continue(())
     }
 
-    /// Closes the open interval if `ts` is past it or jumps out of it, and opens that of `ts`. Live, an interval without
-    /// packets has a snapshot too.
+    /// Closes intervals until the open one is that of `ts`, where there are any. One that `ts` is only late for stays open,
+    /// unless time jumps.
     #[inline]
-    fn place_in_interval(&mut self, ts: Timestamp, step: Duration, jumps: bool, trail: &mut Trail) -> ControlFlow<()> {
-        match &self.open_interval {
-            // the last interval there is has no end that a packet could be past
-            Some(open) if (ts < open.end || open.end == Timestamp::MAX) && !(jumps && ts < open.start) => {
-                ControlFlow::Continue(())
+    fn place_in_interval(&mut self, ts: Timestamp, jumps: bool, trail: &mut Trail) -> ControlFlow<()> {
+        while let Some(step) = self.step {
+            match &self.open_interval {
+                // the last interval there is has no end that a packet could be past
+                Some(open) if (ts < open.end || open.end == Timestamp::MAX) && !(jumps && ts < open.start) => break,
+                _ => self.change_interval(ts, step, jumps, trail)?,
             }
-            _ => self.change_interval(ts, step, jumps, trail),
         }
+        ControlFlow::Continue(())
     }
 
+    /// Closes the open interval, and opens the next: that of `ts`, or live one before it without packets, which has a snapshot
+    /// too.
     #[cold]
-    fn change_interval(
-        &mut self,
-        ts: Timestamp,
-        mut step: Duration,
-        jumps: bool,
-        trail: &mut Trail,
-    ) -> ControlFlow<()> {
-        if let Some(Span { mut end, .. }) = self.open_interval {
-            if !jumps {
-                // flows whose time is up within the interval end in it, though it takes a later packet to notice
-                self.end_some_idle_flows(self.clock.age_nanos() + self.clock.nanos_until(end), trail)?;
-            }
-            self.mark_snapshot(Some(end), None, trail);
-            if self.kind == SourceKind::Live && !jumps {
-                let silent = ts.nanos_since(end) / u64::try_from(step.as_nanos()).unwrap_or(u64::MAX).max(1);
-                for _ in 0..silent.min(SILENT_SNAPSHOTS) {
-                    self.open_interval(end, step, false);
-                    end = end.saturating_add(step);
-                    self.end_idle_flows(self.clock.age_nanos() + self.clock.nanos_until(end), trail);
-                    self.mark_snapshot(Some(end), None, trail);
-                }
-                self.skipped_snapshots += silent.saturating_sub(SILENT_SNAPSHOTS);
-            }
-            step = self.lengthen(step, end);
+    fn change_interval(&mut self, ts: Timestamp, step: Duration, jumps: bool, trail: &mut Trail) -> ControlFlow<()> {
+        let Some(Span { end, .. }) = self.open_interval else {
+            self.open_interval(ts, step, false);
+            return ControlFlow::Continue(());
+        };
+        if !jumps {
+            // flows whose time is up within the interval end in it, though it takes a later packet to notice
+            self.end_some_idle_flows(self.clock.age_nanos() + self.clock.nanos_until(end), trail)?;
         }
-        self.open_interval(ts, step, false);
+        if trail.moments.len() >= SNAPSHOTS_AT_ONCE {
+            return ControlFlow::Break(());
+        }
+        self.mark_snapshot(Some(end), None, trail);
+        let step = self.lengthen(step, end);
+        let next = if self.kind == SourceKind::Live && !jumps { self.after_silence(end, ts, step) } else { ts };
+        self.open_interval(next, step, false);
         ControlFlow::Continue(())
+    }
+
+    /// When the next interval begins after one that ended at `end`, if `ts` is next: there may be many in between.
+    fn after_silence(&mut self, end: Timestamp, ts: Timestamp, step: Duration) -> Timestamp {
+        let len_nanos = self.interval_nanos(step);
+        let silent = ts.nanos_since(end) / len_nanos;
+        let skipped = silent.saturating_sub(SILENT_SNAPSHOTS);
+        self.skipped_snapshots += skipped;
+        end.saturating_add(Duration::from_nanos(len_nanos.saturating_mul(skipped)))
     }
 
     /// The length of the next interval, after one of `step` has ended at `end`.
@@ -245,8 +261,14 @@ impl Tracker {
 
     fn open_interval(&mut self, ts: Timestamp, step: Duration, is_partial: bool) {
         let start = ts.floor_to(step);
-        self.open_interval =
-            Some(Span { start, end: start.saturating_add(step), late_packets: 0, skipped_snapshots: 0, is_partial });
+        let end = start.saturating_add(Duration::from_nanos(self.interval_nanos(step)));
+        self.open_interval = Some(Span { start, end, late_packets: 0, skipped_snapshots: 0, is_partial });
+    }
+
+    /// How long an interval is that begins now: as many steps as it takes.
+    fn interval_nanos(&self, step: Duration) -> u64 {
+        let step_nanos = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX).max(1);
+        self.least_interval_nanos.div_ceil(step_nanos).max(1).saturating_mul(step_nanos)
     }
 
     /// Ends the flows whose time is up, as many as fit at once; breaks off when there are more.
@@ -260,14 +282,6 @@ impl Tracker {
             self.flows.remove_oldest(idle);
         }
         ControlFlow::Continue(())
-    }
-
-    /// Ends all flows whose time is up.
-    fn end_idle_flows(&mut self, age_nanos: u64, trail: &mut Trail) {
-        while let Some(idle) = self.flows.idle(age_nanos) {
-            self.mark_end(idle.slot(), self.flows.flow(idle.slot()).end(FlowEnd::Idle), trail);
-            self.flows.remove_oldest(idle);
-        }
     }
 
     /// Follows a packet that does not only carry on the flow that `guess` says.

@@ -93,16 +93,21 @@ pub fn share(part: u64, whole: u64) -> String {
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        let hidden = matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-        if hidden || c.is_control() {
-            shown.extend(c.escape_default());
-        } else {
+        if is_printable(c) {
             shown.push(c);
+        } else {
+            shown.extend(c.escape_default());
         }
         shown
     })
+}
+
+/// A terminal shows the character, wherever it came from, and does not obey it.
+pub(super) fn is_printable(c: char) -> bool {
+    let hidden = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    !(hidden || c.is_control())
 }
 
 /// A quotient, rounded to the nearest; `None` when it divides by nothing.

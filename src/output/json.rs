@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::Output;
+use super::document::{write_indented_json, write_json};
 use crate::snapshot::Snapshot;
 
 /// The JSON Schema of a snapshot, as this version writes it.
@@ -26,7 +27,7 @@ impl<W: Write> Json<W> {
 impl<W: Write> Output for Json<W> {
     fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
         if snapshot.is_final {
-            serde_json::to_writer_pretty(&mut self.out, snapshot)?;
+            write_indented_json(&mut self.out, snapshot)?;
             self.out.write_all(b"\n")?;
         }
         Ok(())
@@ -52,7 +53,7 @@ impl<W: Write> Ndjson<W> {
 impl<W: Write> Output for Ndjson<W> {
     /// Flushes, so that whoever follows the output has every snapshot whole.
     fn snapshot(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, snapshot)?;
+        write_json(&mut self.out, snapshot)?;
         self.out.write_all(b"\n")?;
         self.out.flush()
     }

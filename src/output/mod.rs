@@ -5,14 +5,16 @@
 //! each format takes what is its own.
 
 mod csv;
+mod document;
 mod flows;
 pub mod human;
 mod json;
 mod log;
 mod metrics;
 mod page;
+mod place;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod signals;
 mod sink;
 mod table;
@@ -27,7 +29,6 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -39,10 +40,12 @@ use crate::units::cut_to;
 use log::Log;
 use sink::Sink;
 
+pub use document::{write_indented_json, write_json};
 pub use flows::FLOW_JSON_SCHEMA;
 pub use human::printable;
 pub use json::SNAPSHOT_JSON_SCHEMA;
 pub use metrics::DEFAULT_METRICS_SERVICES;
+pub use place::{Destination, conflict, overwrites_by_row, overwrites_input};
 pub use signals::Echoes;
 pub use table::{Options, SortKey, UnknownSortKey};
 pub use tui::is_possible as screen_is_possible;
@@ -174,36 +177,6 @@ impl fmt::Display for Format {
     }
 }
 
-/// Where an output goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// Standard output.
-    Stdout,
-    /// A file, or whatever else the path leads to.
-    Path(PathBuf),
-}
-
-impl Destination {
-    /// The form in which two destinations that are the same compare equal, as far as their spelling shows.
-    fn normal(&self) -> Self {
-        match self {
-            Self::Stdout => Self::Stdout,
-            Self::Path(path) => Self::Path(
-                fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.clone()),
-            ),
-        }
-    }
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stdout => f.write_str("standard output"),
-            Self::Path(path) => f.write_str(&printable_path(path)),
-        }
-    }
-}
-
 /// An output as the command line names it: `FORMAT[=PATH]`, where the path `-` is standard output, and so is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
@@ -226,12 +199,14 @@ impl FromStr for Spec {
             .find(|format| format.name() == name)
             .ok_or_else(|| SpecError::UnknownFormat { given: name.to_owned() })?;
         let destination = match path {
-            None | Some("-" | "/dev/stdout") => Destination::Stdout,
-            Some(_) if format == Format::Tui => return Err(SpecError::PathOfScreen),
-            Some("") => return Err(SpecError::NoPath { format }),
-            Some(path) => Destination::Path(PathBuf::from(path)),
+            None => Destination::Stdout,
+            Some(path) => Destination::named(Path::new(path)),
         };
-        Ok(Self { format, destination })
+        match path {
+            Some(_) if format == Format::Tui && destination != Destination::Stdout => Err(SpecError::PathOfScreen),
+            Some("") => Err(SpecError::NoPath { format }),
+            _ => Ok(Self { format, destination }),
+        }
     }
 }
 
@@ -452,40 +427,6 @@ impl fmt::Display for Channel {
     }
 }
 
-/// What is wrong when two outputs have the same destination, where one would write into the other.
-#[must_use]
-pub fn conflict(specs: &[Spec]) -> Option<String> {
-    let destinations: Vec<_> = specs.iter().map(|spec| spec.destination.normal()).collect();
-    specs.iter().enumerate().find_map(|(later, spec)| {
-        let earlier = destinations[..later].iter().position(|other| *other == destinations[later])?;
-        Some(format!(
-            "two outputs go to {}: {} and {}; give one of them another path, as in '{}=FILE'",
-            spec.destination, specs[earlier].format, spec.format, spec.format
-        ))
-    })
-}
-
-/// What is wrong when an output would overwrite a file that is to be read.
-#[must_use]
-pub fn overwrites_input(specs: &[Spec], inputs: &[PathBuf]) -> Option<String> {
-    specs.iter().find_map(|spec| match &spec.destination {
-        Destination::Path(path) if is_one_of(path, inputs) => {
-            Some(format!("{} is an input; the output {} would overwrite it", spec.destination, spec.format))
-        }
-        _ => None,
-    })
-}
-
-/// A path leads to one of these regular files, under whatever name: links, hard ones too, are followed.
-#[must_use]
-pub fn is_one_of(path: &Path, files: &[PathBuf]) -> bool {
-    let identity = |path: &Path| {
-        let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-        Some((found.dev(), found.ino()))
-    };
-    identity(path).is_some_and(|this| files.iter().any(|file| identity(file) == Some(this)))
-}
-
 /// Tells users something, on standard error. A closed standard error is no reason to stop. Names of files may hold
 /// what a terminal would obey: it is shown instead. What is longer than any of ours, because of what users typed, is cut.
 pub fn say(message: &dyn fmt::Display) {
@@ -554,39 +495,6 @@ mod tests {
             let want = want.map(|(format, destination)| Spec { format, destination }).map_err(str::to_owned);
             assert_eq!(text.parse::<Spec>().map_err(|e| e.to_string()), want, "{text}");
         }
-    }
-
-    #[test]
-    fn two_outputs_need_two_destinations() {
-        let cases: [(&[&str], Option<&str>); 5] = [
-            (&[], None),
-            (&["table", "json=x"], None),
-            (&["csv=y", "json=x", "flows=z"], None),
-            (
-                &["table", "json"],
-                Some(
-                    "two outputs go to standard output: table and json; give one of them another path, as in 'json=FILE'",
-                ),
-            ),
-            (
-                &["json=x", "csv=./x"],
-                Some("two outputs go to ./x: json and csv; give one of them another path, as in 'csv=FILE'"),
-            ),
-        ];
-        for (specs, want) in cases {
-            let specs: Vec<Spec> = specs.iter().map(|spec| spec.parse().expect("a spec")).collect();
-            assert_eq!(conflict(&specs).as_deref(), want, "{specs:?}");
-        }
-    }
-
-    #[test]
-    fn inputs_are_not_overwritten() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let input = dir.path().join("a.pcap");
-        fs::write(&input, "x").expect("a file");
-        let spec = |path: &Path| Spec { format: Format::Json, destination: Destination::Path(path.to_owned()) };
-        assert!(overwrites_input(&[spec(&dir.path().join("./a.pcap"))], std::slice::from_ref(&input)).is_some());
-        assert_eq!(overwrites_input(&[spec(&dir.path().join("b.json"))], &[input]), None);
     }
 
     #[test]

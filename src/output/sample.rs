@@ -27,7 +27,7 @@ pub(super) fn assert_golden(name: &str, text: &str) {
 /// A final snapshot with an interval: named, unlabelled and portless traffic, one port and many, summaries with all
 /// values, without quantiles, and none. It adds up.
 #[expect(clippy::too_many_lines, reason = "a literal")]
-pub(super) fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     let rtt = Summary {
         count: 90,
         sum: 145_800,

@@ -14,6 +14,7 @@ use rustix::process::geteuid;
 use tempfile::NamedTempFile;
 
 use super::metrics::{Exposition, Metrics};
+use super::place::{folder_of, followed};
 use super::sink::Sink;
 use super::{Destination, Output, OutputError, printable_path};
 use crate::snapshot::Snapshot;
@@ -96,20 +97,6 @@ fn no_file(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Links that are followed one after the other, as the kernel has it (`path_resolution(7)`).
-const MAX_LINKS: u32 = 40;
-
-/// The path that a link leads to, whether anything is there or not.
-fn followed(path: &Path) -> PathBuf {
-    let mut path = path.to_owned();
-    for _ in 0..MAX_LINKS {
-        let Ok(target) = fs::read_link(&path) else { break };
-        // a relative target is one of the link's folder, an absolute one replaces it
-        path = path.parent().unwrap_or(Path::new("")).join(target);
-    }
-    path.canonicalize().unwrap_or(path)
-}
-
 /// Puts a file with this text in the place of another.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut file = temporary(path)?;
@@ -122,12 +109,11 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 /// A new file beside another, with a name that no collector takes and no other run has, and with the mode of any output.
 /// It goes when it is dropped.
 fn temporary(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     let create = |path: &Path| -> io::Result<File> {
         // the umask is taken away from the mode
         OpenOptions::new().write(true).create_new(true).mode(0o666).open(path)
     };
-    tempfile::Builder::new().prefix(".portlabel-").suffix(".tmp").make_in(folder, create)
+    tempfile::Builder::new().prefix(".portlabel-").suffix(".tmp").make_in(folder_of(path), create)
 }
 
 /// The error with the file before it, and of the same kind.

@@ -32,6 +32,7 @@ pub struct Delivery {
     /// The packets read are saved too.
     saving: bool,
     progress: Option<Progress>,
+    standing: Option<Standing>,
     outcome: Outcome,
     dropped: Dropped,
     /// Remarks that change nothing about the result are left out.
@@ -77,6 +78,32 @@ impl Progress {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// How far reading has come, for whoever asks.
+#[derive(Debug)]
+pub struct Standing {
+    /// Somebody has asked; reset when it is told.
+    pub asked: Arc<AtomicBool>,
+    /// Packets read so far.
+    pub packets: Arc<AtomicU64>,
+    /// Bytes read so far, compressed ones where they are.
+    pub read_bytes: Arc<AtomicU64>,
+    /// Bytes of all files; 0 where there are none but pipes.
+    pub total_bytes: u64,
+}
+
+impl Standing {
+    /// In the form of tcpdump's counters.
+    fn lines(&self) -> [String; 2] {
+        let packets = match self.packets.load(Ordering::Relaxed) {
+            1 => "1 packet read".to_owned(),
+            packets => format!("{packets} packets read"),
+        };
+        let read = self.read_bytes.load(Ordering::Relaxed);
+        let of_all = if self.total_bytes > 0 { format!(" of {}", self.total_bytes) } else { String::new() };
+        [packets, format!("{read}{of_all} bytes read")]
     }
 }
 
@@ -128,6 +155,7 @@ impl Delivery {
             outputs,
             writers: Vec::new(),
             progress,
+            standing: None,
             outcome: Outcome { nothing_readable: true, ..Outcome::default() },
             dropped: Dropped::default(),
             quiet,
@@ -138,6 +166,12 @@ impl Delivery {
     #[must_use]
     pub fn served_by(self, server: Option<Server>) -> Self {
         Self { feed: server.as_ref().map(Server::feed), server, ..self }
+    }
+
+    /// Tells how far reading has come, when somebody asks.
+    #[must_use]
+    pub fn telling(self, standing: Standing) -> Self {
+        Self { standing: Some(standing), ..self }
     }
 
     /// Lets somebody else pass snapshots to the server, without the outputs in between.
@@ -221,7 +255,7 @@ impl Delivery {
     /// Prints a line as it is, on standard error or by an output that has the terminal.
     pub(super) fn line(&mut self, text: &str) {
         if !self.shows(text) {
-            print_line(text);
+            self.beside_bar(|| print_line(text));
         }
     }
 
@@ -232,13 +266,24 @@ impl Delivery {
 
     /// Tells users something: by an output that has the terminal, else on standard error.
     pub(super) fn message(&mut self, text: &str) {
-        if self.shows(text) {
-            return;
+        if !self.shows(text) {
+            self.beside_bar(|| super::say(&text));
         }
-        let print = || super::say(&text);
+    }
+
+    /// Prints on standard error, where there may be a progress bar.
+    fn beside_bar(&self, print: impl FnOnce()) {
         match self.progress.as_ref().and_then(|progress| progress.bar.as_ref()) {
             Some(bar) => bar.suspend(print),
             None => print(),
+        }
+    }
+
+    /// Tells how far reading has come, if somebody has asked.
+    fn answer(&mut self) {
+        let asked = self.standing.as_ref().filter(|standing| standing.asked.swap(false, Ordering::Relaxed));
+        for line in asked.map(Standing::lines).into_iter().flatten() {
+            self.line(&line);
         }
     }
 
@@ -294,7 +339,7 @@ impl Delivery {
         }
     }
 
-    /// Moves the progress bar, and sees to the writers.
+    /// Moves the progress bar, answers who asks, and sees to the writers.
     pub(super) fn tick(&mut self) {
         self.writers.iter_mut().for_each(Writer::tick);
         let said: Vec<_> = self.writers.iter().flat_map(Writer::said).collect();
@@ -304,6 +349,7 @@ impl Delivery {
         let (ended, writers) = std::mem::take(&mut self.writers).into_iter().partition(Writer::has_ended);
         self.writers = writers;
         self.finish_writers(ended);
+        self.answer();
         if let Some(progress) = &mut self.progress {
             progress.tick();
         }
@@ -325,6 +371,7 @@ impl Delivery {
         }
         while !stop.load(Ordering::Relaxed) {
             thread::park_timeout(PROGRESS_TICK);
+            self.answer();
         }
     }
 

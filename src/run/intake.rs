@@ -1,7 +1,8 @@
 //! What happens to a packet between the capture and the batch: filter, bounds, save, decode.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::batch::{Batch, Frames};
@@ -31,6 +32,8 @@ pub struct Intake<S> {
     /// At most this many packets.
     limit: Option<u64>,
     taken: u64,
+    /// The same, for others to see.
+    counter: Arc<AtomicU64>,
     unknown_links: Vec<LinkType>,
 }
 
@@ -72,7 +75,14 @@ where
     ) -> Self {
         let Bounds { packets: limit, duration } = bounds;
         let choice = Choice { filter, unfiltered_links: Vec::new(), duration, first_ts: None };
-        Self { source, decoder, keyer, choice, saving, limit, taken: 0, unknown_links: Vec::new() }
+        let (taken, counter) = (0, Arc::default());
+        Self { source, decoder, keyer, choice, saving, limit, taken, counter, unknown_links: Vec::new() }
+    }
+
+    /// Counts the packets that are taken, a batch at a time.
+    #[must_use]
+    pub fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.counter)
     }
 
     /// Reads the next packets into an empty batch: until it is full, nothing can be read just now, or the end, which is
@@ -118,6 +128,7 @@ where
                 if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             self.taken = taken_before + batch.packets.len() as u64;
+            self.counter.store(self.taken, Ordering::Relaxed);
             return match pause {
                 Err(error) => {
                     notice(error.into());

@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::merge::Merge;
-use super::writer::LeftOut;
 use super::{
     BATCH_PACKETS, Bounds, Delivery, Intake, Notice, Outcome, PROGRESS_TICK, QUEUE, Saving, spawn,
     stop_when_nobody_reads,
@@ -29,7 +28,7 @@ use crate::engine::Engine;
 use crate::output::print_line;
 use crate::source::live::{Device, Losses, Together};
 use crate::source::{Frame, Interface, LISTENERS_INTERVAL, ListenerSet, Listeners, Save, SaveError};
-use counting::{Counters, Counting, Parcel};
+use counting::{Counters, Counting, Parcel, Reporting};
 
 /// Reports on their way: enough for readers that pause for a moment, as a disk does.
 const REPORTS: usize = 64;
@@ -139,10 +138,8 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
         counters: &counters,
         together: &controls.together,
         after_end: 0,
-        feed: delivery.take_feed(),
-        reports,
+        reporting: Reporting::new(reports, delivery.take_feed()),
         notices,
-        left_out: LeftOut::default(),
     };
     thread::scope(|scope| {
         // a run lacks what a thread that cannot be started would have captured: it has failed, and ends in order
@@ -171,7 +168,7 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             match to_write.recv_timeout(left.unwrap_or(PROGRESS_TICK).min(PROGRESS_TICK).max(Duration::from_millis(1)))
             {
-                Ok(events) => delivery.events(events),
+                Ok((events, _place)) => delivery.events(events),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }

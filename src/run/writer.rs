@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
+use super::backlog::{Backlog, Place};
 use crate::engine::Event;
 use crate::output::{Channel, Output, OutputError};
 use crate::snapshot::Snapshot;
@@ -20,7 +21,7 @@ const BATCHES: usize = 64;
 pub(super) type Events = Arc<Vec<Event>>;
 
 enum Job {
-    Write(Events),
+    Write(Events, Place),
     Told(String),
     Reopen,
 }
@@ -31,6 +32,7 @@ pub(super) struct Writer {
     is_log_file: bool,
     /// `None` once nothing comes any more.
     jobs: Option<SyncSender<Job>>,
+    backlog: Backlog,
     said: Receiver<String>,
     thread: JoinHandle<Written>,
     left_out: LeftOut,
@@ -92,6 +94,7 @@ impl Writer {
             name,
             is_log_file,
             jobs: Some(jobs),
+            backlog: Backlog::default(),
             said,
             thread,
             left_out: LeftOut::default(),
@@ -104,7 +107,7 @@ impl Writer {
     /// Passes events on, unless there is no room; the last ones of a run wait for it.
     pub(super) fn send(&mut self, events: &Events) {
         let told = telling(events, self.skipped);
-        if self.place(Job::Write(Arc::clone(&told))) {
+        if self.backlog.place(&told).is_some_and(|place| self.place(Job::Write(Arc::clone(&told), place))) {
             if snapshots(events).next().is_some() {
                 self.skipped = 0;
             }
@@ -163,7 +166,8 @@ impl Writer {
     pub(super) fn finish(self) -> (Vec<String>, Written) {
         if let (Some(events), Some(jobs)) = (self.last, &self.jobs) {
             // fails when the thread has ended, and it tells why
-            drop(jobs.send(Job::Write(events)));
+            let place = self.backlog.place_for_all(&events);
+            drop(jobs.send(Job::Write(events, place)));
         }
         drop(self.jobs);
         let written = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -183,7 +187,7 @@ pub(super) fn deliver(output: &mut dyn Output, event: &Event) -> io::Result<()> 
     }
 }
 
-fn snapshots(events: &[Event]) -> impl Iterator<Item = &Arc<Snapshot>> {
+pub(super) fn snapshots(events: &[Event]) -> impl Iterator<Item = &Arc<Snapshot>> {
     events.iter().filter_map(|event| match event {
         Event::Snapshot(snapshot) => Some(snapshot),
         Event::Flow(_) => None,
@@ -233,15 +237,15 @@ struct Pen<'s> {
 impl Pen<'_> {
     fn take(&mut self, job: Job) -> io::Result<()> {
         match job {
-            Job::Write(events) if !self.has_file() => {
+            Job::Write(events, _) if !self.has_file() => {
                 self.miss(&events);
                 Ok(())
             }
-            Job::Write(events) if self.fails && self.channel.output().retry().is_err() => {
+            Job::Write(events, _) if self.fails && self.channel.output().retry().is_err() => {
                 self.miss(&events);
                 Ok(())
             }
-            Job::Write(events) => self.write(&events),
+            Job::Write(events, _place) => self.write(&events),
             Job::Told(text) => {
                 self.channel.output().told(&text);
                 Ok(())

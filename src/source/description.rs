@@ -44,13 +44,16 @@ impl Clock {
     }
 
     /// The time that `ticks` units stand for; parts of a nanosecond are dropped.
+    ///
+    /// # Errors
+    /// The time cannot be told: the nearest that can.
     #[inline]
-    pub fn time(&self, ticks: u64) -> Timestamp {
+    pub fn time(&self, ticks: u64) -> Result<Timestamp, Timestamp> {
         // nearly every clock: in 64 bits where the result has no more
         if let (Unit::Nanos(nanos), 0) = (self.unit, self.offset_nanos)
             && let Some(Ok(nanos)) = ticks.checked_mul(nanos).map(i64::try_from)
         {
-            return Timestamp::from_nanos(nanos);
+            return Ok(Timestamp::from_nanos(nanos));
         }
         // 2^64 units of a second are 2^94 ns, so nothing here overflows 128 bits
         let nanos = match self.unit {
@@ -59,7 +62,11 @@ impl Clock {
             Unit::Nothing => 0,
             Unit::SecondShifted(bits) => (i128::from(ticks) * 1_000_000_000) >> bits,
         };
-        Timestamp::from_wide_nanos(nanos + self.offset_nanos)
+        let nanos = nanos + self.offset_nanos;
+        match i64::try_from(nanos) {
+            Ok(nanos) => Ok(Timestamp::from_nanos(nanos)),
+            Err(_) => Err(if nanos < 0 { Timestamp::MIN } else { Timestamp::MAX }),
+        }
     }
 }
 
@@ -126,7 +133,7 @@ mod tests {
 
     #[test]
     fn timestamps_of_every_resolution() {
-        let cases: [(&str, u8, i64, u64, i64); 17] = [
+        let cases: [(&str, u8, i64, u64, i64); 16] = [
             ("seconds", 0, 0, 3, 3_000_000_000),
             ("milliseconds", 3, 0, 3, 3_000_000),
             ("microseconds", 6, 0, 1_445_156_939_131_847, 1_445_156_939_131_847_000),
@@ -142,14 +149,30 @@ mod tests {
             ("2^-127 s", 0xff, 0, u64::MAX, 0),
             ("an offset", 6, 10, 1, 10_000_001_000),
             ("a negative offset", 9, -1, 5, -999_999_995),
-            ("beyond the range", 0, 0, u64::MAX, i64::MAX),
-            ("before the range", 0, i64::MIN, 0, i64::MIN),
+            ("the last", 9, 0, 9_223_372_036_854_775_807, i64::MAX),
         ];
         for (name, resolution, offset, ticks, want) in cases {
             let mut clock = Clock::MICROSECONDS;
             clock.set_resolution(resolution);
             clock.set_offset(offset);
-            assert_eq!(clock.time(ticks).as_nanos(), want, "{name}");
+            assert_eq!(clock.time(ticks), Ok(Timestamp::from_nanos(want)), "{name}");
+        }
+    }
+
+    #[test]
+    fn times_out_of_range_get_the_nearest() {
+        let cases = [
+            ("a nanosecond too late", 9, 0, 1 << 63, Timestamp::MAX),
+            ("microseconds of the year 586,000", 6, 0, u64::MAX, Timestamp::MAX),
+            ("seconds", 0, 0, 10_000_000_000, Timestamp::MAX),
+            ("2^0 s", 0x80, 0, u64::MAX, Timestamp::MAX),
+            ("an offset into the past", 0, i64::MIN, 0, Timestamp::MIN),
+        ];
+        for (name, resolution, offset, ticks, want) in cases {
+            let mut clock = Clock::MICROSECONDS;
+            clock.set_resolution(resolution);
+            clock.set_offset(offset);
+            assert_eq!(clock.time(ticks), Err(want), "{name}");
         }
     }
 
@@ -171,7 +194,7 @@ mod tests {
             let description = Description::parse(ByteOrder::Little, &body);
             assert_eq!((description.link, description.snap_len), (LinkType::ETHERNET, 256), "{case}");
             assert_eq!(description.name.as_deref(), name, "{case}");
-            assert_eq!(description.clock.time(1).as_nanos(), nanos, "{case}");
+            assert_eq!(description.clock.time(1), Ok(Timestamp::from_nanos(nanos)), "{case}");
         }
     }
 }

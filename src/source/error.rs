@@ -97,6 +97,14 @@ pub enum Fault {
         /// What is wrong with it.
         damage: Damage,
     },
+    /// The time of a packet is outside of what a [`Timestamp`](crate::units::Timestamp) can tell. The input is read on.
+    #[error(
+        "the packet at {at} has a time before 1677 or after 2262: it, and others like it, get the nearest in between"
+    )]
+    Time {
+        /// Where the block begins that holds the first of them.
+        at: Position,
+    },
 }
 
 /// A place in an input: bytes from its beginning.
@@ -138,8 +146,8 @@ impl fmt::Display for Codec {
     }
 }
 
-/// What is wrong with a record of a pcap or snoop file, a block of a pcapng file, or what comes before compressed data. Lengths are in bytes; records count
-/// from 1.
+/// What is wrong with a record of a pcap or snoop file, a block of a pcapng file, or what comes before compressed data.
+/// Lengths are in bytes; records count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// The file ends within its header.
@@ -328,6 +336,11 @@ impl SourceError {
 }
 
 impl Fault {
+    /// The input is read on.
+    pub(super) const fn is_passing(&self) -> bool {
+        matches!(self, Self::Time { .. })
+    }
+
     /// How bad it is for the exit code. An empty file is damaged: whatever wrote it did not get as far as the header.
     const fn severity(&self) -> Severity {
         match self {

@@ -168,7 +168,8 @@ impl Files {
         // neither its bytes nor its interfaces count yet
         let shared = Shared { stop: Arc::clone(&self.shared.stop), ..Shared::default() };
         let mut reader = self.open_input(at, shared, PROBE_LEN)?;
-        match reader.advance(&mut Vec::new()) {
+        // what is told of it is told when it is opened in earnest
+        match advance(&mut reader, &mut Vec::new(), |_| {}) {
             Ok(Step::Packet) => self.waiting.push(Reverse((reader.ts(), at))),
             Ok(Step::Idle | Step::End) => self.inputs[at].state = State::Done,
             Err(fault) => return Err(self.fail(at, fault)),
@@ -202,17 +203,23 @@ impl Files {
         }
     }
 
+    /// What users are told of a fault.
+    fn told(&self, at: usize, fault: Fault) -> SourceError {
+        let named = &self.inputs[at].named;
+        let input = match named.origin {
+            Origin::Standard => STANDARD_INPUT.to_owned(),
+            Origin::File { .. } | Origin::Stream(_) => named.name.clone(),
+        };
+        match fault {
+            Fault::NotACapture(found) if named.folder.is_some() => SourceError::Skipped { input, found },
+            fault => SourceError::Input { input, fault },
+        }
+    }
+
     /// Ends an input because of `fault`, and says so.
     fn fail(&mut self, at: usize, fault: Fault) -> SourceError {
+        let error = self.told(at, fault);
         let slot = &mut self.inputs[at];
-        let input = match slot.named.origin {
-            Origin::Standard => STANDARD_INPUT.to_owned(),
-            Origin::File { .. } | Origin::Stream(_) => slot.named.name.clone(),
-        };
-        let error = match fault {
-            Fault::NotACapture(found) if slot.named.folder.is_some() => SourceError::Skipped { input, found },
-            fault => SourceError::Input { input, fault },
-        };
         slot.state = State::Done;
         slot.readable |= error.severity() == Severity::Damaged;
         error
@@ -278,7 +285,11 @@ impl Files {
             State::Closed => self.open_input(at, self.shared.clone(), self.block_len)?,
             State::Current | State::Done => return Ok(Step::End),
         };
-        let step = reader.advance(&mut self.interfaces).map_err(|fault| self.fail(at, fault))?;
+        let mut passing = Vec::new();
+        let advanced = advance(&mut reader, &mut self.interfaces, |fault| passing.push(fault));
+        let told: Vec<_> = passing.into_iter().map(|fault| self.told(at, fault)).collect();
+        self.errors.extend(told);
+        let step = advanced.map_err(|fault| self.fail(at, fault))?;
         self.inputs[at].readable |= reader.is_capture();
         match step {
             Step::Packet => self.wait(at, reader),
@@ -294,16 +305,31 @@ impl Files {
         self.inputs[at].state = State::Open(reader);
     }
 
-    /// Ends the turn of the current input: another is due, or it has no more, or it has a fault.
+    /// Ends the turn of the current input: another is due, or it has no more, or it has a fault. One that passes only has to
+    /// be told.
     #[cold]
     fn end_turn(&mut self, result: Result<Step, Fault>) -> Result<(), SourceError> {
         let Some((at, reader)) = self.current.take() else { return Ok(()) };
         match result {
+            Err(fault) if fault.is_passing() => {
+                self.current = Some((at, reader));
+                return Err(self.told(at, fault));
+            }
             Ok(Step::Packet | Step::Idle) => self.wait(at, reader),
             Ok(Step::End) => self.inputs[at].state = State::Done,
             Err(fault) => return Err(self.fail(at, fault)),
         }
         Ok(())
+    }
+}
+
+/// Goes to the next packet of an input. Faults that pass go to `tell`.
+fn advance(reader: &mut Reader, interfaces: &mut Vec<Interface>, mut tell: impl FnMut(Fault)) -> Result<Step, Fault> {
+    loop {
+        match reader.advance(interfaces) {
+            Err(fault) if fault.is_passing() => tell(fault),
+            result => return result,
+        }
     }
 }
 

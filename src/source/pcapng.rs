@@ -41,6 +41,8 @@ pub(super) struct PcapNg {
     described: usize,
     /// The time of the packet that was found last.
     last_ts: Timestamp,
+    /// Some packets have times that cannot be told, and it was said.
+    told_times: bool,
 }
 
 /// What a packet needs of its interface.
@@ -58,13 +60,14 @@ impl PcapNg {
     pub fn new(stream: Stream, input: Arc<str>) -> Self {
         // the first section header sets the byte order before anything depends on it
         let (known, last_ts) = (Vec::new(), Record::NONE.ts);
-        Self { stream, order: ByteOrder::Little, input, known, described: 0, last_ts }
+        Self { stream, order: ByteOrder::Little, input, known, described: 0, last_ts, told_times: false }
     }
 
     /// Finds the next packets; interfaces that are described on the way are added to `interfaces`.
     ///
     /// # Errors
-    /// The file ends within a block, or the block cannot be one; its offset is that of the block.
+    /// The file ends within a block, or the block cannot be one; its offset is that of the block. Once, the first of the
+    /// packets whose times cannot be told: it is found when this is called again.
     pub fn find(&mut self, found: &mut Found, interfaces: &mut Vec<Interface>) -> Result<Step, Fault> {
         let count = match self.order {
             ByteOrder::Little => self.find_in_memory::<false>(found),
@@ -96,7 +99,7 @@ impl PcapNg {
                 return None;
             }
             let known = self.known.get(index(id))?;
-            let ts = known.clock.time(u64::from(number(12)) << 32 | u64::from(number(16)));
+            let ts = known.clock.time(u64::from(number(12)) << 32 | u64::from(number(16))).ok()?;
             // A captured length beyond the wire's makes no sense; tshark cuts it as well.
             let data = self.stream.span(at + HEADER_LEN, index(captured_len.min(wire_len)));
             at += block.len();
@@ -178,7 +181,7 @@ impl PcapNg {
     }
 
     /// An enhanced packet block (section 4.3), or its obsolete form, whose interface has 16 bits, followed by drops.
-    fn read_packet(&self, block_len: u32, obsolete: bool) -> Result<Record, Fault> {
+    fn read_packet(&mut self, block_len: u32, obsolete: bool) -> Result<Record, Fault> {
         const HEADER_LEN: usize = 20;
         let body = &self.stream.unread()[HEAD_LEN..index(block_len) - 4];
         let number = |at| self.order.u32_at(body, at);
@@ -187,7 +190,14 @@ impl PcapNg {
         let (captured_len, wire_len) = (number(12), number(16));
         let known = self.interface(id)?;
         let room = body.len() - HEADER_LEN;
-        self.packet(known, known.clock.time(ticks), captured_len, wire_len, HEAD_LEN + HEADER_LEN, room)
+        let ts = match known.clock.time(ticks) {
+            Ok(ts) => ts,
+            Err(_) if !std::mem::replace(&mut self.told_times, true) => {
+                return Err(Fault::Time { at: self.stream.position() });
+            }
+            Err(nearest) => nearest,
+        };
+        self.packet(known, ts, captured_len, wire_len, HEAD_LEN + HEADER_LEN, room)
     }
 
     /// A simple packet block (section 4.4): of the first interface, without a time, so that the packet before lends

@@ -312,7 +312,8 @@ mod tests {
         let mut nanoseconds = pcap_header(Big, 0xa1b2_3c4d, (2, 4));
         nanoseconds.extend(pcap_record(Big, 1, 5, &[9; 200]));
         let blocks = |order| {
-            let name: &[(u16, &[u8])] = &[(2, b"eth0"), (9, &[0x8a]), (14, &[0, 0, 0, 0, 0, 0, 0, 1])];
+            let second = if order == Big { 1_i64.to_be_bytes() } else { 1_i64.to_le_bytes() };
+            let name: &[(u16, &[u8])] = &[(2, b"eth0"), (9, &[0x8a]), (14, &second)];
             [
                 section(order),
                 interface(order, 1, 0, name),

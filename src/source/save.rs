@@ -1,8 +1,10 @@
 //! Saves frames as a pcapng file (draft-ietf-opsawg-pcapng): one section, an interface block for each interface seen.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -87,15 +89,19 @@ struct Rotation {
 impl Rotation {
     /// The name of the next file: the number stands before the extension, so that the files of a row sort and open alike.
     fn next_path(&self) -> PathBuf {
-        let number = self.number + 1;
-        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
-        name.push(format!(".{number}"));
-        if let Some(extension) = self.path.extension() {
-            name.push(".");
-            name.push(extension);
-        }
-        self.path.with_file_name(name)
+        self.path.with_file_name(name_in_row(&self.path, self.number + 1))
     }
+}
+
+/// The name of the file with this number in the row that begins with `first`.
+fn name_in_row(first: &Path, number: u64) -> OsString {
+    let mut name = first.file_stem().unwrap_or_default().to_owned();
+    name.push(format!(".{number}"));
+    if let Some(extension) = first.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    name
 }
 
 /// The interface blocks that stand for one interface of the source, by their number.
@@ -126,6 +132,17 @@ const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
 
 impl Save {
+    /// Whether a file's name is one of those that files get which follow `first`.
+    #[must_use]
+    pub fn is_in_row(first: &Path, name: &Path) -> bool {
+        let Some(name) = name.file_name() else { return false };
+        let stem_len = first.file_stem().map_or(0, OsStr::len);
+        let rest = name.as_bytes().get(stem_len + 1..).unwrap_or_default();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let number = str::from_utf8(&rest[..digits]).ok().and_then(|digits| digits.parse().ok());
+        number.is_some_and(|number| number > 0 && name_in_row(first, number) == name)
+    }
+
     /// Creates the file, or takes standard output when `path` is `-`.
     ///
     /// With `limit_bytes`, files that would grow longer are followed by another: `day.pcapng`, `day.1.pcapng`,
@@ -419,6 +436,26 @@ mod tests {
         assert!(files > 5);
         assert_eq!(found, frames.into_iter().map(|frame| frame.4).collect::<Vec<_>>());
         assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), files);
+    }
+
+    #[test]
+    fn names_of_a_row_are_known() {
+        let cases = [
+            ("day.pcapng", "day.1.pcapng", true),
+            ("day.pcapng", "day.12.pcapng", true),
+            ("day.pcapng", "day.01.pcapng", false),
+            ("day.pcapng", "day.0.pcapng", false),
+            ("day.pcapng", "day.pcapng", false),
+            ("day.pcapng", "day.1.pcap", false),
+            ("day.pcapng", "night.1.pcapng", false),
+            ("day.pcapng", "day.99999999999999999999.pcapng", false),
+            ("day", "day.3", true),
+            ("day", "day", false),
+            ("day", "d", false),
+        ];
+        for (first, name, want) in cases {
+            assert_eq!(Save::is_in_row(Path::new(first), Path::new(name)), want, "{first} {name}");
+        }
     }
 
     #[test]

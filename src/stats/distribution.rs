@@ -213,7 +213,7 @@ impl Distribution {
             count: self.count,
             sum,
             min: self.min,
-            mean: super::mean(sum, self.count),
+            mean: super::mean(sum, self.count, self.min, self.max),
             p50,
             p90,
             p99,
@@ -266,6 +266,12 @@ impl Distribution {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "means of whole numbers"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -297,6 +303,22 @@ mod tests {
                 prop_assert!(got.abs_diff(want) <= want / 100, "p{}: {} for {}", percent, got, want);
                 prop_assert!((summary.min..=summary.max).contains(&got));
             }
+        }
+
+        /// As the numbers are written, and as they are to readers whose numbers all have fractions.
+        #[test]
+        fn means_are_within_their_values(
+            bits in 50..61_u32,
+            offset in 0..1_u64 << 49,
+            beyond in prop::collection::vec(prop_oneof![Just(0), 0..4_u64, 0..10_000_u64], 1..8),
+        ) {
+            let values: Vec<_> = beyond.iter().map(|beyond| (1 << bits) + offset + beyond).collect();
+            let Summary { min, mean, max, .. } = distribution(&values, &mut HistogramBudget::default()).summary().expect("has values");
+            let real = |value: u64| value as f64;
+            prop_assert!(real(min) <= mean && mean <= real(max), "{} <= {} <= {}", min, mean, max);
+            // numbers of this size have no fraction, and are at most 256 apart
+            let exact = mean as u64;
+            prop_assert!(max - min < 256 && bits >= 53 || min <= exact && mean <= real(exact + 1) && exact <= max, "{} <= {} <= {}", min, mean, max);
         }
 
         #[test]

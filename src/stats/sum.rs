@@ -80,7 +80,7 @@ pub fn check_summary(summary: &Summary) -> Result<(), SummaryError> {
     if count == 0 || !is_between(sum, u128::from(count) * u128::from(min), u128::from(count) * u128::from(max)) {
         return Err(SummaryError::Impossible { count, sum, min, max });
     }
-    let want = super::mean(sum, count);
+    let want = super::mean(sum, count, min, max);
     let is_mean = (mean - want).abs() <= MEAN_ERROR_MAX * want.max(1.0);
     if !is_mean {
         return Err(SummaryError::Mean { mean, sum, count });
@@ -163,7 +163,7 @@ impl SummarySum {
         let values = || Some(self.buckets.as_ref()?.iter().map(|(bucket, count)| (smallest(*bucket), *count)));
         let hdr = values().and_then(|values| hdr::encode(values, max)).map_or(Hdr::Refused, Hdr::Encoded);
         let shape = values().and_then(Shape::of);
-        Summary { count, sum, min, mean: super::mean(sum, count), p50, p90, p99, max, hdr, shape }
+        Summary { count, sum, min, mean: super::mean(sum, count, min, max), p50, p90, p99, max, hdr, shape }
     }
 
     fn percentile(&self, percent: u8) -> Option<u64> {
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn no_sum_wraps() {
         let refused = |count, sum| {
-            let mean = super::super::mean(sum, count);
+            let mean = super::super::mean(sum, count, 0, u64::MAX);
             Summary { count, sum, min: 0, mean, max: u64::MAX, hdr: Hdr::Refused, ..summary(&[1]) }
         };
         for (count, sum) in [(u64::MAX, 1), (1, u64::MAX), (1 << 63, 1)] {

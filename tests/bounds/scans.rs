@@ -53,3 +53,31 @@ fn a_scan_of_all_ports_leaves_rows_without_percentiles_and_counts_them() {
     // flows, and of histograms of few different values a kB each; rows, and a cache line a port
     run.assert_takes_at_most(packets * 110 + MOST_HISTOGRAMS * 9_000 + 16 * MIB);
 }
+
+#[test]
+fn a_page_keeps_the_largest_rows_of_an_interval_and_no_room_for_all() {
+    let (seconds, ports) = (120_u64, 1..=2_000_u16);
+    let probe = Packet { transport: Transport::Udp, kind: Kind::Data, src: (1, 65_000), ..packet(0) };
+    let run = |outputs: &[&str]| {
+        measured(&[&["-", "--interval", "1s", "--max-flows", "1000", "-o", "json"], outputs].concat(), |to| {
+            to.write_all(&pcap_header())?;
+            let mut copies = Copies::of(&probe);
+            for second in 0..seconds {
+                for port in ports.clone() {
+                    copies
+                        .at(second * 1_000_000_000 + u64::from(port))
+                        .set(Copies::DST_PORT, port.to_be_bytes())
+                        .write(to)?;
+                }
+            }
+            Ok(())
+        })
+    };
+    let [plain, page] = [run(&[]), run(&["-o", "html=/dev/null"])];
+    let report = page.assert_sound().ran.json();
+    assert_adds_up(&report, seconds * 2_000, seconds * 2_000 * Copies::of(&probe).wire_len());
+    assert!(rows(&report, "services").count() > 500);
+    // two tracks of slots, with 32 rows each; the shapes of distributions come on top
+    let more = page.peak_bytes.saturating_sub(plain.assert_sound().peak_bytes);
+    assert!(more <= 12 * MIB, "the page takes {} MiB", more / MIB);
+}

@@ -10,6 +10,61 @@ use crate::live::Folder;
 use crate::program::{count, run};
 use crate::records::{pcap_header, pcap_record};
 
+/// A pcapng file of an interface whose times are whole seconds, and of packets at such times.
+fn in_seconds(times: &[u64]) -> Vec<u8> {
+    fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+        let total_len = u32::try_from(body.len() + 12).expect("a short block").to_le_bytes();
+        [&kind.to_le_bytes()[..], &total_len, body, &total_len].concat()
+    }
+    let section = [&0x1a2b_3c4d_u32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat();
+    let resolution = [9, 0, 1, 0, 0, 0, 0, 0];
+    let interface = [&[1, 0, 0, 0, 0, 0, 0, 0][..], &resolution].concat();
+    let mut file = [block(0x0a0d_0d0a, &section), block(1, &interface)].concat();
+    for time in times {
+        let mut data = datagram(50_001);
+        let len = u32::try_from(data.len()).expect("a short packet").to_le_bytes();
+        data.resize(data.len().next_multiple_of(4), 0);
+        let time = [(time >> 32).to_le_bytes(), (time & u64::from(u32::MAX)).to_le_bytes()];
+        file.extend(block(6, &[&[0; 4], &time[0][..4], &time[1][..4], &len, &len, &data].concat()));
+    }
+    file
+}
+
+#[test]
+fn times_that_cannot_be_told_are_told_once_a_file_and_lose_no_packet() {
+    let folder = Folder::new();
+    let start = START / SECOND;
+    let beyond = [start, 1 << 63, start + 1, 100_000_000_000, start + 2];
+    // section and interface take 28 and 28 bytes, and a packet its data and 32, rounded up
+    let packet_len = (32 + datagram(50_001).len()).next_multiple_of(4);
+    let told = |name: &str, offset: usize| {
+        format!("portlabel: {name}: the packet at byte {offset} has a time before 1677 or after 2262")
+    };
+    let paths = ["beyond.pcapng", "first.pcapng", "sound.pcapng"].map(|name| folder.text(name));
+    for (path, times) in paths.iter().zip([&beyond[..], &beyond[1..], &[start, start + 3]]) {
+        fs::write(path, in_seconds(times)).expect("room");
+    }
+    let [path, first, sound] = &paths;
+    for (files, packets, wants) in [
+        (vec![path], 5, vec![told(path, 56 + packet_len)]),
+        (vec![first], 4, vec![told(first, 56)]),
+        (vec![sound], 2, vec![]),
+        (vec![path, sound, first], 11, vec![told(first, 56), told(path, 56 + packet_len)]),
+    ] {
+        let args = [&files.iter().map(|file| file.as_str()).collect::<Vec<_>>()[..], &["-o", "json"]].concat();
+        let ran = run(&args);
+        assert_in_order(&ran);
+        assert_eq!(ran.code, Some(if wants.is_empty() { 0 } else { 3 }), "{ran:?}");
+        assert_eq!(count(&ran.json(), "/packets"), packets, "{ran:?}");
+        let mut said: Vec<_> = ran.stderr.lines().collect();
+        said.sort_unstable();
+        assert_eq!(said.len(), wants.len(), "{}", ran.stderr);
+        for want in wants {
+            assert!(said.iter().any(|line| line.starts_with(&want)), "{want}: {}", ran.stderr);
+        }
+    }
+}
+
 /// A year of 365 days, in nanoseconds.
 const YEAR: u64 = 365 * 86_400 * SECOND;
 

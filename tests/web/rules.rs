@@ -7,9 +7,12 @@ use std::net::Shutdown;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rustix::process::Signal;
+use serde_json::Value;
 
-use super::{Reply, Server, TO_US};
-use crate::program::document;
+use super::{Reply, Server, Stream, TO_US};
+use crate::cases::Case;
+use crate::program::{document, portlabel};
+use crate::terminal::{ODD, assert_plain};
 
 const TOKEN: &str = "a-token-of-some-length";
 
@@ -40,6 +43,34 @@ fn everything_has_its_place() {
         let chart = server.get(&format!("/charts/{chart}"));
         assert_eq!((chart.status, chart.header("content-type")), (200, "image/svg+xml"), "{chart:?}");
         assert!(chart.body.contains("<svg"), "{}", chart.body);
+    }
+}
+
+#[test]
+fn names_of_files_are_text_in_what_is_served() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let capture = folder.path().join(ODD);
+    fs::write(&capture, &Case::named("dns").bytes()[..3_000]).expect("room");
+    let mut command = portlabel();
+    let mut server = Server::start(command.args(["--listen", "127.0.0.1:0", "-o", "json"]).arg(&capture));
+    server.program.await_state("has read it", |program| program.stdout().ends_with("\n}\n").then_some(()));
+    let name = capture.to_str().expect("UTF-8");
+    // once the stream is at its end, the others are too
+    let mut stream = Stream::open(server.connect(), "");
+    let events: Vec<_> = std::iter::from_fn(|| stream.event()).collect();
+    for event in &events {
+        assert_plain(&event.name, &event.data);
+    }
+    let told = events.iter().rfind(|event| event.name == "told").expect("it is damaged");
+    let told: Value = serde_json::from_str(&told.data).expect("JSON");
+    assert!(told["told"][0].as_str().is_some_and(|told| told.starts_with(name)), "{told}");
+    for target in ["/", "/metrics", "/api/v1/snapshot", "/charts/throughput.svg?span=whole&unit=packets"] {
+        let reply = server.get(target);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_plain(target, &reply.body);
+        if target.contains("snapshot") {
+            assert_eq!(document(&reply.body)["source"]["names"][0], name);
+        }
     }
 }
 

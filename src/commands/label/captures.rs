@@ -10,14 +10,15 @@ use std::time::Duration;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGHUP, SIGUSR1};
+use signal_hook::flag;
 
 use super::StartError;
 use crate::cli::Config;
 use crate::decode::Decoder;
 use crate::engine::{Engine, EngineConfig};
 use crate::output::Format;
-use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Saving};
+use crate::run::{self, Bounds, Delivery, Intake, Outcome, Progress, Saving, Standing};
 use crate::services::Registry;
 use crate::snapshot::{SourceInfo, SourceKind};
 use crate::source::{Files, Filter, Save};
@@ -30,13 +31,17 @@ const NAMES_IN_FILTERS: [&str; 5] =
 pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> Result<Outcome, StartError> {
     let filter = config.filter.as_deref().map(Filter::new).transpose()?;
     let stop = Arc::new(AtomicBool::new(false));
+    // before a pipe is opened, which may take until its writer comes
+    let asked = Arc::new(AtomicBool::new(false));
+    flag::register(SIGUSR1, Arc::clone(&asked)).map_err(StartError::Signals)?;
     raise_open_files();
     let plan = super::plan(config)?;
     // folders are looked through before anything is created in them: a report among the captures is none of them
     let files = Files::open(inputs, Arc::clone(&stop));
     let names: Vec<_> = files.names().into_iter().map(str::to_owned).collect();
     let captures: Vec<_> = files.paths().map(PathBuf::from).collect();
-    super::keep_inputs(config, captures.iter().cloned())?;
+    let standard_input = inputs.iter().filter(|input| input.as_os_str() == "-");
+    super::keep_inputs(config, captures.iter().chain(standard_input).cloned())?;
     // and outputs are opened before packets are read: a path that cannot be written is told at once. Not when there is
     // nothing to write: what was there before stays.
     let (specs, save) = if names.is_empty() { (&[][..], None) } else { (&config.outputs[..], config.save.as_deref()) };
@@ -49,10 +54,12 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     let source = SourceInfo { kind: SourceKind::File, names, host: None, filter: config.filter.clone() };
     let total_bytes = files.total_bytes();
     let progress = (config.progress && total_bytes > 0).then(|| Progress::new(files.progress(), total_bytes));
-    let mut delivery = Delivery::new(outputs, progress, config.quiet).served_by(server);
+    let read_bytes = files.progress();
     let engine = Engine::new(&engine_config(config), source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
     let intake = Intake::new(files, Decoder::new(config.engine.outer), engine.keyer(), filter, saving, bounds);
+    let standing = Standing { asked, packets: intake.counter(), read_bytes, total_bytes };
+    let mut delivery = Delivery::new(outputs, progress, config.quiet).served_by(server).telling(standing);
     let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let hangup_ends = !super::is_ignored(SIGHUP);
     if let Some(mut plan) = plan {

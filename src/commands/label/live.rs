@@ -67,7 +67,7 @@ fn open_lanes(config: &Config, input: &LiveInput, together: &Arc<Together>) -> R
         snap_len: input.snap_len,
         buffer_bytes: input.buffer_bytes,
         promiscuous: input.promiscuous,
-        loss_period: config.engine.interval.unwrap_or(LONGEST_LOSS_PERIOD).min(LONGEST_LOSS_PERIOD),
+        loss_period: config.engine.interval.unwrap_or(LOSS_PERIODS.1).clamp(LOSS_PERIODS.0, LOSS_PERIODS.1),
     };
     let mut lanes = Vec::new();
     for (interface, name) in input.interfaces.iter().enumerate() {
@@ -83,8 +83,9 @@ fn open_lanes(config: &Config, input: &LiveInput, together: &Arc<Together>) -> R
     Ok(lanes)
 }
 
-/// What was lost is asked for at least so often, or the kernel's counters of 32 bits could turn over unseen.
-const LONGEST_LOSS_PERIOD: Duration = Duration::from_mins(1);
+/// What was lost is asked for as often as there are snapshots, but no more often than the first, because it takes calls to the
+/// kernel, and at least as often as the second, or its counters of 32 bits could turn over unseen.
+const LOSS_PERIODS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_mins(1));
 
 /// Prints what to do about an interface that cannot be opened.
 pub(super) fn advise(error: &OpenError) {

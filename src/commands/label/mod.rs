@@ -147,13 +147,15 @@ fn tell(applied: &Applied, config: &Config) {
     }
 }
 
-/// Nothing that is read is written to.
+/// Nothing that is read is written to, and nothing that is written by something else.
 fn keep_inputs(config: &Config, captures: impl Iterator<Item = PathBuf>) -> Result<(), StartError> {
     let inputs: Vec<_> = captures.chain(config.naming.services.iter().cloned()).collect();
-    let overwrites = output::overwrites_input(&config.outputs, &inputs).or_else(|| {
-        let save = config.save.as_deref().filter(|save| output::is_one_of(save, &inputs))?;
-        Some(format!("{} is an input; saving would overwrite it", save.display()))
-    });
+    let save = config.save.as_deref().map(Destination::named);
+    let by_row = || {
+        let first = config.save.as_deref().filter(|_| config.rotate_bytes.is_some())?;
+        output::overwrites_by_row(first, &config.outputs, &inputs)
+    };
+    let overwrites = output::overwrites_input(&config.outputs, save.as_ref(), &inputs).or_else(by_row);
     overwrites.map_or(Ok(()), |conflict| Err(StartError::OverwritesInput(conflict)))
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use serde::Serialize;
 
 use super::Answer;
+use crate::output::write_indented_json;
 use crate::services::Layer;
 use crate::services::catalog::{Entry, Facts, InUse, Listed, UserLine};
 use crate::units::Transport;
@@ -96,7 +97,7 @@ pub(super) fn write(out: impl Write, answers: &[Answer<'_>]) -> io::Result<()> {
         unmatched: unmatched.map(|answer| answer.query.text.as_str()).collect(),
     };
     let mut out = BufWriter::new(out);
-    serde_json::to_writer_pretty(&mut out, &document)?;
+    write_indented_json(&mut out, &document)?;
     out.write_all(b"\n")?;
     out.flush()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::human::printable;
 use super::series::{Buckets, DURATION_LIMITS_US, RTT_LIMITS_US, SIZE_LIMITS_BYTES, Series, Tally};
 use crate::snapshot::{EvidenceCounts, InterfaceDrops, PortlessRow, Snapshot};
 
@@ -89,8 +90,16 @@ pub(super) fn of_run(snapshot: &Snapshot) -> Vec<Family> {
         snapshot.portless.iter().map(|row| Sample::labelled("reason", row.reason, value(row))).collect()
     };
     let drops = |value: fn(&InterfaceDrops) -> Option<u64>| {
-        let interfaces = snapshot.drops.interfaces.iter().flatten();
-        interfaces.filter_map(|(name, drops)| Some(Sample::labelled("interface", name, value(drops)?))).collect()
+        // people look at metrics too, and the text has no escapes for what a terminal would obey: names that are alike
+        // without it are one series
+        let mut lost: BTreeMap<String, u64> = BTreeMap::new();
+        for (name, drops) in snapshot.drops.interfaces.iter().flatten() {
+            if let Some(packets) = value(drops) {
+                let sum = lost.entry(printable(name)).or_default();
+                *sum = sum.saturating_add(packets);
+            }
+        }
+        lost.iter().map(|(name, packets)| Sample::labelled("interface", name, *packets)).collect()
     };
     let evidence = evidence(snapshot);
     let named = |value: fn(&EvidenceCounts) -> u64| {

@@ -13,6 +13,7 @@ use plotters::prelude::{DrawingArea, IntoDrawingArea as _, SVGBackend};
 use plotters::style::RGBColor;
 use serde::Serialize;
 
+use super::super::document::write_json;
 use super::history::{COLORS, History, Span};
 use crate::snapshot::{ServiceRow, Snapshot, Summary};
 use crate::units::Transport;
@@ -202,7 +203,9 @@ fn svg<Data: Serialize>(
         canvas.present().ok()?;
         data
     };
-    let data = serde_json::to_string(&data).ok()?;
+    let mut json = Vec::new();
+    write_json(&mut json, &data).ok()?;
+    let data = String::from_utf8(json).ok()?;
     let start = text.find("<svg")?;
     let head_end = start + text[start..].find('>')? + 1;
     let head = format!("<title>{}</title>\n<metadata>{}</metadata>", escaped(title), escaped(&data));

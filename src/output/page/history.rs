@@ -109,7 +109,8 @@ struct Track {
 #[derive(Debug, Default)]
 struct Slot {
     total: Traffic,
-    rows: HashMap<RowId, Traffic>,
+    /// The largest rows, in the order of their names: a map would keep the room for all that there were.
+    rows: Vec<(RowId, Traffic)>,
     dropped: u64,
 }
 
@@ -134,11 +135,10 @@ impl Track {
         slot.total += tick.total;
         slot.dropped = slot.dropped.saturating_add(tick.dropped);
         for (id, traffic) in &tick.rows {
-            *slot.rows.entry(id.clone()).or_default() += *traffic;
             let sum = self.sums.entry(id.clone()).or_default();
             *sum = sum.saturating_add(traffic.wire_bytes);
         }
-        slot.keep_the_largest(&mut self.sums);
+        slot.add_rows(tick.rows.iter().map(|(id, traffic)| (id.clone(), *traffic)), &mut self.sums);
         self.give_colors();
     }
 
@@ -188,10 +188,7 @@ impl Track {
             let merged = self.slots.entry(at.div_euclid(2)).or_default();
             merged.total += slot.total;
             merged.dropped = merged.dropped.saturating_add(slot.dropped);
-            for (id, traffic) in slot.rows {
-                *merged.rows.entry(id).or_default() += traffic;
-            }
-            merged.keep_the_largest(&mut self.sums);
+            merged.add_rows(slot.rows, &mut self.sums);
         }
     }
 
@@ -246,7 +243,7 @@ impl Track {
             let column = usize::try_from(at.div_euclid(slots_each) - first).unwrap_or_default();
             let mut rest = slot.total;
             for (id, _, traffic) in &mut columns.rows {
-                let own = slot.rows.get(id).copied().unwrap_or_default();
+                let own = slot.row(id);
                 traffic[column] += own;
                 // a total that is the mean of several intervals may be less than the rows of the last of them
                 rest.packets = rest.packets.saturating_sub(own.packets);
@@ -260,17 +257,28 @@ impl Track {
 }
 
 impl Slot {
-    /// Forgets all but the largest rows; they are in the total still.
-    fn keep_the_largest(&mut self, sums: &mut HashMap<RowId, u64>) {
-        if self.rows.len() <= ROWS_PER_SLOT {
-            return;
+    /// Adds to rows, and forgets all but the largest; they are in the total still.
+    fn add_rows(&mut self, more: impl IntoIterator<Item = (RowId, Traffic)>, sums: &mut HashMap<RowId, u64>) {
+        let mut rows: HashMap<_, _> = self.rows.drain(..).collect();
+        for (id, traffic) in more {
+            *rows.entry(id).or_default() += traffic;
         }
-        let mut rows: Vec<_> = self.rows.drain().collect();
-        rows.sort_unstable_by(|(a_id, a), (b_id, b)| b.wire_bytes.cmp(&a.wire_bytes).then_with(|| a_id.cmp(b_id)));
-        for (id, traffic) in rows.drain(ROWS_PER_SLOT..) {
-            subtract(sums, &id, traffic.wire_bytes);
+        let mut rows: Vec<_> = rows.into_iter().collect();
+        if rows.len() > ROWS_PER_SLOT {
+            rows.sort_unstable_by(|(a_id, a), (b_id, b)| b.wire_bytes.cmp(&a.wire_bytes).then_with(|| a_id.cmp(b_id)));
+            for (id, traffic) in rows.drain(ROWS_PER_SLOT..) {
+                subtract(sums, &id, traffic.wire_bytes);
+            }
+            rows.shrink_to_fit();
         }
-        self.rows.extend(rows);
+        rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        self.rows = rows;
+    }
+
+    /// The traffic of a row; none when it is not among the largest.
+    fn row(&self, id: &RowId) -> Traffic {
+        let at = self.rows.binary_search_by(|(own, _)| own.cmp(id));
+        at.map_or_else(|_| Traffic::default(), |at| self.rows[at].1)
     }
 
     fn forget(self, sums: &mut HashMap<RowId, u64>) {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
+use super::super::document::write_escaped;
+use super::super::human::is_printable;
 use super::super::told::Told;
 use super::super::{Output, whole};
 use super::charts::{ChartQuery, Measure, RateUnit, chart, histogram};
@@ -111,15 +113,7 @@ struct ForScript;
 
 impl Formatter for ForScript {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let special = ['<', '>', '&', '\u{2028}', '\u{2029}'];
-        for piece in fragment.split_inclusive(special) {
-            let plain = piece.trim_end_matches(special);
-            writer.write_all(plain.as_bytes())?;
-            for c in piece[plain.len()..].chars() {
-                write!(writer, "\\u{:04x}", u32::from(c))?;
-            }
-        }
-        Ok(())
+        write_escaped(writer, fragment, |c| matches!(c, '<' | '>' | '&') || !is_printable(c))
     }
 }
 
@@ -131,11 +125,11 @@ mod tests {
     #[test]
     fn nothing_in_the_data_ends_the_element() {
         let mut text = Vec::new();
-        let hostile = "</script><!-- & \u{2028}\u{2029} <script>\"\\";
+        let hostile = "</script><!-- & \u{2028}\u{2029}\u{9b}2J <script>\"\\";
         let data = BTreeMap::from([(hostile, hostile)]);
         data.serialize(&mut Serializer::with_formatter(&mut text, ForScript)).expect("memory takes everything");
         let text = String::from_utf8(text).expect("JSON is UTF-8");
-        assert!(!text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{text}");
+        assert!(!text.contains(['<', '>', '&', '\u{2028}', '\u{2029}', '\u{9b}']), "{text}");
         let read: BTreeMap<String, String> = serde_json::from_str(&text).expect("JSON");
         assert_eq!(read, BTreeMap::from([(hostile.to_owned(), hostile.to_owned())]));
     }

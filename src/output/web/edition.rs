@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::body::Bytes;
 
+use super::super::document::write_json;
 use crate::snapshot::Snapshot;
 
 /// A snapshot, and its text once somebody has asked for it.
@@ -41,7 +42,7 @@ impl Edition {
             let mut text = format!("event: snapshot\nid: {}\ndata: ", self.snapshot.sequence).into_bytes();
             let start = text.len();
             // memory takes everything, and JSON without indentation has no line feed that would end the event
-            drop(serde_json::to_writer(&mut text, &self.snapshot));
+            drop(write_json(&mut text, &self.snapshot));
             let _ = text.write_all(b"\n\n");
             let text = Bytes::from(text);
             let document = text.slice(start..text.len() - 1);

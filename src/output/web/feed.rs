@@ -5,9 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ROWS_WAITING_MAX, Snapshot};
 
-/// Snapshots that wait to be taken; of more, the newest. They are cumulative: who misses one loses detail and no count.
+/// Snapshots that wait to be taken, unless they have too many rows; of more, the newest. They are cumulative: who misses one loses detail and no count.
 const MAX_WAITING: usize = 64;
 
 /// Takes the snapshots of a run.
@@ -31,6 +31,14 @@ struct Waiting {
     is_gone: bool,
 }
 
+impl Waiting {
+    /// There is no room for another.
+    fn is_full(&self) -> bool {
+        let rows: usize = self.snapshots.iter().map(|snapshot| snapshot.services.len()).sum();
+        self.snapshots.len() >= MAX_WAITING || rows >= ROWS_WAITING_MAX
+    }
+}
+
 /// What came through a [`Feed`].
 #[derive(Debug)]
 pub(super) enum News {
@@ -43,7 +51,7 @@ impl Feed {
     /// Passes a snapshot on. It returns at once, whatever the clients do: for what cannot wait.
     pub fn publish(&self, snapshot: &Arc<Snapshot>) {
         let mut waiting = self.waiting();
-        if waiting.snapshots.len() >= MAX_WAITING {
+        while waiting.is_full() {
             waiting.snapshots.pop_front();
         }
         self.post(waiting, snapshot);
@@ -52,7 +60,7 @@ impl Feed {
     /// Passes a snapshot on, and waits for room where the server is behind: the intervals of a capture come much faster than
     /// their time passes, and the page draws all of them.
     pub fn publish_patiently(&self, snapshot: &Arc<Snapshot>) {
-        let is_full = |waiting: &mut Waiting| waiting.snapshots.len() >= MAX_WAITING && !waiting.is_gone;
+        let is_full = |waiting: &mut Waiting| waiting.is_full() && !waiting.is_gone;
         let waiting = self.0.room.wait_while(self.waiting(), is_full).unwrap_or_else(PoisonError::into_inner);
         self.post(waiting, snapshot);
     }
@@ -129,6 +137,17 @@ mod tests {
         feed.close();
         assert_eq!(taken(&feed), [101]);
         assert!(matches!(feed.next().now_or_never(), Some(News::Closed)));
+    }
+
+    #[test]
+    fn rows_that_cannot_wait_have_a_limit_too() {
+        let sample = sample::snapshot();
+        let services: Vec<_> = sample.services.iter().cycle().take(ROWS_WAITING_MAX / 3).cloned().collect();
+        let feed = Feed::default();
+        for sequence in 1..=10 {
+            feed.publish(&Arc::new(Snapshot { sequence, services: services.clone(), ..sample.clone() }));
+        }
+        assert_eq!(taken(&feed), (7..=10).collect::<Vec<_>>(), "the last goes over the limit");
     }
 
     #[test]

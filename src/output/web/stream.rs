@@ -12,6 +12,7 @@ use futures_util::stream::unfold;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::super::document::write_json;
 use super::super::told::Told;
 use super::guests::StreamPlace;
 use super::site::Now;
@@ -39,7 +40,7 @@ pub(super) fn body(now: watch::Receiver<Now>, place: StreamPlace) -> Body {
 fn told_event(told: &Told) -> Vec<u8> {
     let mut text = TOLD.as_bytes().to_vec();
     // memory takes everything
-    drop(serde_json::to_writer(&mut text, told));
+    drop(write_json(&mut text, told));
     text.extend_from_slice(b"\n\n");
     text
 }

@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, TrySendError};
 
+use super::super::backlog::{Backlog, Place};
 use super::super::batch::Batch;
 use super::super::merge::Merge;
-use super::super::writer::{LeftOut, untold};
+use super::super::writer::{LeftOut, snapshots, untold};
 use super::super::{BATCH_PACKETS, Notice};
 use super::{Capture, LiveSave};
 use crate::engine::{Engine, Event, RunEnd};
@@ -83,11 +84,76 @@ pub(super) struct Counting<'r> {
     pub(super) together: &'r Together,
     /// Packets that came when the run had ended for another device.
     pub(super) after_end: u64,
-    /// Takes snapshots for the page, however slow the readers of the reports are.
-    pub(super) feed: Option<Feed>,
-    pub(super) reports: SyncSender<Vec<Event>>,
+    pub(super) reporting: Reporting,
     pub(super) notices: Sender<Notice>,
-    pub(super) left_out: LeftOut,
+}
+
+/// What is reported, and its place among what waits for its readers.
+pub(super) type Report = (Vec<Event>, Place);
+
+/// Passes on what the engine has to say.
+pub(super) struct Reporting {
+    reports: SyncSender<Report>,
+    backlog: Backlog,
+    /// Takes snapshots for the page, however slow the readers of the reports are.
+    feed: Option<Feed>,
+    /// What was not passed on yet.
+    events: Vec<Event>,
+    left_out: LeftOut,
+}
+
+impl Reporting {
+    pub(super) fn new(reports: SyncSender<Report>, feed: Option<Feed>) -> Self {
+        Self { reports, backlog: Backlog::default(), feed, events: Vec::new(), left_out: LeftOut::default() }
+    }
+
+    /// Takes what the engine has to say. Snapshots go on at once: after a while in which nobody counted there come many.
+    fn hear(&mut self, engine: &mut Engine) {
+        if self.take(engine) {
+            self.report(engine);
+        }
+    }
+
+    /// Takes what the engine has to say, of which the page is told. Whether there is a snapshot among it.
+    fn take(&mut self, engine: &mut Engine) -> bool {
+        let heard = self.events.len();
+        self.events.extend(engine.drain_events());
+        let mut has_snapshot = false;
+        for snapshot in snapshots(&self.events[heard..]) {
+            has_snapshot = true;
+            if let Some(feed) = &self.feed {
+                feed.publish(snapshot);
+            }
+        }
+        has_snapshot
+    }
+
+    /// Passes everything on, unless its readers are too slow.
+    fn report(&mut self, engine: &mut Engine) {
+        if self.events.is_empty() {
+            return;
+        }
+        let events = std::mem::take(&mut self.events);
+        let refused = match self.backlog.place(&events) {
+            Some(place) => match self.reports.try_send((events, place)) {
+                Err(TrySendError::Full((events, _))) => Some(events),
+                // nobody misses what is left of a run that has failed
+                Ok(()) | Err(TrySendError::Disconnected(_)) => None,
+            },
+            None => Some(events),
+        };
+        if let Some(events) = refused {
+            self.left_out.add(&events);
+            engine.count_skipped(untold(&events));
+        }
+    }
+
+    /// Passes on the last words, which wait for whoever reads them.
+    fn finish(mut self, engine: &mut Engine) {
+        self.take(engine);
+        let place = self.backlog.place_for_all(&self.events);
+        drop(self.reports.send((self.events, place)));
+    }
 }
 
 impl Counting<'_> {
@@ -105,7 +171,7 @@ impl Counting<'_> {
             };
             let Some(parcel) = parcel else { break };
             self.take(engine, parcel);
-            self.report(engine);
+            self.reporting.report(engine);
         }
         self.finish(engine);
     }
@@ -119,7 +185,7 @@ impl Counting<'_> {
             for parcel in listeners.try_iter() {
                 self.take(engine, parcel);
             }
-            self.report(engine);
+            self.reporting.report(engine);
             if has_time {
                 self.saved(LiveSave::flush);
             }
@@ -133,12 +199,11 @@ impl Counting<'_> {
         let received = &self.counters.received;
         received.store(received.load(Ordering::Relaxed).saturating_sub(self.after_end), Ordering::Relaxed);
         engine.finish(RunEnd::Stopped);
-        let LeftOut { snapshots, flows } = self.left_out;
+        let LeftOut { snapshots, flows } = self.reporting.left_out;
         if snapshots + flows > 0 {
             self.notice(Notice::LeftOut { snapshots, flows });
         }
-        // the last words wait for whoever reads them
-        drop(self.reports.send(self.published(engine)));
+        self.reporting.finish(engine);
     }
 
     fn take(&mut self, engine: &mut Engine, parcel: Parcel) {
@@ -155,7 +220,10 @@ impl Counting<'_> {
         }
         self.count_due(engine);
         if let Some(now) = self.merge.through() {
-            engine.tick(now);
+            while engine.tick_some(now) {
+                self.reporting.hear(engine);
+            }
+            self.reporting.hear(engine);
         }
     }
 
@@ -172,12 +240,16 @@ impl Counting<'_> {
 
     /// Counts and saves the packets that are due.
     fn count_due(&mut self, engine: &mut Engine) {
-        let Self { merge, lanes, save, packets_left, recycle, due, counters, together, notices, after_end, .. } = self;
+        let Self { merge, lanes, save, packets_left, recycle, due, counters, together, after_end, reporting, notices } =
+            self;
         // of several devices, each stops for itself: the run ends for all of them when it ends for the first
         let end = together.stopped().filter(|_| lanes.len() > 1).unwrap_or(Timestamp::MAX);
-        let mut count = |packets: &[Packet]| {
+        let mut count = |mut packets: &[Packet]| {
             counters.captured.fetch_add(packets.len() as u64, Ordering::Relaxed);
-            engine.ingest(packets);
+            while !packets.is_empty() {
+                packets = &packets[engine.ingest_some(packets)..];
+                reporting.hear(engine);
+            }
         };
         let take = |batch: &Batch, mut run: Range<usize>| {
             if batch.packets[run.start].ts > end {
@@ -217,29 +289,6 @@ impl Counting<'_> {
         due.clear();
         if self.packets_left == 0 {
             self.together.stop.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// What the engine has to say, of which the page has been told.
-    fn published(&self, engine: &mut Engine) -> Vec<Event> {
-        let events: Vec<_> = engine.drain_events().collect();
-        for event in &events {
-            if let (Event::Snapshot(snapshot), Some(feed)) = (event, &self.feed) {
-                feed.publish(snapshot);
-            }
-        }
-        events
-    }
-
-    /// Passes on what the engine has to say, unless its readers are too slow.
-    fn report(&mut self, engine: &mut Engine) {
-        let events = self.published(engine);
-        if events.is_empty() {
-            return;
-        }
-        if let Err(TrySendError::Full(events)) = self.reports.try_send(events) {
-            self.left_out.add(&events);
-            engine.count_skipped(untold(&events));
         }
     }
 

@@ -42,7 +42,7 @@ pub fn seeds() {
 
 /// The stream of a capture's first frames; `None` when it has none of a link type that there is a number for.
 fn stream(number: usize, capture: &Path) -> Option<Vec<u8>> {
-    let mut stream = vec![30, 20, [255, 1, 0][number % 3], [0, 3, 5][number / 3 % 3]];
+    let mut stream = vec![30, 20, [255, 1, 0][number % 3], [0, 3, 5, 12][number / 3 % 4]];
     for (at, (LinkType(link), data)) in frames(capture, FRAMES_MAX).into_iter().enumerate() {
         let link = LINKS.iter().position(|known| *known == link)?;
         let data = &data[..data.len().min(255)];
