@@ -145,8 +145,8 @@ struct Outcome {
     captured_bytes: u64,
     /// All that is known of the frames, in their order.
     digest: u64,
-    /// It was said that the time of a packet cannot be told, which does not end it.
-    told_time: bool,
+    /// What was said of times that cannot be told, after which reading goes on.
+    remark: Option<String>,
     /// The message that ended it.
     error: Option<String>,
 }
@@ -201,11 +201,9 @@ impl Outcome {
     fn end(&mut self, error: &SourceError) {
         let message = error.to_string();
         assert!(message.len() < 500 && !message.contains(char::is_control), "{message:?}");
-        if matches!(error, SourceError::Input { fault: Fault::Time { .. }, .. }) {
-            assert!(!std::mem::replace(&mut self.told_time, true), "it is told once");
-            return;
-        }
-        assert_eq!(self.error.replace(message), None, "a second error of one file");
+        let is_remark = matches!(error, SourceError::Input { fault: Fault::Time { .. }, .. });
+        let said = if is_remark { &mut self.remark } else { &mut self.error };
+        assert_eq!(said.replace(message), None, "the same is said twice of one file");
     }
 }
 

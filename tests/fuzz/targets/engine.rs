@@ -14,7 +14,8 @@ use portlabel::snapshot::Snapshot;
 use portlabel::source::Frame;
 use portlabel::units::{LinkType, Timestamp};
 use shared::laws::{
-    assert_adds_up, assert_intervals_add_up, by_records, by_rows, events, fallen, final_snapshot, live_events, snapshots,
+    assert_adds_up, assert_intervals_add_up, by_records, by_rows, events, fallen, final_snapshot, live_events,
+    snapshots,
 };
 use shared::streams::{LINKS, STEPS_NANOS, seeds};
 
