@@ -201,6 +201,29 @@ fn keys_and_sizes_are_taken_and_the_table_stays() {
 }
 
 #[test]
+fn a_screen_says_how_far_reading_is_also_when_it_stays() {
+    let Some(terminal) = Terminal::open() else { return };
+    let _input = terminal.run_with_endless_input("-o tui");
+    terminal.signal("-USR1");
+    terminal.until_text("bytes read");
+    terminal.keys(&["q"]);
+    let (code, shown) = terminal.after();
+    assert_eq!(code, 3, "{shown}");
+    assert!(shown.contains("bytes read\n"), "{shown}");
+
+    let Some(terminal) = Terminal::open() else { return };
+    terminal.run(&portlabel(&format!("-o tui {}", office().display())));
+    terminal.until_text("all read");
+    terminal.signal("-USR1");
+    let len = fs::metadata(office()).expect("it is there").len();
+    terminal.until_text(&format!("{len} of {len} bytes read"));
+    terminal.keys(&["q"]);
+    let (code, shown) = terminal.after();
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("bytes read\n"), "{shown}");
+}
+
+#[test]
 fn whatever_size_a_terminal_says_it_has_is_drawn() {
     let Some(terminal) = Terminal::open() else { return };
     terminal.line(&format!("tty > {}", terminal.path("tty").display()));

@@ -43,6 +43,8 @@ mod lookup;
 mod fragments;
 // Every fixture against its reviewed report, and against totals that were counted by others.
 mod golden;
+// What SIGUSR1 is answered while captures are read.
+mod how_far;
 // Bytes that want to do harm: random, cut, flipped; in frames and in files.
 mod hostile;
 // The order of layers in `src/`, and which of them may know which dependency.

@@ -90,6 +90,11 @@ pub trait Output {
     /// are passed on alone keep it; the others leave it to standard error.
     fn told(&mut self, _text: &str) {}
 
+    /// Its user looks at what is complete, and has not seen enough: it is finished when that is over.
+    fn is_looked_at(&self) -> bool {
+        false
+    }
+
     /// Takes the record of a flow that ended. Most formats have no use for it; see [`Format::wants_flows`].
     ///
     /// # Errors

@@ -14,7 +14,6 @@ use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open, stat};
 use rustix::io::Errno;
 
 use super::{Spec, printable_path};
-use crate::source::Save;
 
 /// Where an output goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,9 +179,15 @@ pub fn overwrites_input(specs: &[Spec], save: Option<&Destination>, inputs: &[Pa
     })
 }
 
-/// What is wrong when a file of the row that is saved to would take the place of an input or an output.
+/// What is wrong when a file of the row that is saved to, which begins with `first`, would take the place of an input or an
+/// output. `is_in_row` says whether a file has a name of the row.
 #[must_use]
-pub fn overwrites_by_row(first: &Path, specs: &[Spec], inputs: &[PathBuf]) -> Option<String> {
+pub fn overwrites_by_row(
+    first: &Path,
+    is_in_row: impl Fn(&Path) -> bool,
+    specs: &[Spec],
+    inputs: &[PathBuf],
+) -> Option<String> {
     let outputs = specs.iter().filter_map(|spec| match &spec.destination {
         Destination::Path(path) => Some(path),
         Destination::Stdout => None,
@@ -190,7 +195,7 @@ pub fn overwrites_by_row(first: &Path, specs: &[Spec], inputs: &[PathBuf]) -> Op
     let mut others = inputs.iter().map(|path| (path, "an input")).chain(outputs.map(|path| (path, "an output")));
     others.find_map(|(path, what)| {
         let path = followed(path);
-        let has_name = Save::is_in_row(first, &path);
+        let has_name = is_in_row(&path);
         let is_there = || Some(fs::canonicalize(folder_of(&path)).ok()? == fs::canonicalize(folder_of(first)).ok()?);
         let path = printable_path(&path);
         (has_name && is_there().unwrap_or(false))

@@ -99,7 +99,7 @@ pub struct Standing {
     pub packets: Arc<AtomicU64>,
     /// Bytes read so far, compressed ones where they are.
     pub read_bytes: Arc<AtomicU64>,
-    /// Bytes of all files; 0 where there are none but pipes.
+    /// Bytes of all files; 0 where there are pipes too, whose nobody knows.
     pub total_bytes: u64,
 }
 
@@ -411,8 +411,12 @@ impl Delivery {
             progress.clear();
         }
         // a screen may wait for its user, and nothing else for the screen
-        self.outputs.sort_by_key(Channel::is_screen);
-        self.each_output(|output| output.finish());
+        self.each_of(|channel| !channel.is_screen(), |output| output.finish());
+        while self.outputs.iter_mut().any(|channel| channel.output().is_looked_at()) {
+            thread::park_timeout(PROGRESS_TICK);
+            self.answer();
+        }
+        self.each_of(Channel::is_screen, |output| output.finish());
         let writers = std::mem::take(&mut self.writers);
         self.finish_writers(writers);
         self.say_last_lines();
@@ -461,9 +465,16 @@ impl Delivery {
 
     /// Does something with each output. One that fails is closed and does not disturb the others; a reader that went
     /// away is no failure.
-    fn each_output(&mut self, mut act: impl FnMut(&mut dyn Output) -> io::Result<()>) {
+    fn each_output(&mut self, act: impl FnMut(&mut dyn Output) -> io::Result<()>) {
+        self.each_of(|_| true, act);
+    }
+
+    /// As [`Delivery::each_output`], with some of them.
+    fn each_of(&mut self, which: impl Fn(&Channel) -> bool, mut act: impl FnMut(&mut dyn Output) -> io::Result<()>) {
         let mut failures = Vec::new();
-        self.outputs.retain_mut(|channel| act(channel.output()).map_err(|error| failures.push(error)).is_ok());
+        self.outputs.retain_mut(|channel| {
+            !which(channel) || act(channel.output()).map_err(|error| failures.push(error)).is_ok()
+        });
         for failure in failures {
             self.failed_to_write(&failure);
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::ahead::ReadAhead;
 use super::error::{Codec, Fault, Position};
@@ -179,7 +180,11 @@ struct Patient(File);
 impl Read for Patient {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // a closed other end counts as ready: the read then says that this is the end
-        let ready = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&PATIENCE))?;
+        let ready = match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&PATIENCE)) {
+            // whoever waits has to see what the signal is about
+            Err(Errno::INTR) => 0,
+            ready => ready?,
+        };
         if ready == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { self.0.read(buffer) }
     }
 }

@@ -138,6 +138,12 @@ impl Files {
         self.candidates().map(|slot| slot.named.origin.size()).sum()
     }
 
+    /// All are regular files, so that [`Files::total_bytes`] are all that there are.
+    #[must_use]
+    pub fn are_regular(&self) -> bool {
+        self.candidates().all(|slot| matches!(slot.named.origin, Origin::File { .. }))
+    }
+
     /// A counter of the bytes read so far, as they are on disk or in the pipe.
     #[must_use]
     pub fn progress(&self) -> Arc<AtomicU64> {

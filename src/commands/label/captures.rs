@@ -55,6 +55,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     let total_bytes = files.total_bytes();
     let progress = (config.progress && total_bytes > 0).then(|| Progress::new(files.progress(), total_bytes));
     let read_bytes = files.progress();
+    let total_bytes = if files.are_regular() { total_bytes } else { 0 };
     let engine = Engine::new(&engine_config(config), source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
     let intake = Intake::new(files, Decoder::new(config.engine.outer), engine.keyer(), filter, saving, bounds);

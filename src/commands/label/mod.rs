@@ -22,7 +22,7 @@ use crate::output::{
 use crate::privileges::{Applied, Plan, PrivilegeError};
 use crate::run::{self, Outcome};
 use crate::source::live::OpenError;
-use crate::source::{FilterError, SaveError};
+use crate::source::{FilterError, Save, SaveError};
 
 /// Labels what the command line names, and says how that went.
 #[must_use]
@@ -153,7 +153,7 @@ fn keep_inputs(config: &Config, captures: impl Iterator<Item = PathBuf>) -> Resu
     let save = config.save.as_deref().map(Destination::named);
     let by_row = || {
         let first = config.save.as_deref().filter(|_| config.rotate_bytes.is_some())?;
-        output::overwrites_by_row(first, &config.outputs, &inputs)
+        output::overwrites_by_row(first, |name| Save::is_in_row(first, name), &config.outputs, &inputs)
     };
     let overwrites = output::overwrites_input(&config.outputs, save.as_ref(), &inputs).or_else(by_row);
     overwrites.map_or(Ok(()), |conflict| Err(StartError::OverwritesInput(conflict)))

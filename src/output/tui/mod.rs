@@ -203,12 +203,16 @@ impl Output for Tui {
         true
     }
 
+    fn is_looked_at(&self) -> bool {
+        self.stays() && self.running.as_ref().is_some_and(|running| !running.draws.is_finished())
+    }
+
     /// Closes the screen and prints the table. A capture that was read to its end stays on the screen until its user has
     /// seen enough.
     fn finish(&mut self) -> io::Result<()> {
-        let stays = self.last.as_ref().is_some_and(|last| last.source.kind == SourceKind::File)
-            && !self.ending.load(Ordering::Relaxed);
-        if stays && let Some(running) = self.running.take() {
+        if self.stays()
+            && let Some(running) = self.running.take()
+        {
             self.end(running)?;
         }
         self.close()?;
@@ -237,6 +241,12 @@ impl Tui {
             messages: VecDeque::new(),
             messages_left_out: 0,
         }
+    }
+
+    /// It shows a capture until its user has seen enough.
+    fn stays(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.source.kind == SourceKind::File)
+            && !self.ending.load(Ordering::Relaxed)
     }
 
     /// Leaves something in the mailbox, and says so if it was empty.
