@@ -236,7 +236,7 @@ impl Delivery {
     }
 
     /// Opens anew the files that are added to: they may have been moved away.
-    pub(super) fn reopen(&mut self) {
+    fn reopen(&mut self) {
         self.writers.iter_mut().for_each(Writer::reopen);
         let logs = self.outputs.iter_mut().filter(|channel| channel.is_log_file());
         for text in logs.filter_map(Channel::follow).collect::<Vec<_>>() {

@@ -63,8 +63,6 @@ pub struct Controls {
     pub together: Arc<Together>,
     /// Somebody wants the counters on standard error; reset when they are printed.
     pub print_counters: Arc<AtomicBool>,
-    /// Output files were moved away and are to be opened anew; reset when that is done.
-    pub reopen: Arc<AtomicBool>,
 }
 
 /// Saves the frames of several interfaces to one file.
@@ -176,9 +174,6 @@ pub fn run_live(run: LiveRun, delivery: &mut Delivery, controls: &Controls) -> O
             }
             if left.is_some_and(|left| left.is_zero()) {
                 stop.store(true, Ordering::Relaxed);
-            }
-            if controls.reopen.swap(false, Ordering::Relaxed) {
-                delivery.reopen();
             }
             if controls.print_counters.swap(false, Ordering::Relaxed) {
                 counters.lines().iter().for_each(|line| delivery.line(line));

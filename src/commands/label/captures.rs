@@ -10,10 +10,10 @@ use std::time::Duration;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGUSR1};
+use signal_hook::consts::SIGUSR1;
 use signal_hook::flag;
 
-use super::StartError;
+use super::{Hangup, StartError};
 use crate::cli::Config;
 use crate::decode::Decoder;
 use crate::engine::{Engine, EngineConfig};
@@ -60,10 +60,9 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
     let bounds = Bounds { packets: config.count, duration: config.duration };
     let intake = Intake::new(files, Decoder::new(config.engine.outer), engine.keyer(), filter, saving, bounds);
     let standing = Standing { asked, packets: intake.counter(), read_bytes, total_bytes };
-    let mut delivery = Delivery::new(outputs, progress, config.quiet).served_by(server).telling(standing);
+    let delivery = Delivery::new(outputs, progress, config.quiet).served_by(server).telling(standing);
     let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let reopens = super::has_log_files(config);
-    let hangup_ends = !reopens && !super::is_ignored(SIGHUP);
+    let hangup = Hangup::of(config);
     if let Some(mut plan) = plan {
         // captures are opened one after the other, and a filter is compiled for each link type that comes along
         plan.keep_reading(captures.iter().map(PathBuf::as_path));
@@ -77,12 +76,7 @@ pub(super) fn label(config: &Config, inputs: &[PathBuf], registry: Registry) -> 
             run::say(&format_args!("captures are read as user {}: -Z names another one, or root", super::SERVES));
         }
     }
-    if reopens {
-        let moved = Arc::new(AtomicBool::new(false));
-        flag::register(SIGHUP, Arc::clone(&moved)).map_err(StartError::Signals)?;
-        delivery = delivery.reopening(moved);
-    }
-    super::end_on_signals(config, &stop, hangup_ends)?;
+    let mut delivery = super::hear_signals(config, &stop, hangup, delivery)?;
     Ok(run::run(intake, engine, &mut delivery, &stop, workers))
 }
 

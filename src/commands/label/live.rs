@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGUSR1};
+use signal_hook::consts::SIGUSR1;
 use signal_hook::flag;
 
-use super::StartError;
+use super::{Hangup, StartError};
 use crate::cli::{Config, LiveInput};
 use crate::engine::{Engine, EngineConfig};
 use crate::run::{self, Bounds, Controls, Delivery, Lane, LiveRun, LiveSave, Outcome};
@@ -32,27 +32,22 @@ pub(super) fn label(config: &Config, input: &LiveInput, registry: Registry) -> R
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let names = input.interfaces.clone();
     let source = SourceInfo { kind: SourceKind::Live, names, host: Some(host), filter: config.filter.clone() };
-    let mut delivery = Delivery::new(outputs, None, config.quiet).served_by(server);
+    let delivery = Delivery::new(outputs, None, config.quiet).served_by(server);
     for remark in double_counting(&input.interfaces) {
         run::say(&remark);
     }
     let engine =
         Engine::new(&EngineConfig { listeners: listeners.is_some(), ..config.engine.clone() }, source.into(), registry);
     let bounds = Bounds { packets: config.count, duration: config.duration };
-    let reopens = super::has_log_files(config);
-    let hangup_ends = !reopens && !super::is_ignored(SIGHUP);
+    let hangup = Hangup::of(config);
     if let Some(plan) = plan {
         super::tell(&plan.apply()?, config);
     }
     let print_counters = Arc::new(AtomicBool::new(false));
     flag::register(SIGUSR1, Arc::clone(&print_counters)).map_err(StartError::Signals)?;
-    let reopen = Arc::new(AtomicBool::new(false));
-    if reopens {
-        flag::register(SIGHUP, Arc::clone(&reopen)).map_err(StartError::Signals)?;
-    }
-    super::end_on_signals(config, &together.stop, hangup_ends)?;
+    let mut delivery = super::hear_signals(config, &together.stop, hangup, delivery)?;
     let run = LiveRun { lanes, outer: config.engine.outer, engine, save, bounds, listeners };
-    Ok(run::run_live(run, &mut delivery, &Controls { together, print_counters, reopen }))
+    Ok(run::run_live(run, &mut delivery, &Controls { together, print_counters }))
 }
 
 /// What tells which sockets listen. Without it, the other rules name flows.

@@ -12,7 +12,7 @@ use std::thread;
 use rustix::process::geteuid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use signal_hook::low_level;
+use signal_hook::{flag, low_level};
 
 use super::names;
 use crate::cli::{Config, Input};
@@ -20,7 +20,7 @@ use crate::output::{
     self, Channel, Destination, Echoes, Format, ListenError, OnQuit, OutputError, Server, Settings, Spec,
 };
 use crate::privileges::{Applied, Plan, PrivilegeError};
-use crate::run::{self, Outcome};
+use crate::run::{self, Delivery, Outcome};
 use crate::source::live::OpenError;
 use crate::source::{FilterError, Save, SaveError};
 
@@ -159,18 +159,28 @@ fn keep_inputs(config: &Config, captures: impl Iterator<Item = PathBuf>) -> Resu
     overwrites.map_or(Ok(()), |conflict| Err(StartError::OverwritesInput(conflict)))
 }
 
-/// From here on, SIGINT, SIGTERM and SIGHUP set `stop`, and a second SIGINT or SIGTERM ends the program at once, as it would
-/// without us. SIGHUP does so where `hangup_ends`: not when it means that logs were moved away, nor when it was ignored from
-/// the start (nohup(1)). A screen sees to all that itself, because it has to give the terminal back before.
+/// From here on, SIGINT and SIGTERM set `stop`, and a second one ends the program at once, as it would without us. A screen
+/// sees to that itself, because it has to give the terminal back before. SIGHUP does what `hangup` says; of files that were
+/// moved away, it tells `delivery`.
 ///
 /// To be called when everything is open and the rights are given up: until then there is nothing to report, and signals
 /// have their default effect. This starts a thread.
-fn end_on_signals(config: &Config, stop: &Arc<AtomicBool>, hangup_ends: bool) -> Result<(), StartError> {
+fn hear_signals(
+    config: &Config,
+    stop: &Arc<AtomicBool>,
+    hangup: Hangup,
+    mut delivery: Delivery,
+) -> Result<Delivery, StartError> {
+    if hangup == Hangup::Reopens {
+        let moved = Arc::new(AtomicBool::new(false));
+        flag::register(SIGHUP, Arc::clone(&moved)).map_err(StartError::Signals)?;
+        delivery = delivery.reopening(moved);
+    }
     if config.outputs.iter().any(|spec| spec.format == Format::Tui) {
-        return Ok(());
+        return Ok(delivery);
     }
     let mut handled = vec![SIGINT, SIGTERM];
-    if hangup_ends {
+    if hangup == Hangup::Ends {
         handled.push(SIGHUP);
     }
     let mut signals = Signals::new(handled).map_err(StartError::Signals)?;
@@ -187,12 +197,32 @@ fn end_on_signals(config: &Config, stop: &Arc<AtomicBool>, hangup_ends: bool) ->
         }
     };
     // for as long as the program runs: the second signal may come when everything else hangs
-    thread::Builder::new().name("signals".to_owned()).spawn(hear).map(drop).map_err(StartError::Signals)
+    thread::Builder::new().name("signals".to_owned()).spawn(hear).map_err(StartError::Signals)?;
+    Ok(delivery)
 }
 
-/// Files are added to, which may be moved away and opened anew.
-fn has_log_files(config: &Config) -> bool {
-    config.outputs.iter().any(|spec| spec.format.is_log() && spec.destination != Destination::Stdout)
+/// What SIGHUP does to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hangup {
+    /// Files that are added to were moved away: they are opened anew.
+    Reopens,
+    /// There are none: it ends in order.
+    Ends,
+    /// Neither: it was ignored from the start (nohup(1)).
+    Nothing,
+}
+
+impl Hangup {
+    /// To be asked before the rights are given up, as [`is_ignored`].
+    fn of(config: &Config) -> Self {
+        if config.outputs.iter().any(|spec| spec.format.is_log() && spec.destination != Destination::Stdout) {
+            Self::Reopens
+        } else if is_ignored(SIGHUP) {
+            Self::Nothing
+        } else {
+            Self::Ends
+        }
+    }
 }
 
 /// The program was started with a signal ignored (`SigIgn` of proc(5)). To be asked before the rights are given up: the file
