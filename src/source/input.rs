@@ -119,9 +119,10 @@ impl Input {
 
     /// The bytes of an open file, of whatever kind.
     pub fn from_file(file: File, shared: Shared) -> io::Result<Self> {
-        let is_file = file.metadata()?.is_file();
+        let found = file.metadata()?;
+        let is_file = found.is_file();
         let reader: Box<dyn Read + Send> =
-            if is_file { Box::new(Regular::new(file)?) } else { Box::new(Patient(file)) };
+            if is_file { Box::new(Regular::new(file, found.len())?) } else { Box::new(Patient(file)) };
         Ok(Self { is_file, ..Self::new(reader, shared) })
     }
 
@@ -154,8 +155,8 @@ struct Regular {
 }
 
 impl Regular {
-    fn new(mut file: File) -> io::Result<Self> {
-        Ok(Self { opened_len: file.metadata()?.len(), at: file.stream_position()?, file })
+    fn new(mut file: File, opened_len: u64) -> io::Result<Self> {
+        Ok(Self { opened_len, at: file.stream_position()?, file })
     }
 }
 

@@ -4,10 +4,10 @@ use std::io::{self, Read};
 
 use lz4_flex::frame::FrameDecoder;
 
-use super::compressed::{SKIPPABLE_HEADER_LEN, skippable_len};
 use super::error::Codec;
 use super::input::ReadError;
 use super::packed::{CUT, Packed};
+use super::skippable::{self, skippable_len};
 
 /// An lz4 file: frames one after the other, skippable ones among them.
 pub(super) struct Lz4 {
@@ -49,7 +49,7 @@ impl Lz4 {
     fn next_frame(&mut self) -> Result<bool, ReadError> {
         let packed = &mut self.decoder.get_mut().packed;
         loop {
-            let unused = packed.begin_with(SKIPPABLE_HEADER_LEN)?;
+            let unused = packed.begin_with(skippable::HEADER_LEN)?;
             if unused.is_empty() {
                 return Ok(false);
             }
@@ -57,7 +57,7 @@ impl Lz4 {
                 self.in_frame = true;
                 return Ok(true);
             };
-            packed.use_up(SKIPPABLE_HEADER_LEN);
+            packed.use_up(skippable::HEADER_LEN);
             packed.skip(u64::from(len))?;
         }
     }

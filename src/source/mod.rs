@@ -23,6 +23,7 @@ mod record;
 mod resolve;
 mod room;
 mod save;
+mod skippable;
 mod snoop;
 mod stream;
 #[cfg(test)]

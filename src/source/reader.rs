@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::compressed::{self, Behind, Bytes, Skipping};
+use super::compressed::{self, Bytes};
 use super::error::{Codec, Damage, Fault, Position};
 use super::foreign;
 use super::input::{Input, Pause};
@@ -11,6 +11,7 @@ use super::packed::Packed;
 use super::pcap::{FILE_HEADER_LEN, Magic, Pcap};
 use super::pcapng::{PcapNg, SECTION_HEADER};
 use super::record::{Found, Step};
+use super::skippable::{Behind, Skipping, is_skippable};
 use super::snoop::{self, Snoop};
 use super::stream::{Fill, Stream};
 use super::{Frame, Interface};
@@ -149,7 +150,7 @@ impl Reader {
                     return Ok(Some(step));
                 }
                 let magic = first.first_chunk().copied().unwrap_or_default();
-                if compressed::is_skippable(magic) {
+                if is_skippable(magic) {
                     let skipping = Skipping::new(Packed::new(first, input));
                     self.stage = Stage::Unknown(Unknown::Skipping(Box::new(skipping)));
                 } else if let Some(codec) = compressed::recognise(magic) {
