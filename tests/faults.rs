@@ -99,7 +99,7 @@ fn datagram(from: u16) -> Vec<u8> {
 const RECORD_LEN: usize = 16 + 60;
 
 /// A capture of so many datagrams, one every 100 ms.
-fn datagrams(packets: u64) -> Vec<u8> {
+pub fn datagrams(packets: u64) -> Vec<u8> {
     let frame = datagram(50_001);
     (0..packets).fold(pcap_header(), |mut file, at| {
         file.extend(pcap_record(START + at * SECOND / 10, &frame));

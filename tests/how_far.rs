@@ -5,19 +5,19 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::cases::Case;
-use crate::program::{at, has, portlabel, portlabel_on_one_processor};
+use crate::faults::datagrams;
+use crate::live::documents;
+use crate::program::{at, count, has, portlabel, portlabel_on_one_processor};
 use crate::running::{Running, until};
-
-fn office() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/office/capture.pcapng")
-}
 
 fn fifo(folder: &Path) -> PathBuf {
     let path = folder.join("fifo");
-    assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo runs").success());
+    mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("a FIFO");
     path
 }
 
@@ -61,6 +61,39 @@ fn a_run_that_waits_for_its_input_says_how_far_it_is_and_goes_on() {
     }
 }
 
+#[test]
+fn who_asks_is_told_how_far_a_capture_is_and_it_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fifo = fifo(folder.path());
+    let file = datagrams(100);
+    let (before, after) = file.split_at(file.len() / 2);
+    let (half, whole) = (before.len(), file.len());
+    for served in [&[][..], &["-Z", "root", "--listen", "127.0.0.1:0"]] {
+        let mut command = portlabel();
+        command.arg(&fifo).args(["-o", "ndjson", "--interval", "1s"]).args(served);
+        let mut program = Running::start(&mut command);
+        let mut writer = File::options().write(true).open(&fifo).expect("a FIFO");
+        writer.write_all(before).expect("it reads");
+        program.await_state("reports", |program| documents(program).get(3).map(|_| ()));
+        program.signal(Signal::USR1);
+        // the record that was cut in two is read by then, and no packet yet
+        program.await_saying(&format!("49 packets read\n{half} bytes read\n"));
+        writer.write_all(after).expect("it reads");
+        drop(writer);
+        let ended = if served.is_empty() {
+            program.end()
+        } else {
+            let is_final = |line: &Value| line["final"] == true;
+            program.await_state("has read it", |program| documents(program).iter().any(is_final).then_some(()));
+            program.signal(Signal::USR1);
+            program.await_saying(&format!("100 packets read\n{whole} bytes read\n"));
+            program.interrupt()
+        };
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(count(ended.json_lines().last().expect("a final one"), "/packets"), 100);
+    }
+}
+
 /// On a terminal, and with a file whose length is known beside a FIFO whose is not, there is a progress bar meanwhile.
 #[test]
 fn the_progress_bar_does_not_break_the_answer() {
@@ -74,7 +107,7 @@ fn the_progress_bar_does_not_break_the_answer() {
         pid.display(),
         env!("CARGO_BIN_EXE_portlabel"),
         folder.path().join("report").display(),
-        office().display(),
+        Case::named("office").capture.display(),
         fifo.display()
     );
     let mut program = Running::start(at("script").args(["-qefc", &line, "/dev/null"]).env("SHELL", "/bin/sh"));

@@ -41,7 +41,6 @@ pub fn live_events(frames: &[Frame<'_>], config: &EngineConfig, batch_len: usize
         events.extend(engine.drain_events());
         let at_once = snapshots(&events[before..]).len();
         assert!(at_once <= 17, "{at_once} snapshots at once");
-        events.len()
     };
     if let Some(first) = frames.first() {
         engine.begin(first.ts);

@@ -99,40 +99,6 @@ fn a_capture_whose_reader_was_stopped_is_read_whole_and_served() {
 }
 
 #[test]
-fn who_asks_is_told_how_far_a_capture_is_and_it_goes_on() {
-    let folder = Folder::new();
-    let fifo = folder.path("fifo");
-    mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).expect("a FIFO");
-    let file = datagrams(100);
-    let (before, after) = file.split_at(file.len() / 2);
-    let (half, whole) = (before.len(), file.len());
-    for served in [&[][..], &["-Z", "root", "--listen", "127.0.0.1:0"]] {
-        let mut command = portlabel();
-        command.arg(&fifo).args(["-o", "ndjson", "--interval", "1s"]).args(served);
-        let mut program = Running::start(&mut command);
-        let mut writer = File::options().write(true).open(&fifo).expect("a FIFO");
-        writer.write_all(before).expect("it reads");
-        program.await_state("reports", |program| documents(program).get(3).map(|_| ()));
-        program.signal(Signal::USR1);
-        // the record that was cut in two is read by then, and no packet yet
-        program.await_saying(&format!("49 packets read\n{half} bytes read\n"));
-        writer.write_all(after).expect("it reads");
-        drop(writer);
-        let ended = if served.is_empty() {
-            program.end()
-        } else {
-            let is_final = |line: &Value| line["final"] == true;
-            program.await_state("has read it", |program| documents(program).iter().any(is_final).then_some(()));
-            program.signal(Signal::USR1);
-            program.await_saying(&format!("100 packets read\n{whole} bytes read\n"));
-            program.interrupt()
-        };
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        assert_eq!(count(ended.json_lines().last().expect("a final one"), "/packets"), 100);
-    }
-}
-
-#[test]
 fn a_log_that_was_moved_away_is_followed_by_another_while_a_capture_is_read() {
     let folder = Folder::new();
     let (fifo, log, moved) = (folder.path("fifo"), folder.path("log"), folder.path("moved"));

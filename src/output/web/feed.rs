@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 
 use crate::snapshot::{ROWS_WAITING_MAX, Snapshot};
 
-/// Snapshots that wait to be taken, unless they have too many rows; of more, the newest. They are cumulative: who misses one loses detail and no count.
+/// Snapshots that wait to be taken, unless they have too many rows; of more, the newest. They are cumulative: who misses one
+/// loses detail and no count.
 const MAX_WAITING: usize = 64;
 
 /// Takes the snapshots of a run.
